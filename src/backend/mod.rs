@@ -1,0 +1,3 @@
+//! Arithmetic and device memory; the only place with `unsafe`.
+
+pub mod cpu;

@@ -1,0 +1,1 @@
+//! From a network to numbers: network ▸ builder ▸ plan ▸ engine ▸ context.

@@ -1,0 +1,1 @@
+//! Moves frames from the source to the segmenter, the display and the recorder; stops cleanly.

@@ -1,0 +1,1 @@
+//! Keeps a run on disk so that it can be played again and proven.

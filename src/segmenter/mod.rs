@@ -1,0 +1,1 @@
+//! One frame in, one segmentation out: crop ▸ despeckle ▸ resize ▸ normalise ▸ U-Net ▸ probability back ▸ decision.

@@ -1,0 +1,89 @@
+//! What a recorded session looks like on disk: the words that the recorder writes and the session source reads.
+//!
+//! ```text
+//! DIR/session.json       one Session
+//! DIR/frames.jsonl       one FrameRow a line, in the order of capture
+//! DIR/frames/000000.png  the raw frame, lossless
+//! DIR/masks/000000.png   class index of every pixel (0 background), where it was segmented
+//! DIR/annotated.mp4      for people; where the `video` feature and an encoder are there
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::geometry::{Rect, Spacing};
+use crate::latency::{Counts, LatencySummary};
+use crate::segmentation::{Class, State};
+
+/// Version of the layout; a reader refuses a newer one.
+pub const VERSION: u32 = 1;
+
+/// `session.json`: with what, and how much, was recorded. Written at the start (so that a crash leaves a readable
+/// session) and again at the end, with the counts.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Session {
+    /// See [`VERSION`].
+    pub version: u32,
+    /// Version of the program that wrote it.
+    pub sonoplex: String,
+    /// What was replayed or captured.
+    pub source: String,
+    /// Path or name of the model.
+    pub model: String,
+    /// SHA-256 of the model file, hexadecimal.
+    pub model_sha256: String,
+    /// SHA-256 of the plan: network, precision, tactics.
+    pub plan_sha256: String,
+    /// Tactic of every step, by the name of the step.
+    pub tactics: BTreeMap<String, String>,
+    /// The CPU path (`avx512`, `avx2`, …) or the GPU and driver that computed it.
+    pub device: String,
+    /// Classes of the masks, class 1 first.
+    pub classes: Vec<Class>,
+    /// Every setting that changes a mask, and the versions of what took part.
+    pub settings: BTreeMap<String, String>,
+    /// Why it ended (`end of recording`, `stopped by the user`, an error), absent while it runs.
+    pub ended: Option<String>,
+    /// Frames captured, segmented, shown, recorded and dropped.
+    pub frames: Counts,
+    /// Percentiles of every stage.
+    pub latency_us: LatencySummary,
+}
+
+/// One line of `frames.jsonl`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FrameRow {
+    /// Frame id, from 0.
+    pub id: u64,
+    /// Presentation time in nanoseconds since the start.
+    pub time_ns: u64,
+    /// File of the raw frame, relative to the session.
+    pub frame: String,
+    /// File of the mask, where the frame was segmented.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mask: Option<String>,
+    /// Pixel spacing, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spacing: Option<Spacing>,
+    /// Where the network looked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub crop: Option<Rect>,
+    /// State of the nerve.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state: Option<State>,
+    /// Confidence, 0..=1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probability: Option<f32>,
+    /// Pixels of the nerve.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub area_px: Option<usize>,
+    /// The same in mm².
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub area_mm2: Option<f64>,
+    /// Dice of every class against the truth, where the source knows it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub dice: BTreeMap<String, f64>,
+    /// Stamps in nanoseconds of the run's clock, by stage.
+    pub stamps_ns: BTreeMap<String, u64>,
+}
