@@ -1,3 +1,5 @@
 //! All integration tests in one binary, so that they link once. One file a subject.
 
 mod tidy;
+mod kernels_conv;
+mod naive;
