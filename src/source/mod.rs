@@ -1,5 +1,7 @@
 //! Where frames come from: one trait, and one file for each kind of recording or device.
 
+pub mod phantom;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
