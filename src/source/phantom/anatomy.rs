@@ -84,7 +84,7 @@ pub(super) struct Nerve {
 
 impl Nerve {
     fn new(rng: &mut Rng, center: [f32; 2], axes: [f32; 2]) -> Self {
-        let outline = Blob::new(rng, center, axes, 0.12);
+        let outline = Blob::new(rng, center, axes, 0.16);
         let pitch = rng.uniform(1.0, 1.35);
         let mut fascicles = Vec::new();
         let steps = (outline.reach() / (pitch * 0.85)) as i32 + 1;
@@ -133,11 +133,11 @@ impl Anatomy {
         let fat_depth = rng.uniform(4.8, 6.6);
         let muscle_depth = fat_depth + rng.uniform(6.0, 8.0);
         let room = rng.uniform(8.0, 9.5);
-        let tilt = rng.uniform(-0.06, 0.06);
+        let tilt = rng.uniform(-0.09, 0.09);
         let skin = Curve::new(&mut rng, 1.5, 0.0, 0.06);
-        let fat = Curve::new(&mut rng, fat_depth, tilt * 0.4, 0.5);
-        let muscle = Curve::new(&mut rng, muscle_depth, tilt, 0.9);
-        let compartment = Curve::new(&mut rng, muscle_depth + room, tilt * 1.1, 1.0);
+        let fat = Curve::new(&mut rng, fat_depth, tilt * 0.3, 0.7);
+        let muscle = Curve::new(&mut rng, muscle_depth, tilt, 1.6);
+        let compartment = Curve::new(&mut rng, muscle_depth + room, tilt * -0.6, 1.5);
         let steep = rng.uniform(0.12, 0.24) * if rng.below(2) == 0 { 1.0 } else { -1.0 };
         let septum = Curve::new(&mut rng, (fat_depth + muscle_depth) * 0.5, steep, 0.5);
         let side = if rng.below(2) == 0 { 1.0 } else { -1.0 };
@@ -147,14 +147,15 @@ impl Anatomy {
             rng.uniform(0.22, 0.32) * width,
             rng.uniform(5.0, 8.0),
         ];
-        let bone_rough = Curve::new(&mut rng, 0.0, 0.0, 0.35);
+        let rng_tilt = rng.uniform(-0.12, 0.12);
+        let bone_rough = Curve::new(&mut rng, 0.0, rng_tilt, 1.0);
 
         // Vessel near the middle, nerves beside it; gaps keep them apart, and from each other.
         let middle = |x: f32| (muscle.at(x) + compartment.at(x)) * 0.5;
         let radius = rng.uniform(2.2, 2.9);
         let x = rng.uniform(-0.07, 0.07) * width;
         let y = middle(x) + rng.uniform(-0.4, 0.6);
-        let artery = Blob::new(&mut rng, [x, y], [radius, radius * 0.93], 0.03);
+        let artery = Blob::new(&mut rng, [x, y], [radius * 1.08, radius * 0.9], 0.06);
         let mut vessels = vec![artery];
         let count = 1 + rng.below(3);
         let first = if rng.below(2) == 0 { 1.0 } else { -1.0 };

@@ -2,7 +2,8 @@
 //!
 //! Echoes are convolved with the point spread function (separable; Gaussian along the beam, Gaussian across it, wider
 //! with depth), weakened by what lies above, amplified by time-gain compensation together with the noise of the
-//! receiver; the envelope is compressed to decibels.
+//! receiver; the envelopes of two looks are compounded and compressed to decibels. Each look alone is fully developed
+//! speckle.
 //!
 //! References: Wagner et al. 1983 and Burckhardt 1978 (speckle, see `tissue`); Szabo, "Diagnostic ultrasound imaging:
 //! inside out", 2nd ed., 2014, chapters 6 (beams: width = λ × f-number), 4 (attenuation) and 10 (compression).
@@ -15,19 +16,19 @@ use super::tissue::Tissue;
 /// Wavelength at 7.5 MHz and 1540 m/s, mm.
 const WAVELENGTH_MM: f32 = 0.205;
 /// Width of the aperture that listens, mm; nearer than `aperture × MIN_F_NUMBER` it is opened only so far.
-const APERTURE_MM: f32 = 10.5;
-const MIN_F_NUMBER: f32 = 1.7;
+const APERTURE_MM: f32 = 8.0;
+const MIN_F_NUMBER: f32 = 2.0;
 /// Full width at half maximum of the pulse along the beam, mm.
-const PULSE_MM: f32 = 0.27;
+const PULSE_MM: f32 = 0.21;
 /// Decibels from black to white.
 const RANGE_DB: f32 = 60.0;
 /// Level of the receiver's noise before time-gain compensation, dB.
-const NOISE_DB: f32 = -76.0;
+const NOISE_DB: f32 = -79.0;
 /// Time-gain compensation: dB per mm, and the most it gives.
-const GAIN_DB_MM: f32 = 0.86;
-const GAIN_MAX_DB: f32 = 25.0;
+const GAIN_DB_MM: f32 = 0.84;
+const GAIN_MAX_DB: f32 = 23.5;
 /// What the grey curve is raised by, dB.
-const BRIGHTNESS_DB: f32 = 8.0;
+const BRIGHTNESS_DB: f32 = -6.0;
 /// From full width at half maximum to the σ of a Gaussian.
 const FWHM_TO_SIGMA: f32 = 0.424_661;
 
@@ -46,8 +47,8 @@ pub(super) struct Beam {
     near_field: Vec<f32>,
     hiss: Vec<[f32; 2]>,
     grey: [u8; 256],
-    re: Vec<f32>,
-    im: Vec<f32>,
+    /// Real and imaginary part of the first look, then of the second.
+    planes: [Vec<f32>; 4],
     weaken: Vec<f32>,
 }
 
@@ -78,14 +79,14 @@ impl Beam {
         let depth = |row: usize| (row as f32 + 0.5) * pitch;
         let mut rng = Rng::new(seed, 5);
         // Receiver noise, a little smooth across as neighbouring lines share channels.
-        let raw: Vec<[f32; 2]> = (0..(1 << 17) + width + 2).map(|_| [rng.normal(), rng.normal()]).collect();
-        let smooth = |w: &[[f32; 2]], c: usize| 0.5 * w[0][c] + 0.7 * w[1][c] + 0.5 * w[2][c];
-        let hiss = raw.windows(3).map(|w| [smooth(w, 0), smooth(w, 1)]).collect();
+        let raw: Vec<[f32; 2]> = (0..(1 << 17) + width + 4).map(|_| [rng.normal(), rng.normal()]).collect();
+        let smooth = |w: &[[f32; 2]], c: usize| 0.35 * w[0][c] + 0.5 * w[1][c] + 0.5 * w[2][c] + 0.5 * w[3][c] + 0.35 * w[4][c];
+        let hiss = raw.windows(5).map(|w| [smooth(w, 0), smooth(w, 1)]).collect();
         let mut near_field = vec![0.0; width * height];
         for row in 0..height {
             let y = depth(row);
             let ring = 0.72 + 0.28 * noise(seed ^ 0xB0, y / 0.22, 0.0);
-            let level = amplitude(-7.0 - 13.0 * y) * ring;
+            let level = amplitude(-14.0 - 16.0 * y) * ring;
             if level < 1e-3 {
                 break;
             }
@@ -110,8 +111,7 @@ impl Beam {
             near_field,
             hiss,
             grey,
-            re: vec![0.0; padded],
-            im: vec![0.0; padded],
+            planes: std::array::from_fn(|_| vec![0.0; padded]),
             weaken: vec![0.0; width * height],
         }
     }
@@ -152,7 +152,7 @@ impl Beam {
             if picture {
                 label(row - rim, &xs[rim..rim + self.width], &ys[rim..rim + self.width]);
             }
-            let (re, im) = (&mut self.re[row * padded..][..padded], &mut self.im[row * padded..][..padded]);
+            let [re1, im1, re2, im2] = self.planes.each_mut().map(|p| &mut p[row * padded..][..padded]);
             for column in 0..padded {
                 let fx = ((xs[column] - tissue.origin[0]) * scale).clamp(0.0, last[0]);
                 let fy = ((ys[column] - tissue.origin[1]) * scale).clamp(0.0, last[1]);
@@ -167,8 +167,10 @@ impl Beam {
                     let b = bottom[0][k] + (bottom[1][k] - bottom[0][k]) * u;
                     *e = a + (b - a) * v;
                 }
-                re[column] = near * e[0] + far * e[2];
-                im[column] = near * e[1] + far * e[3];
+                re1[column] = near * e[0] + far * e[2];
+                im1[column] = near * e[1] + far * e[3];
+                re2[column] = near * e[2] - far * e[0];
+                im2[column] = near * e[3] - far * e[1];
                 if row >= rim {
                     path[column] += tissue.attenuation[i];
                 }
@@ -194,7 +196,7 @@ impl Beam {
         let padded = self.width + 2 * self.rim;
         let half = &self.axial;
         let reach = half.len() - 1;
-        for plane in [&mut self.re, &mut self.im] {
+        for plane in &mut self.planes {
             let mut done = vec![0.0f32; padded];
             // rows move up by `rim`: row r of the picture is written over row r of the padded plane
             for row in 0..self.height {
@@ -219,7 +221,7 @@ impl Beam {
     fn spread_across(&mut self) {
         let padded = self.width + 2 * self.rim;
         let mut done = vec![0.0f32; self.width];
-        for plane in [&mut self.re, &mut self.im] {
+        for plane in &mut self.planes {
             for (row, half) in self.lateral.iter().enumerate() {
                 let line = &mut plane[row * padded..][..padded];
                 for (o, s) in done.iter_mut().zip(&line[self.rim..]) {
@@ -246,15 +248,16 @@ impl Beam {
             let gain = self.gain[row];
             let noise = amplitude(NOISE_DB + gain);
             let range = row * padded..row * padded + self.width;
-            let (re, im) = (&self.re[range.clone()], &self.im[range]);
+            let [re1, im1, re2, im2] = self.planes.each_ref().map(|p| &p[range.clone()]);
             let here = row * self.width..(row + 1) * self.width;
             let (weaken, near) = (&self.weaken[here.clone()], &self.near_field[here.clone()]);
             for (i, out) in out[here].iter_mut().enumerate() {
                 let g = exp2((gain - weaken[i]) * 0.166_096_4);
-                let a = re[i] * g + hiss[i][0] * noise + near[i];
-                let b = im[i] * g + hiss[i][1] * noise;
-                // 10 log10 x = 3.0103 log2 x
-                let db = 3.010_3 * log2(a * a + b * b + 1e-12) + BRIGHTNESS_DB;
+                let a = re1[i] * g + hiss[i][0] * noise + near[i];
+                let b = im1[i] * g + hiss[i][1] * noise;
+                let (c, d) = (re2[i] * g, im2[i] * g);
+                // spatial compounding: the mean of two looks; 10 log10 x = 3.0103 log2 x
+                let db = 3.010_3 * log2(0.5 * (a * a + b * b + c * c + d * d) + 1e-12) + BRIGHTNESS_DB;
                 *out = self.grey[((db + RANGE_DB) * to_grey).clamp(0.0, 255.0) as usize];
             }
         }
@@ -286,7 +289,7 @@ mod tests {
         beam.spread_across();
         let padded = width + 2 * beam.rim;
         let envelope = (0..height).flat_map(|y| (0..width).map(move |x| y * padded + x));
-        let envelope: Vec<f64> = envelope.map(|i| f64::from(beam.re[i].hypot(beam.im[i]))).collect();
+        let envelope: Vec<f64> = envelope.map(|i| f64::from(beam.planes[0][i].hypot(beam.planes[1][i]))).collect();
         let mean = envelope.iter().sum::<f64>() / envelope.len() as f64;
         let variance = envelope.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>() / envelope.len() as f64;
         let ratio = mean / variance.sqrt();

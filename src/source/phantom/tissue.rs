@@ -53,7 +53,7 @@ impl Tissue {
         sheet.fill(seed, anatomy);
         sheet.draw_layers(seed, anatomy);
         sheet.draw_fibres(seed, anatomy, width_mm);
-        sheet.draw_walls(anatomy);
+        sheet.draw_walls(seed, anatomy);
         sheet.scatter(seed);
         tissue
     }
@@ -84,14 +84,14 @@ impl Sheet<'_> {
     /// Fascia on every boundary: bright sheets, often double, whose brightness changes along them.
     fn draw_layers(&mut self, seed: u64, a: &Anatomy) {
         let sheets: [(&Curve, f32, f32, f32); 8] = [
-            (&a.skin, 0.0, -15.0, 0.10),
-            (&a.fat, 0.0, -4.0, 0.12),
-            (&a.fat, 0.75, -9.0, 0.09),
-            (&a.septum, 0.0, -10.0, 0.10),
-            (&a.muscle, 0.0, -3.0, 0.13),
-            (&a.muscle, -0.6, -11.0, 0.08),
-            (&a.compartment, 0.0, -5.0, 0.12),
-            (&a.compartment, 0.7, -12.0, 0.09),
+            (&a.skin, 0.0, -24.0, 0.07),
+            (&a.fat, 0.0, -15.0, 0.08),
+            (&a.fat, 0.65, -21.0, 0.06),
+            (&a.septum, 0.0, -21.0, 0.07),
+            (&a.muscle, 0.0, -14.0, 0.09),
+            (&a.muscle, -0.6, -22.0, 0.06),
+            (&a.compartment, 0.0, -17.0, 0.08),
+            (&a.compartment, 0.8, -23.0, 0.07),
         ];
         for (k, &(curve, offset, db, thick)) in sheets.iter().enumerate() {
             let salt = seed ^ (0xFA5C + k as u64);
@@ -103,7 +103,7 @@ impl Sheet<'_> {
                 if between || a.bone_surface(x).is_some_and(|b| y > b - 0.5) {
                     continue;
                 }
-                let level = db + 7.0 * noise(salt, x / 5.0, 0.0) + 4.0 * noise(salt ^ 1, x / 1.6, 0.0);
+                let level = db + 15.0 * noise(salt, x / 7.0, 0.0) + 6.0 * noise(salt ^ 1, x / 2.1, 0.0);
                 self.dab(column, y, thick * (1.0 + 0.3 * noise(salt ^ 2, x / 3.0, 0.0)), amplitude(level), 0.5);
             }
         }
@@ -116,10 +116,10 @@ impl Sheet<'_> {
         let share = width_mm / 53.0;
         // upper and lower bound, number, length, slope, level
         let kinds: [(&Curve, &Curve, f32, [f32; 2], f32, f32); 4] = [
-            (&a.skin, &a.fat, 34.0, [3.0, 13.0], 0.0, -15.0),
-            (&a.fat, &a.muscle, 110.0, [1.2, 6.0], a.pinnation[0], -15.0),
-            (&a.muscle, &a.compartment, 46.0, [1.5, 7.0], 0.0, -15.0),
-            (&a.compartment, &a.compartment, 130.0, [1.0, 5.5], a.pinnation[1], -13.0),
+            (&a.skin, &a.fat, 34.0, [3.0, 14.0], 0.0, -13.0),
+            (&a.fat, &a.muscle, 80.0, [1.2, 8.0], a.pinnation[0], -13.0),
+            (&a.muscle, &a.compartment, 95.0, [2.0, 12.0], 0.0, -11.0),
+            (&a.compartment, &a.compartment, 80.0, [1.0, 8.5], a.pinnation[1], -13.0),
         ];
         for (k, &(top, bottom, count, length, slope, level)) in kinds.iter().enumerate() {
             for _ in 0..(count * share) as usize {
@@ -131,8 +131,8 @@ impl Sheet<'_> {
                 let length = rng.uniform(length[0], length[1]) * rng.uniform(0.4, 1.0);
                 let slope = slope + rng.uniform(-0.09, 0.09);
                 let bend = rng.uniform(-0.012, 0.012);
-                let level = level - 12.0 * rng.uniform(0.0, 1.0) * rng.uniform(0.0, 1.0) - 4.0 * rng.uniform(0.0, 1.0);
-                let thick = rng.uniform(0.06, 0.13);
+                let level = level - 16.0 * rng.uniform(0.0, 1.0);
+                let thick = rng.uniform(0.04, 0.09);
                 let salt = rng.bits();
                 let columns = (length / self.pitch) as usize;
                 let first = ((x0 - self.tissue.origin[0] - length * 0.5) / self.pitch).max(0.0) as usize;
@@ -141,7 +141,7 @@ impl Sheet<'_> {
                     let s = 2.0 * step as f32 / columns.max(1) as f32 - 1.0;
                     let dx = s * length * 0.5;
                     let x = x0 + dx;
-                    let y = y0 + slope * dx + bend * dx * dx + 0.16 * noise(salt, x / 1.7, 0.5);
+                    let y = y0 + slope * dx + bend * dx * dx + 0.22 * noise(salt, x / 1.7, 0.5);
                     let inside = column < self.tissue.width
                         && y < a.bone_surface(x).unwrap_or(99.0) - 0.3
                         && !a.vessels.iter().any(|v| v.level(x, y) < 1.15)
@@ -158,7 +158,7 @@ impl Sheet<'_> {
     }
 
     /// The walls of vessels where the beam meets them squarely, the sheath of nerves, the surface of the bone.
-    fn draw_walls(&mut self, a: &Anatomy) {
+    fn draw_walls(&mut self, seed: u64, a: &Anatomy) {
         for column in 0..self.tissue.width {
             let x = self.place(column, 0)[0];
             for row in 0..self.tissue.height {
@@ -168,23 +168,24 @@ impl Sheet<'_> {
                     if (0.98..1.28).contains(&level) {
                         let square = ((y - v.center[1]).abs() / v.axes[1]).min(1.0);
                         let i = row * self.tissue.width + column;
-                        self.lines[i] += 0.30 * square * square * square * square;
-                        self.diffuse[i] = self.diffuse[i].max(amplitude(-20.0));
+                        self.lines[i] += 0.075 * square * square * square * square;
+                        self.diffuse[i] = self.diffuse[i].max(amplitude(-31.0 + 7.0 * square));
                     }
                 }
                 for n in &a.nerves {
                     let level = n.outline.level(x, y);
                     if (0.86..1.02).contains(&level) {
                         let square = ((y - n.outline.center[1]).abs() / n.outline.axes[1]).min(1.0);
-                        self.lines[row * self.tissue.width + column] += 0.10 * square * square;
+                        self.lines[row * self.tissue.width + column] += 0.02 * square * square;
                     }
                 }
             }
             if let Some(y) = a.bone_surface(x) {
                 let u = (x - a.bone[0]) / a.bone[2];
-                let square = 1.0 - u * u * 0.75;
-                self.dab(column, y + 0.15, 0.22, 2.2 * square, 1.2);
-                self.dab(column, y + 1.0, 0.30, 0.12 * square, 0.5);
+                let square = 1.0 - u * u;
+                let patchy = amplitude(7.0 * noise(seed ^ 0xB0, x / 3.5, 0.0) + 3.0 * noise(seed ^ 0xB1, x / 0.9, 0.0));
+                self.dab(column, y + 0.10, 0.12, 0.42 * square * square * patchy, 0.8);
+                self.dab(column, y + 0.60, 0.30, 0.05 * square * patchy, 0.8);
             }
         }
     }
@@ -232,7 +233,7 @@ impl Sheet<'_> {
 fn matter(seed: u64, a: &Anatomy, x: f32, y: f32, layers: [f32; 5], bone: Option<f32>) -> Matter {
     for v in &a.vessels {
         if v.level(x, y) < 1.0 {
-            return Matter(-62.0, two_way(0.15));
+            return Matter(-50.0, two_way(0.15));
         }
     }
     let grain = |sx: f32, sy: f32, salt: u64| noise(seed ^ salt, x / sx, y / sy);
@@ -243,27 +244,31 @@ fn matter(seed: u64, a: &Anatomy, x: f32, y: f32, layers: [f32; 5], bone: Option
         }
     }
     if let Some(surface) = bone.filter(|&b| y > b) {
-        return Matter(-34.0 - 5.0 * (y - surface), two_way(14.0));
+        let u = (x - a.bone[0]) / a.bone[2];
+        let hard = ((1.0 - u.abs()) * 4.0).clamp(0.04, 1.0);
+        return Matter(-31.0 - 4.0 * (y - surface), two_way(10.0 * hard));
     }
     let [skin, fat, septum, muscle, compartment] = layers;
-    let broad = grain(9.0, 3.0, 1);
-    let fine = grain(1.5, 0.45, 2);
+    let broad = 1.5 * grain(9.0, 3.0, 1) + grain(4.0, 1.2, 9);
+    let fine = 1.5 * grain(1.8, 0.4, 2);
     if y < skin {
-        Matter(-17.0 + 3.0 * grain(4.0, 0.3, 3), two_way(0.7))
+        // contact with the probe is nowhere perfect: it throws faint shadows
+        let contact = 1.0 + 0.9 * noise(seed ^ 7, x / 3.0, 0.0) + 0.5 * noise(seed ^ 8, x / 0.9, 0.0);
+        Matter(-27.0 + 3.0 * grain(4.0, 0.3, 3), two_way(1.1 * contact.max(0.0)))
     } else if y < fat {
-        Matter(-34.0 + 4.0 * broad + 4.0 * fine, two_way(0.5))
+        Matter(-37.0 + 4.0 * broad + 3.0 * fine, two_way(0.5))
     } else if y < muscle {
         let which = if y < septum { 0.0 } else { -2.5 };
         let along = y - a.pinnation[0] * x;
         let striae = noise(seed ^ 4, x / 4.5, along / 0.5);
-        Matter(-39.0 + which + 3.0 * broad + 5.0 * striae, two_way(0.62))
+        Matter(-43.0 + which + 3.0 * broad + 5.0 * striae, two_way(0.62))
     } else if y < compartment {
         let strand = noise(seed ^ 5, x / 3.2, (y - 0.5 * (muscle + compartment)) / 0.55);
-        Matter(-32.0 + 4.0 * broad + 3.0 * fine + 4.0 * strand, two_way(0.55))
+        Matter(-35.0 + 3.5 * broad + 3.0 * fine + 5.0 * strand, two_way(0.55))
     } else {
         let along = y - a.pinnation[1] * x;
         let striae = noise(seed ^ 6, x / 4.0, along / 0.6);
-        Matter(-40.0 + 4.0 * broad + 6.0 * striae, two_way(0.68))
+        Matter(-42.0 + 4.0 * broad + 6.0 * striae, two_way(0.72))
     }
 }
 
@@ -282,5 +287,5 @@ fn nerve_db(center: [f32; 2], fascicles: &[[f32; 3]], level: f32, x: f32, y: f32
     let shade = ((depth + 0.15) * 4.0).clamp(0.0, 1.0);
     // the upper half is seen more squarely than the flanks
     let upper = if y < center[1] { 1.0 } else { 0.0 };
-    -19.0 + rim + upper - 21.0 * shade
+    -25.0 + rim + upper - 13.0 * shade
 }
