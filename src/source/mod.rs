@@ -1,6 +1,7 @@
 //! Where frames come from: one trait, and one file for each kind of recording or device.
 
 pub mod metaimage;
+pub mod phantom;
 
 use std::path::PathBuf;
 
