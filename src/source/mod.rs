@@ -2,6 +2,15 @@
 
 pub mod metaimage;
 pub mod phantom;
+#[cfg(feature = "camera")]
+pub mod camera;
+mod camera_decode;
+pub mod devices;
+#[cfg(feature = "video")]
+pub mod gst;
+mod gst_reader;
+pub mod video;
+mod video_container;
 
 use std::path::PathBuf;
 
