@@ -1,1 +1,7 @@
-//! One frame in, one segmentation out: crop ▸ despeckle ▸ resize ▸ normalise ▸ U-Net ▸ probability back ▸ decision.
+//! One frame in, one segmentation out.
+
+pub mod components;
+pub mod contour;
+pub mod crop;
+pub mod crop_tracker;
+pub mod decision;
