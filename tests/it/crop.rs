@@ -268,3 +268,42 @@ fn data_sets_are_left_whole_and_screens_among_them_are_cut() {
         }
     }
 }
+
+/// What a person sees in the recordings: file, frame, picture, tolerance in pixels, shape.
+const RECORDINGS: [(&str, &str, &str, u32, CropKind); 8] = [
+    ("aifa_bp_20210816_131218_0003.mp4", "0", "536x425+192+78", 3, CropKind::Linear),
+    ("aifa_bp_20210816_131218_0003.mp4", "40", "536x425+192+78", 3, CropKind::Linear),
+    ("BoneUltrasound_L14.igs.mha", "0", "467x616+176+0", 3, CropKind::Linear),
+    ("BoneUltrasound_L14.igs.mha", "10", "467x616+176+0", 3, CropKind::Linear),
+    ("US1_RLE.dcm", "0", "613x229+10+108", 3, CropKind::Linear),
+    ("US1_J2KR.dcm", "0", "613x229+10+108", 3, CropKind::Linear),
+    ("examples_palette.dcm", "0", "581x284+170+66", 14, CropKind::Curved),
+    // The lower left tip of this sector is darker than the JPEG noise.
+    ("examples_ybr_color.dcm", "0", "250x188+42+16", 64, CropKind::Curved),
+];
+
+#[test]
+fn the_picture_is_found_in_real_screens() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let python = std::env::var_os("SONOPLEX_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
+    let folder = shared().join("data/recordings");
+    if !python.exists() || !folder.is_dir() {
+        println!("skipped: no {} or no {}", python.display(), folder.display());
+        return;
+    }
+    for (file, index, truth, tolerance, kind) in RECORDINGS {
+        let script = root.join("tests/oracles/segmenter_frame.py");
+        let run = std::process::Command::new(&python).arg(script).arg(folder.join(file)).arg(index).output().unwrap();
+        assert!(run.status.success(), "{file}: {}", String::from_utf8_lossy(&run.stderr));
+        let header = String::from_utf8_lossy(&run.stdout[..20]).replace('\n', " ");
+        let sides: Vec<u32> = header.split(' ').skip(1).take(2).map(|n| n.parse().unwrap()).collect();
+        let size = Size::new(sides[0], sides[1]);
+        let found = find(&run.stdout[run.stdout.len() - size.area()..], size);
+        assert_eq!(found.kind, kind, "{file}: {found:?}");
+        assert!(
+            near(found.rect, truth.parse().unwrap(), tolerance),
+            "{file} {index}: found {}, seen {truth}",
+            found.rect
+        );
+    }
+}
