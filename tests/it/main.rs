@@ -1,2 +1,5 @@
 //! All integration tests in one binary, so that they link once. One file a subject.
 mod crop;
+
+mod kernels_conv;
+mod naive;
