@@ -11,6 +11,8 @@
 
 use crate::geometry::{Rect, Size};
 
+use super::screen::{Grid, Screen, ground};
+
 /// Shape of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CropKind {
@@ -46,13 +48,11 @@ impl CropFound {
 /// # Panics
 /// When `gray` has not `size.area()` bytes.
 pub fn find(gray: &[u8], size: Size) -> CropFound {
-    CropFinder::default().find(gray, size)
+    CropFinder::default().find(gray, gray, size)
 }
 
 /// Levels above the ground from which a pixel counts, tried in this order: clean screens first, then noisier ones.
 const MARGINS: [u8; 5] = [0, 2, 5, 10, 18];
-/// Flat cells brighter than this above the ground are drawn by the scanner.
-const BRIGHT: u8 = 20;
 /// A picture covers at least this part of the screen.
 const MIN_PICTURE: f32 = 0.04;
 
@@ -70,32 +70,15 @@ pub struct CropFinder {
     best: Vec<usize>,
 }
 
-/// Cells of a picture: `columns × rows` squares of `side` pixels, the last ones cut off by the edge.
-#[derive(Clone, Copy)]
-struct Grid {
-    side: usize,
-    columns: usize,
-    rows: usize,
-}
-
-/// A screen and what counts as ground in it.
-#[derive(Clone, Copy)]
-struct Screen<'a> {
-    gray: &'a [u8],
-    width: usize,
-    height: usize,
-    /// Pixels above this level are live.
-    level: u8,
-    ground: u8,
-}
-
 impl CropFinder {
-    /// Finds the picture in one grey frame.
+    /// Finds the picture in what was brightest at each pixel over some frames, and in the `texture` of one of them:
+    /// speckle that was lit everywhere in its turn is flat, as a bar is.
     ///
     /// # Panics
-    /// When `gray` has not `size.area()` bytes.
-    pub fn find(&mut self, gray: &[u8], size: Size) -> CropFound {
+    /// When `gray` or `texture` has not `size.area()` bytes.
+    pub fn find(&mut self, gray: &[u8], texture: &[u8], size: Size) -> CropFound {
         assert_eq!(gray.len(), size.area(), "grey plane of a {size} frame");
+        assert_eq!(texture.len(), size.area(), "grey plane of a {size} frame");
         let (width, height) = (size.width as usize, size.height as usize);
         if width.min(height) < 32 {
             return CropFound::full(size, true, "too small to be a screen");
@@ -107,7 +90,7 @@ impl CropFinder {
         let grid = Grid { side, columns: width.div_ceil(side), rows: height.div_ceil(side) };
         let mut chosen: Option<(f32, u8)> = None;
         for margin in MARGINS {
-            let screen = Screen { gray, width, height, level: ground.saturating_add(margin), ground };
+            let screen = Screen { gray, texture, width, height, level: ground.saturating_add(margin), ground };
             let Some(score) = self.split(screen, grid) else { continue };
             // A higher level loses the dark depth of the picture, so it must be clearly better.
             if chosen.is_none_or(|(best, _)| score > best + 0.05) {
@@ -120,7 +103,7 @@ impl CropFinder {
         let Some((_, level)) = chosen else {
             return CropFound::full(size, false, "too dark to tell");
         };
-        let screen = Screen { gray, width, height, level, ground };
+        let screen = Screen { gray, texture, width, height, level, ground };
         if self.split(screen, grid).is_none() {
             return CropFound::full(size, false, "too dark to tell");
         }
@@ -289,118 +272,5 @@ impl CropFinder {
             return CropFound { rect, kind, certain: true, note: "empty bars left and right of it" };
         }
         CropFound::full(size, true, "nothing is drawn around the picture")
-    }
-}
-
-/// The level of the ground: the darkest frequent one of the frame's border, else of the whole frame, if it is so
-/// frequent that it was drawn and not measured.
-fn ground(gray: &[u8], width: usize) -> Option<u8> {
-    let (mut all, mut border) = ([0usize; 256], [0usize; 256]);
-    let rows = gray.len() / width;
-    for (y, row) in gray.chunks_exact(width).enumerate() {
-        for &p in row {
-            all[p as usize] += 1;
-        }
-        if y == 0 || y + 1 == rows {
-            for &p in row {
-                border[p as usize] += 1;
-            }
-        }
-        border[row[0] as usize] += 1;
-        border[row[width - 1] as usize] += 1;
-    }
-    let dark = |histogram: &[usize; 256], percent: usize| {
-        let total: usize = histogram.iter().sum();
-        (0..80).find(|&level| histogram[level] * 100 > total * percent).map(|level| level as u8)
-    };
-    dark(&border, 15).filter(|&level| all[level as usize] * 50 > gray.len()).or_else(|| dark(&all, 5))
-}
-
-impl Screen<'_> {
-    /// Part of the cell's pixels that are live, and whether it is a flat bright bar.
-    fn cell(&self, grid: Grid, x: usize, y: usize) -> (f32, bool) {
-        let (x0, y0) = (x * grid.side, y * grid.side);
-        let (x1, y1) = ((x0 + grid.side).min(self.width), (y0 + grid.side).min(self.height));
-        let (mut live, mut sum, mut flat, mut white) = (0usize, 0usize, 0usize, 0usize);
-        for row in self.gray.chunks_exact(self.width).take(y1).skip(y0) {
-            let mut before = row[x0.saturating_sub(1)];
-            for &p in &row[x0..x1] {
-                live += usize::from(p > self.level);
-                flat += usize::from(p == before);
-                white += usize::from(p >= 250);
-                sum += p as usize;
-                before = p;
-            }
-        }
-        let n = (x1 - x0) * (y1 - y0);
-        let bright = sum > n * (self.ground as usize + BRIGHT as usize);
-        (live as f32 / n as f32, bright && flat * 2 > n && white * 2 < n)
-    }
-
-    fn live(&self, x: usize, y: usize) -> bool {
-        self.gray[y * self.width + x] > self.level
-    }
-
-    /// Part of column `x` between two rows that is live.
-    fn column(&self, x: usize, [top, bottom]: [usize; 2]) -> f32 {
-        (top..bottom).filter(|&y| self.live(x, y)).count() as f32 / (bottom - top).max(1) as f32
-    }
-
-    /// Part of row `y` between two columns that is live.
-    fn row(&self, y: usize, [left, right]: [usize; 2]) -> f32 {
-        (left..right).filter(|&x| self.live(x, y)).count() as f32 / (right - left).max(1) as f32
-    }
-
-    /// The edges of the picture to the pixel: from two cells inside outwards as long as a line is half as full as
-    /// the picture beside it (a sector: as long as a few pixels are live).
-    fn refine(&self, grid: Grid, [left, top, right, bottom]: [usize; 4], kind: CropKind) -> Rect {
-        let side = grid.side;
-        let (x0, y0) = (left * side, top * side);
-        let (x1, y1) = ((right * side).min(self.width), (bottom * side).min(self.height));
-        let part = |inner: f32, length: usize| match kind {
-            CropKind::Curved => (3.0 / length.max(1) as f32).min(0.5 * inner),
-            _ => 0.5 * inner,
-        };
-        let seek = |line: &dyn Fn(usize) -> f32, from: usize, step: isize, end: usize, length: usize| {
-            let reach = 4 * side;
-            let threshold = part(line(from), length);
-            let mut at = from;
-            for _ in 0..reach {
-                let Some(next) = at.checked_add_signed(step).filter(|&n| n < end) else { break };
-                if line(next) < threshold {
-                    break;
-                }
-                at = next;
-            }
-            at
-        };
-        // The near field is never dark, so it decides where a rectangle begins and ends sideways.
-        let lit = match kind {
-            CropKind::Curved => [y0, y1],
-            _ => [y0, y0 + ((y1 - y0) * 3 / 5).max(1)],
-        };
-        let inset = (2 * side).min((x1 - x0) / 2).min((y1 - y0) / 2);
-        let column = |x: usize| self.column(x, lit);
-        let l = seek(&column, x0 + inset, -1, self.width, lit[1] - lit[0]);
-        let r = seek(&column, x1 - 1 - inset, 1, self.width, lit[1] - lit[0]) + 1;
-        let row = |y: usize| self.row(y, [l, r]);
-        let t = seek(&row, y0 + inset, -1, self.height, r - l);
-        let b = seek(&row, y1 - 1 - inset, 1, self.height, r - l) + 1;
-        Rect { x: l as u32, y: t as u32, width: (r.max(l + 1) - l) as u32, height: (b.max(t + 1) - t) as u32 }
-    }
-
-    /// Whether something bright stands outside the picture and clear of it: lettering, a ruler, a bar.
-    fn drawn_outside(&self, rect: Rect) -> bool {
-        let clear = (self.width.min(self.height) / 100).max(2) as i64;
-        let (l, t) = (i64::from(rect.x) - clear, i64::from(rect.y) - clear);
-        let (r, b) = (i64::from(rect.x + rect.width) + clear, i64::from(rect.y + rect.height) + clear);
-        let bright = self.ground.saturating_add(60);
-        let mut count = 0usize;
-        for (y, row) in self.gray.chunks_exact(self.width).enumerate() {
-            let inside = (t..b).contains(&(y as i64));
-            let bright = |x: usize, p: u8| p > bright && !(inside && (l..r).contains(&(x as i64)));
-            count += row.iter().enumerate().filter(|&(x, &p)| bright(x, p)).count();
-        }
-        count * 4000 > self.width * self.height
     }
 }

@@ -17,7 +17,10 @@ const WINDOW: u32 = 32;
 #[derive(Default)]
 pub struct CropTracker {
     finder: CropFinder,
+    /// The brightest value of every pixel, and the brightest frame, since the last look.
     brightest: Vec<u8>,
+    texture: Vec<u8>,
+    light: u64,
     size: Size,
     seen: u32,
     current: Option<CropFound>,
@@ -41,7 +44,9 @@ impl CropTracker {
             self.size = size;
             self.reset();
         }
+        let light = gray.iter().map(|&p| u64::from(p)).sum();
         if self.seen == 0 || self.window_begins() {
+            self.light = 0;
             self.brightest.clear();
             self.brightest.extend_from_slice(gray);
         } else {
@@ -49,10 +54,15 @@ impl CropTracker {
                 *b = (*b).max(g);
             }
         }
+        if self.light == 0 || light > self.light {
+            self.light = light;
+            self.texture.clear();
+            self.texture.extend_from_slice(gray);
+        }
         self.seen = if self.seen == u32::MAX { 2 * WINDOW } else { self.seen + 1 };
         match self.current {
             Some(held) if !self.look_is_due() => held,
-            _ => self.look(gray, size),
+            _ => self.look(size),
         }
     }
 
@@ -64,9 +74,8 @@ impl CropTracker {
         EARLY.contains(&self.seen) || (self.seen > WINDOW && self.seen.is_multiple_of(WINDOW))
     }
 
-    fn look(&mut self, gray: &[u8], size: Size) -> CropFound {
-        debug_assert_eq!(gray.len(), self.brightest.len());
-        let found = self.finder.find(&self.brightest, size);
+    fn look(&mut self, size: Size) -> CropFound {
+        let found = self.finder.find(&self.brightest, &self.texture, size);
         let Some(held) = self.current else {
             self.current = Some(found);
             return found;

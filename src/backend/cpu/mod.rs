@@ -8,14 +8,20 @@
 
 pub mod activation;
 pub mod conv;
+pub mod conv_transpose;
+pub mod elementwise;
 pub mod error;
 pub mod isa;
 mod lanes;
+pub mod max_pool;
 pub mod pool;
+pub mod resize_tensor;
 mod window;
 
 pub use activation::Activation;
 pub use conv::{Conv, ConvShape};
+pub use conv_transpose::{ConvTranspose, ConvTransposeShape};
 pub use error::KernelError;
 pub use isa::Isa;
+pub use max_pool::{PoolShape, average_pool, max_pool};
 pub use pool::Pool;
