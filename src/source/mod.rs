@@ -1,6 +1,8 @@
 //! Where frames come from: one trait, and one file for each kind of recording or device.
 
+pub mod images;
 pub mod phantom;
+pub mod session;
 
 use std::path::PathBuf;
 
