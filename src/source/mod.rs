@@ -1,8 +1,10 @@
 //! Where frames come from: one trait, and one file for each kind of recording or device.
 
 pub mod images;
+pub mod open;
 pub mod phantom;
 pub mod session;
+pub mod trim;
 
 use std::path::PathBuf;
 
