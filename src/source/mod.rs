@@ -11,6 +11,10 @@ pub mod gst;
 mod gst_reader;
 pub mod video;
 mod video_container;
+pub mod images;
+pub mod open;
+pub mod session;
+pub mod trim;
 
 use std::path::PathBuf;
 

@@ -4,3 +4,6 @@ mod crop;
 mod tidy;
 mod kernels_conv;
 mod naive;
+mod images;
+mod open;
+mod phantom;
