@@ -85,8 +85,7 @@ impl LiveCamera {
         let (opened_send, opened) = bounded::<Result<Opened, String>>(1);
         let (send, raw) = bounded(1);
         let (dropped, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let outbox =
-            Outbox { send, recall: raw.clone(), dropped: Arc::clone(&dropped), stop: Arc::clone(&stop) };
+        let outbox = Outbox { send, recall: raw.clone(), dropped: Arc::clone(&dropped), stop: Arc::clone(&stop) };
         std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || {

@@ -34,7 +34,10 @@ pub(super) fn decode(buffer: &Buffer) -> Result<(Size, PixelFormat, Vec<u8>), St
             }
         }
         FrameFormat::NV12 => {
-            let (width, data) = (size.width as usize, exact(area + 2 * size.width.div_ceil(2) as usize * size.height.div_ceil(2) as usize)?);
+            let (width, data) = (
+                size.width as usize,
+                exact(area + 2 * size.width.div_ceil(2) as usize * size.height.div_ceil(2) as usize)?,
+            );
             let (luma, chroma) = data.split_at(area);
             for (i, o) in rgb.chunks_exact_mut(3).enumerate() {
                 let c = (i / width / 2) * width.div_ceil(2) * 2 + i % width / 2 * 2;

@@ -62,7 +62,8 @@ pub fn v4l2(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     let (pipeline, sink) = parse("v4l2src name=origin ! decodebin").map_err(device)?;
     let origin = pipeline.by_name("origin").expect("the graph names it");
     origin.set_property("device", path.to_string_lossy().as_ref());
-    Live::start(name.clone(), "V4L2 device".into(), pipeline, sink).map(|live| Box::new(live) as _).map_err(|e| match e {
+    Live::start(name.clone(), "V4L2 device".into(), pipeline, sink).map(|live| Box::new(live) as _).map_err(|e| match e
+    {
         SourceError::Device { found, .. } if !path.exists() => {
             device(Fault::new(format!("there is no such device ({found})"), devices::advice()))
         }
@@ -76,14 +77,15 @@ fn parse(graph: &str) -> Result<(gst::Pipeline, AppSink), Fault> {
     let text = if graph.contains("appsink") { graph.to_owned() } else { format!("{graph} ! videoconvert ! appsink") };
     let mut context = gst::ParseContext::new();
     let element =
-        gst::parse::launch_full(&text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS).map_err(|e| {
-            match context.missing_elements().first() {
-                Some(missing) => Fault::new(
-                    format!("gstreamer has no `{missing}`"),
-                    format!("check the name, or install it with `sudo apt install {}`", reader::package_of(missing)),
-                ),
-                None => Fault::new(format!("gstreamer says `{}`", e.message()), "try the graph with `gst-launch-1.0`"),
-            }
+        gst::parse::launch_full(&text, Some(&mut context), gst::ParseFlags::FATAL_ERRORS).map_err(|e| match context
+            .missing_elements()
+            .first()
+        {
+            Some(missing) => Fault::new(
+                format!("gstreamer has no `{missing}`"),
+                format!("check the name, or install it with `sudo apt install {}`", reader::package_of(missing)),
+            ),
+            None => Fault::new(format!("gstreamer says `{}`", e.message()), "try the graph with `gst-launch-1.0`"),
         })?;
     let wrong = || Fault::new("the graph has no `appsink` at its end", "leave it away: it is added");
     let pipeline = element.downcast::<gst::Pipeline>().map_err(|_| wrong())?;
@@ -136,7 +138,8 @@ impl Live {
         };
         let (size, ..) = reader::picture(&first).map_err(device)?;
         let rate_hz = reader::rate_hz(&first);
-        let notes = if live { Vec::new() } else { vec!["the graph is not live: it waits for us and drops nothing".into()] };
+        let notes =
+            if live { Vec::new() } else { vec!["the graph is not live: it waits for us and drops nothing".into()] };
         let info = SourceInfo { name, format, size: Some(size), rate_hz, live: true, notes, ..SourceInfo::default() };
         let (pending, started) = (Some(first), Instant::now());
         Ok(Self { info, reader, pending, origin: None, started, delivered: 0, arrived, ended: false })

@@ -255,7 +255,8 @@ fn start(path: &Path, streams: &Arc<Mutex<Streams>>) -> Result<Reader, Fault> {
     let convert = reader::element("videoconvert")?;
     let sink = reader::picture_sink(QUEUE);
     let pipeline = gst::Pipeline::new();
-    let broken = |_: glib::BoolError| Fault::new("gstreamer's elements do not fit", "reinstall gstreamer1.0-plugins-base");
+    let broken =
+        |_: glib::BoolError| Fault::new("gstreamer's elements do not fit", "reinstall gstreamer1.0-plugins-base");
     pipeline.add_many([&source, &decode, &convert, sink.upcast_ref()]).map_err(broken)?;
     source.link(&decode).map_err(broken)?;
     convert.link(&sink).map_err(broken)?;
@@ -267,6 +268,13 @@ fn start(path: &Path, streams: &Arc<Mutex<Streams>>) -> Result<Reader, Fault> {
         Some(caps.is_none_or(|caps| note_stream(&mut met, &caps)).to_value())
     });
     let target = convert.static_pad("sink").expect("videoconvert has a sink pad");
+    let pictures = target.clone();
+    decode.connect_no_more_pads(move |decode| {
+        // Without this, a file without pictures would be waited for until patience ends.
+        if !pictures.is_linked() {
+            gst::element_error!(decode, gst::StreamError::WrongType, ["it holds no pictures that can be decoded"]);
+        }
+    });
     let grey = sink.downgrade();
     decode.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));

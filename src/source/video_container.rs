@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_container_and_ends() {
-        for bytes in [&b""[..], b"hello", &[0; 40], &[0xff; 70], b"\0\0\0\x01ftypmp42\0\0\0\0"] {
+        for bytes in [&b""[..], b"hello", &[0; 40], &[0xff; 70], b"\0\0\0\x04ftypmp42\0\0\0\0"] {
             assert_eq!(read(bytes).promised, None, "{bytes:?}");
         }
     }

@@ -7,3 +7,5 @@ mod naive;
 mod images;
 mod open;
 mod phantom;
+mod camera;
+mod video;
