@@ -32,7 +32,7 @@ pub const KEYS: [(&str, &str); 11] = [
     ("space", "freeze"),
     ("← →", "step"),
     ("o", "overlay off"),
-    ("c", "contour / fill / heat"),
+    ("c", "contour, fill, heat"),
     ("+ −", "opacity"),
     ("d", "despeckle"),
     ("e", "edges"),

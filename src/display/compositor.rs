@@ -148,7 +148,8 @@ fn bottom(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {
     x += first + 2 * margin;
     let rest = whole - first - 2 * margin;
     if scene.style.help {
-        b.keys(x, y + b.px(2.0), rest, 3, Face::Body);
+        let face = if rest < b.px(480.0) { Face::Small } else { Face::Body };
+        b.keys(x, y + b.px(2.0), rest, 3, face);
         return;
     }
     let second = ((rest - 2 * margin) * 42 / 100).min(b.px(260.0));

@@ -68,6 +68,8 @@ pub struct OverlayPainter {
     stroke: Stroke,
     points: Contour,
     label: String,
+    /// Where labels are already: left, top, right, bottom.
+    taken: Vec<[i32; 4]>,
 }
 
 impl OverlayPainter {
@@ -109,6 +111,7 @@ impl OverlayPainter {
             self.contours(canvas, view, scale, scene, finding, class_color(scene, i));
         }
         let Some(text) = text else { return };
+        self.taken.clear();
         for (i, finding) in found.findings.iter().enumerate().filter(|(_, f)| f.area_px > 0) {
             self.label(canvas, text, view, scene, (i, finding, found));
         }
@@ -162,13 +165,25 @@ impl OverlayPainter {
         let x = (centre - width / 2).min(right - width).max(left);
         let (line, small) = (text.line(Face::Strong), text.line(Face::Small));
         let age = (!scene.matched).then(|| mask_age_ms(scene, found)).flatten();
-        let second = age.is_some() || !found.calibrated || !scene.matched;
+        // Said once for the picture: with the first label that there is.
+        let caution = !found.calibrated && self.taken.is_empty();
+        let second = caution || !scene.matched;
         let height = text.capital(Face::Strong) + if second { small } else { 0 };
-        let above = view.place([0.0, bounds.y as f32])[1] as i32 - 9;
+        let above = view.place([0.0, bounds.y as f32])[1] as i32 - 9 - height;
         let below = view.place([0.0, (bounds.y + bounds.height) as f32])[1] as i32 + 9;
-        // Above the structure where there is room, so that what lies deeper stays free.
-        let first = if above - height >= top { above - height } else { (below).min(bottom - height).max(top) }
-            + text.capital(Face::Strong);
+        // Above the structure where there is room, so that what lies deeper stays free; else below; else higher still.
+        let reach = width.max(if second { text.width(Face::Small, "000 ms old · uncalibrated") } else { 0 }) / 2 + 4;
+        let free = |y: i32| {
+            let [l, t, r, b] = [centre - reach, y - 4, centre + reach, y + height + 4];
+            y >= top
+                && y + height <= bottom
+                && !self.taken.iter().any(|&[l2, t2, r2, b2]| l < r2 && l2 < r && t < b2 && t2 < b)
+        };
+        let higher = (1..4).map(|k| above - k * (height + 10));
+        let y =
+            [above, below].into_iter().chain(higher).find(|&y| free(y)).unwrap_or(below.min(bottom - height).max(top));
+        self.taken.push([centre - reach, y - 4, centre + reach, y + height + 4]);
+        let first = y + text.capital(Face::Strong);
         text.draw_rimmed(canvas, Face::Strong, x, first, brightened(class_color(scene, i)), &self.label);
         if second {
             self.label.clear();
@@ -179,7 +194,7 @@ impl OverlayPainter {
                 }
                 .unwrap_or(());
             }
-            if !found.calibrated {
+            if caution {
                 let dot = if self.label.is_empty() { "" } else { " · " };
                 let _ = write!(self.label, "{dot}uncalibrated");
             }
@@ -236,6 +251,9 @@ fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation
     }
     let plane = found.plane(1);
     view.each(found.crop, |x, y, around, at| {
+        if around.iter().all(|&i| plane[i] < 13) {
+            return;
+        }
         let level = bilinear(around.map(|i| f32::from(plane[i])), at);
         // What is improbable stays tissue: from 5 % on the colour comes in, from 35 % it is there.
         let alpha = ((level / 255.0 - 0.05) / 0.3).clamp(0.0, 1.0) * scene.style.opacity * 0.7;

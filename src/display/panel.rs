@@ -129,7 +129,8 @@ impl Board<'_> {
         // On a narrow box the longest words take the smaller face rather than lose letters.
         let face = if self.text.width(Face::Banner, shown.as_str()) <= room { Face::Banner } else { Face::Title };
         self.text.draw_fitted(self.canvas, face, left, top + word, room, ink, shown.as_str());
-        self.text.draw_fitted(self.canvas, Face::Body, left, top + height, room, ink, self.line);
+        let face = if self.text.width(Face::Body, self.line) <= room { Face::Body } else { Face::Small };
+        self.text.draw_fitted(self.canvas, face, left, top + height, room, ink, self.line);
     }
 
     /// A name and, at the right end, what is in the line; returns the row below.
@@ -139,12 +140,17 @@ impl Board<'_> {
         let value = self.text.width(strong, self.line);
         self.text.draw_fitted(self.canvas, face, x, base, width - value - self.px(6.0), color::DIM, name);
         self.text.draw_right(self.canvas, strong, x + width, base, color::TEXT, self.line);
-        y + self.text.line(face)
+        y + self.pitch(face)
+    }
+
+    /// Rows from one row of a list to the next: looser where the face says that there is room.
+    fn pitch(&self, face: Face) -> i32 {
+        self.text.line(face) + if face == Face::Small { 0 } else { self.px(5.0) }
     }
 
     /// One row for every class: its colour, confidence and area; then what the dots and colours mean.
     pub fn classes(&mut self, scene: &Scene<'_>, x: i32, mut y: i32, width: i32, end: i32, face: Face) -> i32 {
-        let step = self.text.line(face);
+        let step = self.pitch(face);
         let (side, indent) = (self.text.capital(face), self.text.capital(face) + self.px(8.0));
         for (i, class) in scene.classes.iter().enumerate() {
             if y + step > end {
@@ -174,11 +180,11 @@ impl Board<'_> {
             y = self.row(x + indent, y, width - indent, "truth", face);
         }
         if scene.style.overlay == Overlay::Heat && scene.style.overlay_on && y + step <= end {
-            let bar = width / 3;
+            let bar = width * 30 / 100;
             self.line.clear();
             let base = y + self.text.capital(face);
             let right = x + width - self.text.width(face, "1");
-            let name = if scene.segmentation.is_some_and(|s| s.calibrated) { "probability" } else { "uncalibrated" };
+            let name = if scene.segmentation.is_some_and(|s| s.calibrated) { "heat" } else { "heat, uncalibrated" };
             self.text.draw(self.canvas, face, x, base, color::DIM, name);
             self.text.draw_right(self.canvas, face, right - bar - self.px(10.0), base, color::DIM, "0");
             self.text.draw(self.canvas, face, right, base, color::DIM, "1");
@@ -216,12 +222,13 @@ impl Board<'_> {
     /// A bar for every stage: filled to p50, thin to p99, on one scale.
     pub fn stages(&mut self, stages: &[StageBar], x: i32, mut y: i32, width: i32, end: i32) -> i32 {
         let longest = stages.iter().map(|s| s.p99_ms).fold(1e-3, f64::max);
-        let (step, cap) = (self.text.line(Face::Small).min(self.px(15.0)), self.text.capital(Face::Small));
+        let cap = self.text.capital(Face::Small);
+        let step = ((end - y) / (stages.len() as i32 + 1)).clamp(cap + self.px(4.0), self.px(20.0));
         let number = self.text.width(Face::Small, "0000");
-        let name = self.px(if width > self.px(270.0) { 104.0 } else { 66.0 });
+        let name = self.px(if width > self.px(222.0) { 102.0 } else { 66.0 });
         let bar = width - name - 2 * number - self.px(14.0);
         let (p50, p99) = (x + width - number - self.px(6.0), x + width);
-        if stages.is_empty() || y + step > end {
+        if stages.is_empty() || bar < 1 || y + step > end {
             return y;
         }
         self.text.draw(self.canvas, Face::Small, x, y + cap, color::DIM, "stage, ms");
@@ -233,7 +240,7 @@ impl Board<'_> {
                 break;
             }
             let short = match stage.name {
-                "capture_to_present" if name < self.px(100.0) => "whole way",
+                "capture_to_present" if name < self.px(100.0) => "total",
                 "capture_to_present" => "capture to present",
                 other => other,
             };
@@ -257,9 +264,9 @@ impl Board<'_> {
 
     /// The keys in `columns` columns.
     pub fn keys(&mut self, x: i32, y: i32, width: i32, columns: i32, face: Face) {
-        let step = self.text.line(face) + self.px(if columns == 1 { 5.0 } else { 2.0 });
+        let step = self.text.line(face) + self.px(if columns == 1 { 6.0 } else { 4.0 });
         let rows = (KEYS.len() as i32 + columns - 1) / columns;
-        let key = self.text.width(face, "space") + self.px(12.0);
+        let key = self.text.width(face, "space") + self.px(if columns == 1 { 14.0 } else { 8.0 });
         for (i, (name, what)) in KEYS.iter().enumerate() {
             let (column, row) = (i as i32 / rows, i as i32 % rows);
             let (left, base) = (x + column * width / columns, y + row * step + self.text.capital(face));
@@ -292,9 +299,12 @@ impl Board<'_> {
         }
         let (x, y) = (r.x as i32, r.y as i32);
         let (margin, base) = (self.px(8.0), y + (r.height as i32 + self.text.capital(Face::Body)) / 2);
-        let right = x + r.width as i32 - margin;
         let words = self.text.width(Face::Body, RESEARCH);
-        let mut left = x + margin;
+        // Flush with the picture, unless that is too narrow for both.
+        let narrow = (picture.width as i32) < words + self.px(200.0);
+        let (from, to) =
+            if narrow { (x, x + r.width as i32) } else { (picture.x as i32, (picture.x + picture.width) as i32) };
+        let (mut left, right) = (from.max(x + margin), to.min(x + r.width as i32 - margin));
         if let (Some(_), Some(mm)) = (spacing, mm_per_px.filter(|mm| mm.is_finite() && *mm > 0.0)) {
             let length_mm = round_length(mm * f64::from(picture.width) * 0.25);
             let bar = (length_mm / mm).round() as i32;

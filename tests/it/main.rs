@@ -9,3 +9,4 @@ mod open;
 mod phantom;
 mod camera;
 mod video;
+mod display;
