@@ -2,3 +2,7 @@
 
 mod kernels_conv;
 mod naive;
+
+mod engine_networks;
+mod engine_oracle;
+mod onnx_writer;
