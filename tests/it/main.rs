@@ -1,4 +1,6 @@
 //! All integration tests in one binary, so that they link once. One file a subject.
 
 mod kernels_conv;
+mod kernels_onnx;
+mod kernels_oracle;
 mod naive;
