@@ -1,6 +1,8 @@
 //! All integration tests in one binary, so that they link once. One file a subject.
 
 mod kernels_conv;
+mod kernels_onnx;
+mod kernels_oracle;
 mod naive;
 
 mod engine_networks;

@@ -5,7 +5,7 @@
 //!    so that a tap of neighbouring outputs is one contiguous load for any stride and dilation.
 //! 2. A *block* is 8, 4, 2 or 1 output channels, a *strip* one vector of outputs in a row. A tile of one block and
 //!    three strips needs 24 sums, 3 inputs and 1 weight: 28 of the 32 registers of AVX-512. AVX2 has 16 registers, so
-//!    its blocks are 4 channels wide: 12 + 3 + 1.
+//!    its tiles are 4 channels times two strips: 8 + 2 + 1 (with three the compiler spills).
 //! 3. Tasks are blocks × ranges of strips. A value is summed by one task, channel by channel, tap by tap.
 //!
 //! # References
@@ -19,7 +19,7 @@ use crate::backend::cpu::lanes::{Avx2, Avx512};
 use crate::backend::cpu::lanes::{Lanes, Portable};
 use crate::backend::cpu::pool::{Pool, SharedMut};
 
-/// Strips of a tile.
+/// Strips of the widest tile.
 const STRIPS: usize = 3;
 /// Input bytes that the strips of one task should touch: half of a usual second-level cache.
 const TASK_BYTES: usize = 512 << 10;
@@ -246,7 +246,7 @@ impl Task<'_> {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { self.avx2(strips) },
             // SAFETY: needs no instructions of its own; the slices were measured by `run`.
-            _ => unsafe { self.tiles::<Portable>(strips) },
+            _ => unsafe { self.tiles::<Portable, 2>(strips) },
         }
     }
 
@@ -256,7 +256,7 @@ impl Task<'_> {
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512(&self, strips: std::ops::Range<usize>) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<Avx512>(strips) }
+        unsafe { self.tiles::<Avx512, STRIPS>(strips) }
     }
 
     /// # Safety
@@ -265,20 +265,20 @@ impl Task<'_> {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2(&self, strips: std::ops::Range<usize>) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<Avx2>(strips) }
+        unsafe { self.tiles::<Avx2, 2>(strips) }
     }
 
     /// # Safety
     /// The processor has the instructions of `L`.
     #[inline(always)]
-    unsafe fn tiles<L: Lanes>(&self, strips: std::ops::Range<usize>) {
+    unsafe fn tiles<L: Lanes, const V: usize>(&self, strips: std::ops::Range<usize>) {
         // SAFETY: the caller's promise.
         unsafe {
             match self.block.width {
-                8 => self.block::<L, 8>(strips),
-                4 => self.block::<L, 4>(strips),
-                2 => self.block::<L, 2>(strips),
-                _ => self.block::<L, 1>(strips),
+                8 => self.block::<L, 8, V>(strips),
+                4 => self.block::<L, 4, V>(strips),
+                2 => self.block::<L, 2, V>(strips),
+                _ => self.block::<L, 1, V>(strips),
             }
         }
     }
@@ -286,13 +286,13 @@ impl Task<'_> {
     /// # Safety
     /// The processor has the instructions of `L`, and the block is `B` channels wide.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const B: usize>(&self, strips: std::ops::Range<usize>) {
+    unsafe fn block<L: Lanes, const B: usize, const V: usize>(&self, strips: std::ops::Range<usize>) {
         let mut strip = strips.start;
         // SAFETY: the caller's promise.
         unsafe {
-            while strip + STRIPS <= strips.end {
-                self.tile::<L, B, STRIPS>(strip);
-                strip += STRIPS;
+            while strip + V <= strips.end {
+                self.tile::<L, B, V>(strip);
+                strip += V;
             }
             while strip < strips.end {
                 self.tile::<L, B, 1>(strip);
@@ -326,17 +326,23 @@ impl Task<'_> {
                 std::array::from_fn(|b| [L::splat(*d.bias.get_unchecked(self.block.channel + b)); V]);
             for c in 0..ins {
                 for &tap in &d.taps {
-                    let inputs: [L; V] = std::array::from_fn(|v| L::load(starts[v].add(c * plane + tap)));
-                    for (b, sums) in sums.iter_mut().enumerate() {
+                    let mut inputs = [L::splat(0.0); V];
+                    for v in 0..V {
+                        inputs[v] = L::load(starts[v].add(c * plane + tap));
+                    }
+                    for b in 0..B {
                         let weight = L::splat(*weights.add(b));
                         for v in 0..V {
-                            sums[v] = weight.multiply_add(inputs[v], sums[v]);
+                            sums[b][v] = weight.multiply_add(inputs[v], sums[b][v]);
                         }
                     }
                     weights = weights.add(B);
                 }
             }
             let (low, high) = (L::splat(self.bounds.0), L::splat(self.bounds.1));
+            // The loop below is too long to be unrolled, so that it reads memory; through this barrier it reads a copy,
+            // and the sums above stay in registers (twice as fast).
+            let sums = std::hint::black_box(sums);
             for (b, sums) in sums.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {
                     let (y, x) = at[v];
