@@ -258,10 +258,7 @@ fn keep_used(values: &mut [PlanValue], steps: &mut [PlanStep], all: &[Arc<Vec<f3
                 keep(weights);
                 bias.iter_mut().for_each(&mut keep);
             }
-            Op::BatchNorm { scale, shift } => {
-                keep(scale);
-                keep(shift);
-            }
+            Op::BatchNorm { numbers, .. } => numbers.iter_mut().for_each(&mut keep),
             _ => {}
         }
     }

@@ -3,6 +3,8 @@ mod crop;
 
 mod tidy;
 mod kernels_conv;
+mod kernels_onnx;
+mod kernels_oracle;
 mod naive;
 mod images;
 mod open;
@@ -10,3 +12,7 @@ mod phantom;
 mod camera;
 mod video;
 mod display;
+
+mod engine_networks;
+mod engine_oracle;
+mod onnx_writer;

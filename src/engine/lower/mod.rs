@@ -17,7 +17,7 @@ use super::network::{Declared, Dim, Network};
 use super::onnx::data_type;
 use super::tensor::{self, Data, Tensor};
 use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::elementwise::BinaryOp;
+use crate::backend::cpu::elementwise::Arithmetic;
 
 /// Operators that are understood, for the message about one that is not.
 pub const OPERATORS: &[&str] = &[
@@ -215,10 +215,10 @@ impl Lowering {
             }
             "MaxPool" | "AveragePool" => pool::pool(self, node),
             "GlobalAveragePool" => pool::global(self, node),
-            "Add" => binary::binary(self, node, BinaryOp::Add),
-            "Sub" => binary::binary(self, node, BinaryOp::Sub),
-            "Mul" => binary::binary(self, node, BinaryOp::Mul),
-            "Div" => binary::binary(self, node, BinaryOp::Div),
+            "Add" => binary::binary(self, node, Arithmetic::Add),
+            "Sub" => binary::binary(self, node, Arithmetic::Sub),
+            "Mul" => binary::binary(self, node, Arithmetic::Mul),
+            "Div" => binary::binary(self, node, Arithmetic::Div),
             "Softmax" => binary::softmax(self, node),
             "Concat" => layout::concat(self, node),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => layout::reshape(self, node),
