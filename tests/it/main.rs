@@ -3,3 +3,7 @@ mod crop;
 
 mod kernels_conv;
 mod naive;
+mod segmenter;
+mod segmenter_models;
+mod segmenter_spec;
+mod segmenter_toy;
