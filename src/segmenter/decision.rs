@@ -16,12 +16,18 @@ pub struct Thresholds {
     pub hysteresis: f32,
 }
 
-/// The mean of the [`TOP`] highest values of a probability plane of bytes, 0..=1; of all where there are fewer.
-pub fn confidence(plane: impl IntoIterator<Item = u8>) -> f32 {
-    let mut histogram = [0usize; 256];
-    for p in plane {
-        histogram[p as usize] += 1;
+/// The mean of the [`TOP`] highest probabilities, 0..=1, in the rows of a plane of bytes; of all where there are fewer.
+pub fn confidence<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> f32 {
+    // Neighbours are alike, and counting the same level twice in a row waits for memory: hence four histograms.
+    let mut counts = [[0u32; 256]; 4];
+    for row in rows {
+        let mut quads = row.chunks_exact(4);
+        for quad in &mut quads {
+            counts.iter_mut().zip(quad).for_each(|(c, &p)| c[p as usize] += 1);
+        }
+        quads.remainder().iter().for_each(|&p| counts[0][p as usize] += 1);
     }
+    let histogram: [usize; 256] = std::array::from_fn(|level| counts.iter().map(|c| c[level] as usize).sum());
     let (mut left, mut sum, mut count) = (TOP, 0usize, 0usize);
     for (level, &n) in histogram.iter().enumerate().rev() {
         let taken = n.min(left);
@@ -73,10 +79,10 @@ mod tests {
 
     #[test]
     fn the_mean_of_the_hundred_highest() {
-        assert_eq!(confidence(std::iter::empty()), 0.0);
-        assert_eq!(confidence([255]), 1.0);
-        let plane = std::iter::repeat_n(255, 50).chain(std::iter::repeat_n(51, 500));
-        assert!((confidence(plane) - 0.6).abs() < 1e-6);
+        assert_eq!(confidence([]), 0.0);
+        assert_eq!(confidence([&[255][..]]), 1.0);
+        let rows: [&[u8]; 2] = [&[255; 50], &[51; 501]];
+        assert!((confidence(rows) - 0.6).abs() < 1e-6);
     }
 
     #[test]

@@ -16,3 +16,7 @@ mod display;
 mod engine_networks;
 mod engine_oracle;
 mod onnx_writer;
+mod segmenter;
+mod segmenter_models;
+mod segmenter_spec;
+mod segmenter_toy;
