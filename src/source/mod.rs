@@ -1,5 +1,6 @@
 //! Where frames come from: one trait, and one file for each kind of recording or device.
 
+pub mod dicom;
 pub mod metaimage;
 pub mod phantom;
 #[cfg(feature = "camera")]

@@ -12,7 +12,6 @@ mod phantom;
 mod camera;
 mod video;
 mod display;
-
 mod engine_networks;
 mod engine_oracle;
 mod onnx_writer;
@@ -20,3 +19,6 @@ mod segmenter;
 mod segmenter_models;
 mod segmenter_spec;
 mod segmenter_toy;
+mod dicom;
+mod medical;
+mod metaimage;

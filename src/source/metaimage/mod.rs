@@ -61,8 +61,8 @@ impl MetaImage {
     fn open(path: &Path) -> Result<Self, SourceError> {
         let io = |cause| SourceError::Io { path: path.to_owned(), cause };
         let mut file = BufReader::new(File::open(path).map_err(io)?);
-        let header =
-            header::read(&mut file).map_err(|found| malformed(path, found, "give a `.mha` or `.mhd` file as MetaIO writes it"))?;
+        let header = header::read(&mut file)
+            .map_err(|found| malformed(path, found, "give a `.mha` or `.mhd` file as MetaIO writes it"))?;
         let mut samples = Samples::open(path, &header)?;
         let mut notes = Vec::new();
 
@@ -226,13 +226,16 @@ fn levels(header: &Header, first: &[u8], notes: &mut Vec<String>) -> Levels {
     if header.element == Element::U8 {
         return Levels::AsStored;
     }
-    let (range, from) = match header.range {
-        Some(range) => (Some(range), "`ElementMin` and `ElementMax`"),
-        None => (header.element.range(first, header.big_endian), "the first frame"),
+    let ([low, high], from) = if header.element == Element::I8 {
+        ([-128.0, 127.0], "all that fit")
+    } else if let Some(range) = header.range {
+        (range, "from `ElementMin` and `ElementMax`")
+    } else if let Some(range) = header.element.range(first, header.big_endian) {
+        (range, "those of the first frame")
+    } else {
+        ([0.0, 255.0], "since the first frame is flat")
     };
-    let [low, high] = range.unwrap_or([0.0, 255.0]);
-    let from = if range.is_some() { from } else { "no frame: the first is flat" };
-    notes.push(format!("{} samples from {low} to {high} (from {from}) become grey levels 0 to 255", header.element.name()));
+    notes.push(format!("{} samples {low} to {high}, {from}, become grey levels 0 to 255", header.element.name()));
     Levels::Linear { low, high }
 }
 

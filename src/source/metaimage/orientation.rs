@@ -37,7 +37,11 @@ impl Upright {
 
     /// What was done, for people; `None` where nothing was.
     pub fn describe(self) -> Option<String> {
-        let steps = [(self.transpose, "transposed"), (self.flip_x, "left and right swapped"), (self.flip_y, "turned upside down")];
+        let steps = [
+            (self.transpose, "transposed"),
+            (self.flip_x, "left and right swapped"),
+            (self.flip_y, "turned upside down"),
+        ];
         let done: Vec<&str> = steps.iter().filter(|s| s.0).map(|s| s.1).collect();
         (!done.is_empty()).then(|| done.join(", "))
     }

@@ -16,6 +16,8 @@ const FRAME_LIMIT: u64 = 128 << 20;
 const DEFLATE_LIMIT: u64 = 1032;
 /// Bytes after the last frame that are taken for padding: editors and writers end files with a line feed or two.
 const PADDING: u64 = 16;
+/// Most frames of one recording, nine hours at 30 a second; each takes some memory for its time.
+const FRAMES_LIMIT: u64 = 1_000_000;
 
 /// The samples of a recording.
 pub struct Samples {
@@ -41,11 +43,13 @@ impl Samples {
     pub fn open(path: &Path, header: &Header) -> Result<Self, SourceError> {
         let too_large = || {
             let [w, h, n] = header.dims;
-            let found = format!("the header claims {n} frames of {w}x{h}; a frame may have {FRAME_LIMIT} bytes at most");
+            let found = format!(
+                "the header claims {n} frames of {w}x{h}; at most {FRAMES_LIMIT} frames of {FRAME_LIMIT} bytes are read"
+            );
             malformed(path, found, "check `DimSize` and `ElementType`")
         };
         let frame_len = header.frame_len().filter(|&n| n <= FRAME_LIMIT).ok_or_else(too_large)?;
-        let expected = header.data_len().ok_or_else(too_large)?;
+        let expected = header.data_len().filter(|_| header.dims[2] <= FRAMES_LIMIT).ok_or_else(too_large)?;
 
         let (path, skip) = match &header.data {
             DataFile::Local => (path.to_owned(), Some(header.len)),
@@ -70,8 +74,7 @@ impl Samples {
         } else if stored_len < expected || stored_len > expected + PADDING {
             return Err(lies(&path, expected, stored_len, "of samples"));
         }
-        let stream =
-            if header.compressed { zlib(file, start, stored_len).map_err(io)? } else { Stream::Raw(file) };
+        let stream = if header.compressed { zlib(file, start, stored_len).map_err(io)? } else { Stream::Raw(file) };
         Ok(Self { path, start, stored_len, frame_len, frames: header.dims[2], stream })
     }
 
@@ -131,10 +134,13 @@ impl Samples {
     fn failed(&self, index: u64, cause: io::Error) -> SourceError {
         let what = match cause.kind() {
             io::ErrorKind::UnexpectedEof => "the data end early".to_owned(),
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => format!("the compressed data are damaged ({cause})"),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+                format!("the compressed data are damaged ({cause})")
+            }
             _ => return SourceError::Io { path: self.path.clone(), cause },
         };
-        let found = format!("in frame {index} of {}, {what}; {} bytes a frame were expected", self.frames, self.frame_len);
+        let found =
+            format!("in frame {index} of {}, {what}; {} bytes a frame were expected", self.frames, self.frame_len);
         malformed(&self.path, found, "copy the file again or write it anew")
     }
 }
