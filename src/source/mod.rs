@@ -5,11 +5,13 @@ pub mod camera;
 #[cfg(feature = "camera")]
 mod camera_decode;
 pub mod devices;
+pub mod dicom;
 #[cfg(feature = "video")]
 pub mod gst;
 #[cfg(feature = "video")]
 mod gst_reader;
 pub mod images;
+pub mod metaimage;
 pub mod open;
 pub mod phantom;
 pub mod session;
@@ -21,8 +23,9 @@ mod video_container;
 
 use std::path::PathBuf;
 
-pub use open::{OpenOptions, open};
 use serde::Serialize;
+
+pub use open::{OpenOptions, open};
 
 use crate::frame::Frame;
 use crate::geometry::{Size, Spacing};
