@@ -8,7 +8,8 @@ fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let spec = args.next().unwrap_or_else(|| "phantom:".into());
     let dir = std::path::PathBuf::from(args.next().unwrap_or_else(|| "phantom".into()));
-    let wanted: Vec<u64> = args.map(|a| a.parse()).collect::<Result<_, _>>().context("frame numbers after the folder")?;
+    let wanted: Vec<u64> =
+        args.map(|a| a.parse()).collect::<Result<_, _>>().context("frame numbers after the folder")?;
     let wanted = if wanted.is_empty() { vec![0, 10, 45] } else { wanted };
     std::fs::create_dir_all(&dir)?;
     let start = std::time::Instant::now();

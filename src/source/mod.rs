@@ -7,19 +7,26 @@ pub mod phantom;
 pub mod camera;
 mod camera_decode;
 pub mod devices;
+pub mod dicom;
 #[cfg(feature = "video")]
 pub mod gst;
 mod gst_reader;
 pub mod video;
 mod video_container;
 pub mod images;
+pub mod metaimage;
 pub mod open;
 pub mod session;
 pub mod trim;
+#[cfg(feature = "video")]
+pub mod video;
+mod video_container;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+pub use open::{OpenOptions, open};
 
 use crate::frame::Frame;
 use crate::geometry::{Size, Spacing};

@@ -69,6 +69,8 @@ def mask(name, image, expected, **options):
 indexed = Image.fromarray(labels, "P")
 indexed.putpalette([0, 0, 0, 230, 159, 0, 0, 0, 0] + [7] * 747)
 mask("indexed_mask.png", indexed, labels)
+mask("clear_mask.png", indexed, labels, transparency=0)
+mask("partly_clear_mask.png", indexed, labels, transparency=bytes([0, 128, 255]))
 for bits in (1, 2, 4):
     few = Image.fromarray(np.minimum(labels, 2**bits - 1), "P")
     few.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0, 0, 0, 200])

@@ -88,8 +88,8 @@ pub fn folder(dir: &Path) -> Result<Layout, SourceError> {
 
 /// One picture alone, with the mask `NAME_mask` beside it where there is one.
 pub fn single(path: &Path) -> Layout {
-    let named = |e: &&str| path.with_file_name(format!("{}_mask.{e}", stem(path)));
-    let mask = EXTENSIONS.iter().map(|e| named(&e)).find(|m| m.is_file());
+    let named = |e: &str| path.with_file_name(format!("{}_mask.{e}", stem(path)));
+    let mask = EXTENSIONS.iter().map(|e| named(e)).find(|m| m.is_file());
     let masks = mask.as_ref().map(|m| format!("mask read from `{}`", m.display()));
     Layout { pairs: vec![(path.to_owned(), mask)], masks, notes: Vec::new() }
 }

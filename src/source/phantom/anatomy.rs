@@ -46,7 +46,7 @@ pub(super) struct Blob {
 
 impl Blob {
     fn new(rng: &mut Rng, center: [f32; 2], axes: [f32; 2], uneven: f32) -> Self {
-        let angle = f64::from(rng.uniform(-0.04, 0.04));
+        let angle = f64::from(rng.uniform(-0.06, 0.06));
         let turn = [sin_turns(angle + 0.25) as f32, sin_turns(angle) as f32];
         Self { center, axes, turn, uneven: uneven * rng.uniform(-1.0, 1.0) }
     }
@@ -84,16 +84,16 @@ pub(super) struct Nerve {
 
 impl Nerve {
     fn new(rng: &mut Rng, center: [f32; 2], axes: [f32; 2]) -> Self {
-        let outline = Blob::new(rng, center, axes, 0.16);
-        let pitch = rng.uniform(1.0, 1.35);
+        let outline = Blob::new(rng, center, axes, 0.2);
+        let pitch = rng.uniform(1.1, 1.7);
         let mut fascicles = Vec::new();
         let steps = (outline.reach() / (pitch * 0.85)) as i32 + 1;
         for row in -steps..=steps {
             for column in -steps..=steps {
                 let shift = if row % 2 == 0 { 0.0 } else { 0.5 };
-                let x = center[0] + pitch * (column as f32 + shift + rng.uniform(-0.12, 0.12));
-                let y = center[1] + pitch * (row as f32 * 0.85 + rng.uniform(-0.1, 0.1));
-                let radius = pitch * rng.uniform(0.30, 0.46);
+                let x = center[0] + pitch * (column as f32 + shift + rng.uniform(-0.18, 0.18));
+                let y = center[1] + pitch * (row as f32 * 0.85 + rng.uniform(-0.16, 0.16));
+                let radius = pitch * rng.uniform(0.24, 0.48);
                 if outline.level(x, y) < 0.68 {
                     fascicles.push([x, y, radius]);
                 }
@@ -163,7 +163,7 @@ impl Anatomy {
         let mut nerves = Vec::new();
         for i in 0..count {
             let direction = if i % 2 == 0 { first } else { -first };
-            let axes = [rng.uniform(2.4, 3.5), rng.uniform(1.6, 2.3)];
+            let axes = [rng.uniform(2.3, 3.9), rng.uniform(1.4, 2.2)];
             let gap = rng.uniform(0.7, 1.6) + axes[0];
             let edge = &mut edges[usize::from(direction > 0.0)];
             let x = *edge + direction * gap;

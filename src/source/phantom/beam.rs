@@ -16,8 +16,8 @@ use super::tissue::Tissue;
 /// Wavelength at 7.5 MHz and 1540 m/s, mm.
 const WAVELENGTH_MM: f32 = 0.205;
 /// Width of the aperture that listens, mm; nearer than `aperture × MIN_F_NUMBER` it is opened only so far.
-const APERTURE_MM: f32 = 8.0;
-const MIN_F_NUMBER: f32 = 2.0;
+const APERTURE_MM: f32 = 7.2;
+const MIN_F_NUMBER: f32 = 2.4;
 /// Full width at half maximum of the pulse along the beam, mm.
 const PULSE_MM: f32 = 0.21;
 /// Decibels from black to white.
@@ -28,7 +28,7 @@ const NOISE_DB: f32 = -79.0;
 const GAIN_DB_MM: f32 = 0.84;
 const GAIN_MAX_DB: f32 = 23.5;
 /// What the grey curve is raised by, dB.
-const BRIGHTNESS_DB: f32 = -6.0;
+const BRIGHTNESS_DB: f32 = -6.5;
 /// From full width at half maximum to the σ of a Gaussian.
 const FWHM_TO_SIGMA: f32 = 0.424_661;
 
@@ -55,8 +55,7 @@ pub(super) struct Beam {
 /// Half of a Gaussian kernel, the centre first, of unit energy: so speckle is as bright at every depth.
 fn half_kernel(sigma: f32) -> Vec<f32> {
     let radius = (2.6 * sigma).max(1.0) as usize;
-    let mut half: Vec<f32> =
-        (0..=radius).map(|i| exp2(-0.721_347_5 * (i * i) as f32 / (sigma * sigma))).collect();
+    let mut half: Vec<f32> = (0..=radius).map(|i| exp2(-0.721_347_5 * (i * i) as f32 / (sigma * sigma))).collect();
     let energy = half[0] * half[0] + 2.0 * half[1..].iter().map(|k| k * k).sum::<f32>();
     let scale = 1.0 / energy.sqrt();
     half.iter_mut().for_each(|k| *k *= scale);
@@ -80,7 +79,8 @@ impl Beam {
         let mut rng = Rng::new(seed, 5);
         // Receiver noise, a little smooth across as neighbouring lines share channels.
         let raw: Vec<[f32; 2]> = (0..(1 << 17) + width + 4).map(|_| [rng.normal(), rng.normal()]).collect();
-        let smooth = |w: &[[f32; 2]], c: usize| 0.35 * w[0][c] + 0.5 * w[1][c] + 0.5 * w[2][c] + 0.5 * w[3][c] + 0.35 * w[4][c];
+        let smooth =
+            |w: &[[f32; 2]], c: usize| 0.35 * w[0][c] + 0.5 * w[1][c] + 0.5 * w[2][c] + 0.5 * w[3][c] + 0.35 * w[4][c];
         let hiss = raw.windows(5).map(|w| [smooth(w, 0), smooth(w, 1)]).collect();
         let mut near_field = vec![0.0; width * height];
         for row in 0..height {
@@ -137,7 +137,10 @@ impl Beam {
         let (rim, padded) = (self.rim, self.width + 2 * self.rim);
         let (mut xs, mut ys) = (vec![0.0f32; padded], vec![0.0f32; padded]);
         let mut path = vec![0.0f32; padded];
-        let mix = [super::math::sin_turns(pose.tilt / std::f64::consts::TAU + 0.25), super::math::sin_turns(pose.tilt / std::f64::consts::TAU)];
+        let mix = [
+            super::math::sin_turns(pose.tilt / std::f64::consts::TAU + 0.25),
+            super::math::sin_turns(pose.tilt / std::f64::consts::TAU),
+        ];
         let [near, far] = mix.map(|m| m as f32);
         let half = self.width as f32 * 0.5;
         let scale = 1.0 / self.pitch;
@@ -238,10 +241,9 @@ impl Beam {
         }
     }
 
-    /// Gain, noise, envelope, decibels, grey.
+    /// Gain, noise and the power of both looks; then smoothing, decibels, grey.
     fn compress(&mut self, index: u64, out: &mut [u8]) {
         let padded = self.width + 2 * self.rim;
-        let to_grey = 255.0 / RANGE_DB;
         for row in 0..self.height {
             let key = mix(self.seed ^ mix(index.wrapping_mul(0x1_0001).wrapping_add((row as u64) << 40)));
             let hiss = &self.hiss[(key & 0x1_FFFF) as usize..][..self.width];
@@ -250,14 +252,31 @@ impl Beam {
             let range = row * padded..row * padded + self.width;
             let [re1, im1, re2, im2] = self.planes.each_ref().map(|p| &p[range.clone()]);
             let here = row * self.width..(row + 1) * self.width;
-            let (weaken, near) = (&self.weaken[here.clone()], &self.near_field[here.clone()]);
-            for (i, out) in out[here].iter_mut().enumerate() {
-                let g = exp2((gain - weaken[i]) * 0.166_096_4);
+            let near = &self.near_field[here.clone()];
+            // the path is no longer needed once its pixel has its power
+            for (i, power) in self.weaken[here].iter_mut().enumerate() {
+                let g = exp2((gain - *power) * 0.166_096_4);
                 let a = re1[i] * g + hiss[i][0] * noise + near[i];
                 let b = im1[i] * g + hiss[i][1] * noise;
                 let (c, d) = (re2[i] * g, im2[i] * g);
-                // spatial compounding: the mean of two looks; 10 log10 x = 3.0103 log2 x
-                let db = 3.010_3 * log2(0.5 * (a * a + b * b + c * c + d * d) + 1e-12) + BRIGHTNESS_DB;
+                *power = 0.5 * (a * a + b * b + c * c + d * d);
+            }
+        }
+        // Scanners smooth what they have detected: weights 1 2 1 along and across.
+        let to_grey = 255.0 / RANGE_DB;
+        let mut sum = vec![0.0f32; self.width + 2];
+        for (row, out) in out.chunks_exact_mut(self.width).enumerate() {
+            let line = |r: usize| &self.weaken[r * self.width..][..self.width];
+            let (above, here, below) = (line(row.saturating_sub(1)), line(row), line((row + 1).min(self.height - 1)));
+            for (s, ((a, h), b)) in sum[1..].iter_mut().zip(above.iter().zip(here).zip(below)) {
+                *s = a + 2.0 * h + b;
+            }
+            sum[0] = sum[1];
+            sum[self.width + 1] = sum[self.width];
+            for (i, out) in out.iter_mut().enumerate() {
+                let power = (sum[i] + 2.0 * sum[i + 1] + sum[i + 2]) * 0.0625;
+                // 10 log10 x = 3.0103 log2 x
+                let db = 3.010_3 * log2(power + 1e-12) + BRIGHTNESS_DB;
                 *out = self.grey[((db + RANGE_DB) * to_grey).clamp(0.0, 255.0) as usize];
             }
         }

@@ -85,7 +85,7 @@ pub(super) fn exp2(x: f32) -> f32 {
     let f = x - whole as f32;
     // Taylor series of 2^f = exp(f ln 2) to the sixth power
     let p = 1.0
-        + f * (0.693_147_2
+        + f * (std::f32::consts::LN_2
             + f * (0.240_226_5 + f * (0.055_504_11 + f * (0.009_618_129 + f * (0.001_333_356 + f * 0.000_154_035)))));
     p * f32::from_bits(((whole + 127) as u32) << 23)
 }
@@ -100,7 +100,7 @@ pub(super) fn log2(x: f32) -> f32 {
     let m = f32::from_bits(bits & 0x007F_FFFF | 0x3F80_0000);
     let s = (m - 1.0) / (m + 1.0);
     let q = s * s;
-    exponent as f32 + 2.885_390_1 * s * (1.0 + q * (0.333_333_33 + q * (0.2 + q * 0.142_857_15)))
+    exponent as f32 + 2.885_39 * s * (1.0 + q * (0.333_333_33 + q * (0.2 + q * 0.142_857_15)))
 }
 
 /// Amplitude of a level in decibels, 10^(dB/20).

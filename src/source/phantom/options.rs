@@ -61,7 +61,10 @@ impl std::str::FromStr for PhantomOptions {
         let mut options = Self::default();
         for pair in rest.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             let Some((key, value)) = pair.split_once('=') else {
-                return Err(bad(format!("`{pair}` has no value"), format!("write `{pair}=…`; keys: {}", KEYS.join(", "))));
+                return Err(bad(
+                    format!("`{pair}` has no value"),
+                    format!("write `{pair}=…`; keys: {}", KEYS.join(", ")),
+                ));
             };
             let (key, value) = (key.trim(), value.trim());
             let wrong = |expected: &str| bad(format!("`{key}` is `{value}`"), format!("give {expected}"));

@@ -6,7 +6,12 @@ use crate::geometry::{Rect, Size};
 /// Where the picture lies on a screen of `size`.
 pub(super) fn picture(size: Size) -> Rect {
     let part = |whole: u32, per_mille: u32| (u64::from(whole) * u64::from(per_mille) / 1000) as u32;
-    Rect { x: part(size.width, 190), y: part(size.height, 120), width: part(size.width, 660), height: part(size.height, 790) }
+    Rect {
+        x: part(size.width, 190),
+        y: part(size.height, 120),
+        width: part(size.width, 660),
+        height: part(size.height, 790),
+    }
 }
 
 /// Everything but the picture.
@@ -17,7 +22,9 @@ pub(super) fn backdrop(size: Size, picture: Rect, fps: f64) -> Vec<u8> {
     page.text(left, 3 * s, "SONOPLEX", 230);
     page.text(picture.x, 3 * s, "PHANTOM - NO PATIENT", 200);
     let rate = format!("{fps:.0} HZ");
-    for (i, text) in ["NERVE", "L12-4", &rate, "4.0 CM", "", "2D", " RES", " GN 60", " 60", " 2/3/4"].iter().enumerate() {
+    for (i, text) in
+        ["NERVE", "LINEAR", &rate, "4.0 CM", "", "2D", " RES", " GN 60", " 60", " 2/3/4"].iter().enumerate()
+    {
         page.text(left, picture.y + i as u32 * line, text, 170);
     }
     // probe mark

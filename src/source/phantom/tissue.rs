@@ -32,6 +32,19 @@ const fn two_way(a: f32) -> f32 {
     a * 7.5 * 2.0 / 10.0
 }
 
+/// Fibres of one layer.
+struct Bundle<'a> {
+    top: &'a Curve,
+    bottom: &'a Curve,
+    /// How many in a picture 53 mm wide.
+    count: f32,
+    /// Shortest and longest, mm.
+    length: [f32; 2],
+    slope: f32,
+    /// Level of the brightest, dB.
+    db: f32,
+}
+
 /// Draws with a pencil that is as thin as fibrous tissue.
 struct Sheet<'a> {
     tissue: &'a mut Tissue,
@@ -84,14 +97,14 @@ impl Sheet<'_> {
     /// Fascia on every boundary: bright sheets, often double, whose brightness changes along them.
     fn draw_layers(&mut self, seed: u64, a: &Anatomy) {
         let sheets: [(&Curve, f32, f32, f32); 8] = [
-            (&a.skin, 0.0, -24.0, 0.07),
-            (&a.fat, 0.0, -15.0, 0.08),
-            (&a.fat, 0.65, -21.0, 0.06),
-            (&a.septum, 0.0, -21.0, 0.07),
-            (&a.muscle, 0.0, -14.0, 0.09),
-            (&a.muscle, -0.6, -22.0, 0.06),
-            (&a.compartment, 0.0, -17.0, 0.08),
-            (&a.compartment, 0.8, -23.0, 0.07),
+            (&a.skin, 0.0, -28.0, 0.05),
+            (&a.fat, 0.0, -17.0, 0.06),
+            (&a.fat, 0.65, -26.0, 0.06),
+            (&a.septum, 0.0, -24.0, 0.06),
+            (&a.muscle, 0.0, -17.0, 0.07),
+            (&a.muscle, -0.6, -27.0, 0.05),
+            (&a.compartment, 0.0, -20.0, 0.07),
+            (&a.compartment, 0.8, -28.0, 0.06),
         ];
         for (k, &(curve, offset, db, thick)) in sheets.iter().enumerate() {
             let salt = seed ^ (0xFA5C + k as u64);
@@ -103,8 +116,8 @@ impl Sheet<'_> {
                 if between || a.bone_surface(x).is_some_and(|b| y > b - 0.5) {
                     continue;
                 }
-                let level = db + 15.0 * noise(salt, x / 7.0, 0.0) + 6.0 * noise(salt ^ 1, x / 2.1, 0.0);
-                self.dab(column, y, thick * (1.0 + 0.3 * noise(salt ^ 2, x / 3.0, 0.0)), amplitude(level), 0.5);
+                let level = db + 15.0 * noise(salt, x / 7.0, 0.0) + 7.0 * noise(salt ^ 1, x / 1.9, 0.0) - 2.0;
+                self.dab(column, y, thick * (1.0 + 0.3 * noise(salt ^ 2, x / 3.0, 0.0)), amplitude(level), 0.9);
             }
         }
     }
@@ -114,14 +127,27 @@ impl Sheet<'_> {
         let mut rng = Rng::new(seed, 3);
         let half = width_mm * 0.5 + REACH_X_MM;
         let share = width_mm / 53.0;
-        // upper and lower bound, number, length, slope, level
-        let kinds: [(&Curve, &Curve, f32, [f32; 2], f32, f32); 4] = [
-            (&a.skin, &a.fat, 34.0, [3.0, 14.0], 0.0, -13.0),
-            (&a.fat, &a.muscle, 80.0, [1.2, 8.0], a.pinnation[0], -13.0),
-            (&a.muscle, &a.compartment, 95.0, [2.0, 12.0], 0.0, -11.0),
-            (&a.compartment, &a.compartment, 80.0, [1.0, 8.5], a.pinnation[1], -13.0),
+        let bundles = [
+            Bundle { top: &a.skin, bottom: &a.fat, count: 34.0, length: [3.0, 14.0], slope: 0.0, db: -13.0 },
+            Bundle {
+                top: &a.fat,
+                bottom: &a.muscle,
+                count: 90.0,
+                length: [0.8, 9.0],
+                slope: a.pinnation[0],
+                db: -13.0,
+            },
+            Bundle { top: &a.muscle, bottom: &a.compartment, count: 95.0, length: [2.0, 12.0], slope: 0.0, db: -11.0 },
+            Bundle {
+                top: &a.compartment,
+                bottom: &a.compartment,
+                count: 80.0,
+                length: [1.0, 8.5],
+                slope: a.pinnation[1],
+                db: -13.0,
+            },
         ];
-        for (k, &(top, bottom, count, length, slope, level)) in kinds.iter().enumerate() {
+        for (k, &Bundle { top, bottom, count, length, slope, db }) in bundles.iter().enumerate() {
             for _ in 0..(count * share) as usize {
                 let x0 = rng.uniform(-half, half);
                 let y0 = top.at(x0);
@@ -131,7 +157,8 @@ impl Sheet<'_> {
                 let length = rng.uniform(length[0], length[1]) * rng.uniform(0.4, 1.0);
                 let slope = slope + rng.uniform(-0.09, 0.09);
                 let bend = rng.uniform(-0.012, 0.012);
-                let level = level - 16.0 * rng.uniform(0.0, 1.0);
+                let faint = rng.uniform(0.0, 1.0);
+                let level = db - 24.0 * faint;
                 let thick = rng.uniform(0.04, 0.09);
                 let salt = rng.bits();
                 let columns = (length / self.pitch) as usize;
@@ -149,7 +176,7 @@ impl Sheet<'_> {
                         && (k != 0 || y < a.fat.at(x) - 0.2)
                         && (k != 1 || (y > a.fat.at(x) + 0.3 && y < a.muscle.at(x) - 0.3));
                     if inside {
-                        let fade = (1.0 - s * s) * (0.7 + 0.3 * noise(salt ^ 5, x / 0.8, 0.0));
+                        let fade = (1.0 - s * s) * (1.0 - s * s) * (0.7 + 0.3 * noise(salt ^ 5, x / 0.8, 0.0));
                         self.dab(column, y, thick, amplitude(level) * fade, 0.6);
                     }
                 }
@@ -168,8 +195,9 @@ impl Sheet<'_> {
                     if (0.98..1.28).contains(&level) {
                         let square = ((y - v.center[1]).abs() / v.axes[1]).min(1.0);
                         let i = row * self.tissue.width + column;
-                        self.lines[i] += 0.075 * square * square * square * square;
-                        self.diffuse[i] = self.diffuse[i].max(amplitude(-31.0 + 7.0 * square));
+                        let fourth = square * square * square * square;
+                        self.lines[i] += 0.06 * fourth * fourth;
+                        self.diffuse[i] = self.diffuse[i].max(amplitude(-40.0 + 12.0 * square * square));
                     }
                 }
                 for n in &a.nerves {
@@ -184,7 +212,7 @@ impl Sheet<'_> {
                 let u = (x - a.bone[0]) / a.bone[2];
                 let square = 1.0 - u * u;
                 let patchy = amplitude(7.0 * noise(seed ^ 0xB0, x / 3.5, 0.0) + 3.0 * noise(seed ^ 0xB1, x / 0.9, 0.0));
-                self.dab(column, y + 0.10, 0.12, 0.42 * square * square * patchy, 0.8);
+                self.dab(column, y + 0.10, 0.12, 0.30 * square * square * patchy, 0.8);
                 self.dab(column, y + 0.60, 0.30, 0.05 * square * patchy, 0.8);
             }
         }
@@ -200,7 +228,7 @@ impl Sheet<'_> {
             let d = (row as f32 - center) / sigma;
             let here = strength * super::math::exp2(-0.721_347_5 * d * d);
             let i = row * self.tissue.width + column;
-            self.lines[i] += here * 0.5;
+            self.lines[i] += here * 0.42;
             self.diffuse[i] += here * rough;
         }
     }
@@ -232,21 +260,26 @@ impl Sheet<'_> {
 /// Strength and attenuation at one place; `layers` are the depths of the boundaries there, from the skin down.
 fn matter(seed: u64, a: &Anatomy, x: f32, y: f32, layers: [f32; 5], bone: Option<f32>) -> Matter {
     for v in &a.vessels {
-        if v.level(x, y) < 1.0 {
-            return Matter(-50.0, two_way(0.15));
+        let level = v.level(x, y);
+        if level < 1.0 {
+            // reverberation from the walls: haze near them, black in the middle
+            return Matter(-58.0 + 11.0 * level * level, two_way(0.15));
         }
     }
     let grain = |sx: f32, sy: f32, salt: u64| noise(seed ^ salt, x / sx, y / sy);
     for n in &a.nerves {
         let level = n.outline.level(x, y);
         if level < 1.0 {
-            return Matter(nerve_db(n.outline.center, &n.fascicles, level, x, y) + 2.0 * grain(0.9, 0.4, 11), two_way(0.6));
+            return Matter(
+                nerve_db(n.outline.center, &n.fascicles, level, x, y) + 2.0 * grain(0.9, 0.4, 11),
+                two_way(0.6),
+            );
         }
     }
     if let Some(surface) = bone.filter(|&b| y > b) {
         let u = (x - a.bone[0]) / a.bone[2];
         let hard = ((1.0 - u.abs()) * 4.0).clamp(0.04, 1.0);
-        return Matter(-31.0 - 4.0 * (y - surface), two_way(10.0 * hard));
+        return Matter(-27.0 - 1.5 * (y - surface), two_way(4.5 * hard));
     }
     let [skin, fat, septum, muscle, compartment] = layers;
     let broad = 1.5 * grain(9.0, 3.0, 1) + grain(4.0, 1.2, 9);
@@ -254,21 +287,21 @@ fn matter(seed: u64, a: &Anatomy, x: f32, y: f32, layers: [f32; 5], bone: Option
     if y < skin {
         // contact with the probe is nowhere perfect: it throws faint shadows
         let contact = 1.0 + 0.9 * noise(seed ^ 7, x / 3.0, 0.0) + 0.5 * noise(seed ^ 8, x / 0.9, 0.0);
-        Matter(-27.0 + 3.0 * grain(4.0, 0.3, 3), two_way(1.1 * contact.max(0.0)))
+        Matter(-31.0 + 3.0 * grain(4.0, 0.3, 3), two_way(1.1 * contact.max(0.0)))
     } else if y < fat {
         Matter(-37.0 + 4.0 * broad + 3.0 * fine, two_way(0.5))
     } else if y < muscle {
         let which = if y < septum { 0.0 } else { -2.5 };
         let along = y - a.pinnation[0] * x;
         let striae = noise(seed ^ 4, x / 4.5, along / 0.5);
-        Matter(-43.0 + which + 3.0 * broad + 5.0 * striae, two_way(0.62))
+        Matter(-43.5 + which + 4.5 * broad + 5.0 * striae, two_way(0.62))
     } else if y < compartment {
         let strand = noise(seed ^ 5, x / 3.2, (y - 0.5 * (muscle + compartment)) / 0.55);
-        Matter(-35.0 + 3.5 * broad + 3.0 * fine + 5.0 * strand, two_way(0.55))
+        Matter(-35.5 + 5.0 * broad + 3.0 * fine + 5.0 * strand, two_way(0.55))
     } else {
         let along = y - a.pinnation[1] * x;
         let striae = noise(seed ^ 6, x / 4.0, along / 0.6);
-        Matter(-42.0 + 4.0 * broad + 6.0 * striae, two_way(0.72))
+        Matter(-42.5 + 5.0 * broad + 6.0 * striae, two_way(0.72))
     }
 }
 
@@ -283,9 +316,9 @@ fn nerve_db(center: [f32; 2], fascicles: &[[f32; 3]], level: f32, x: f32, y: f32
         let (dx, dy) = (x - fx, y - fy);
         depth = depth.max(1.0 - (dx * dx + dy * dy).sqrt() / radius);
     }
-    let rim = if level > 0.84 { 3.0 } else { 0.0 };
+    let rim = if level > 0.80 { 2.0 } else { 0.0 };
     let shade = ((depth + 0.15) * 4.0).clamp(0.0, 1.0);
     // the upper half is seen more squarely than the flanks
     let upper = if y < center[1] { 1.0 } else { 0.0 };
-    -25.0 + rim + upper - 13.0 * shade
+    -25.5 + rim + upper - 15.0 * shade
 }
