@@ -112,7 +112,7 @@ fn side(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {
     b.banner(hud, Board::rect(x, y, width, b.px(76.0)));
     y += b.px(76.0) + gap;
     if !hud.notice.is_empty() {
-        y = b.notice(&hud.notice, x, y, width, y + 3 * b.text.line(Face::Body) + 1) + gap / 2;
+        y = b.notice(&hud.notice, Face::Body, x, y, width, y + 3 * b.text.line(Face::Body) + 1) + gap / 2;
     }
     let facts = Facts::of(hud, scene);
     let bottom = end - facts.rows() * b.text.line(Face::Small);
@@ -136,27 +136,35 @@ fn bottom(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {
     b.canvas.fill(Rect { height: 1, ..r }, color::LINE);
     let (y, margin) = (r.y as i32 + b.px(8.0), b.px(10.0));
     let (end, whole) = ((r.y + r.height) as i32 - b.px(5.0), r.width as i32 - 2 * margin);
-    let first = (whole * 30 / 100).min(b.px(240.0));
+    let first = (whole * 30 / 100).clamp(b.px(176.0), b.px(240.0));
     let mut x = r.x as i32 + margin;
     b.banner(hud, Board::rect(x, y, first, b.px(54.0)));
     let below = y + b.px(54.0) + b.px(8.0);
+    let step = b.text.line(Face::Small);
     if hud.notice.is_empty() {
         Facts::of(hud, scene).draw(b, x, below, first, end);
     } else {
-        b.notice(&hud.notice, x, below, first, end);
+        // The first row stays: it says whether a recording runs.
+        Facts::of(hud, scene).draw(b, x, below, first, below + step);
+        b.notice(&hud.notice, Face::Small, x, below + step, first, end);
     }
     x += first + 2 * margin;
     let rest = whole - first - 2 * margin;
     if scene.style.help {
         let face = if rest < b.px(480.0) { Face::Small } else { Face::Body };
-        b.keys(x, y + b.px(2.0), rest, 3, face);
+        b.keys(x, y + b.px(2.0), rest, if rest < b.px(300.0) { 2 } else { 3 }, face);
         return;
     }
-    let second = ((rest - 2 * margin) * 42 / 100).min(b.px(260.0));
-    let times = end - 4 * b.text.line(Face::Small);
+    // Bars need room: without it the classes and times take all of it.
+    let bars = rest >= b.px(340.0);
+    let second = if bars { ((rest - 2 * margin) * 42 / 100).min(b.px(260.0)) } else { rest };
+    let times = end - 4 * step;
     b.classes(scene, x, y, second, times, Face::Small);
     b.times(hud, scene.matched, x, times, second, Face::Small);
-    b.stages(&hud.stages, x + second + 2 * margin, y, (rest - second - 2 * margin).min(b.px(420.0)), end);
+    if bars {
+        let (left, room) = (x + second + 2 * margin, rest - second - 2 * margin);
+        b.stages(&hud.stages, left, y, room.min(b.px(420.0)), end);
+    }
 }
 
 fn strip(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {

@@ -99,11 +99,12 @@ impl OverlayPainter {
             }
         }
         if let Some(truth) = scene.truth.filter(|t| t.size == view.frame && t.labels.len() == n) {
+            let dots = (3.0 * scale / view.scale()[0]).round().max(1.0) as i32;
             for class in 1..=scene.classes.len().clamp(1, 255) {
                 self.stroke.begin(view.area, 3.0 * scale);
-                self.stroke.boundary(truth, class as u8, |p| view.place(p));
-                let pen = Pen { color: color::TEXT, radius: 0.4 * scale, halo: scale, alpha: style.opacity };
-                self.stroke.paint(canvas, pen, Some((5.0 * scale) as i32));
+                self.stroke.boundary(truth, class as u8, Some(dots), |p| view.place(p));
+                let pen = Pen { color: color::TEXT, radius: 0.5 * scale, halo: scale, alpha: style.opacity };
+                self.stroke.paint(canvas, pen);
             }
         }
         let Some(found) = found else { return };
@@ -127,7 +128,7 @@ impl OverlayPainter {
             self.points.extend((0..contour.len()).map(|i| view.place(smoothed(contour, i))));
             self.stroke.outline(&self.points, dash);
         }
-        self.stroke.paint(canvas, Pen { color, radius, halo: 1.4 * scale, alpha: scene.style.opacity }, None);
+        self.stroke.paint(canvas, Pen { color, radius, halo: 1.4 * scale, alpha: scene.style.opacity });
     }
 
     fn fill(&mut self, canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation) {
@@ -153,7 +154,7 @@ impl OverlayPainter {
         scene: &Scene<'_>,
         (i, finding, found): (usize, &Finding, &Segmentation),
     ) {
-        let Some(bounds) = finding.bounds else { return };
+        let Some([x0, y0, x1, y1]) = extent(finding) else { return };
         let name = scene.classes.get(i).map_or("class", |c| c.name.as_str());
         let doubt = if finding.state == State::Uncertain { "?" } else { "" };
         self.label.clear();
@@ -161,7 +162,7 @@ impl OverlayPainter {
         let width = text.width(Face::Strong, &self.label);
         let (left, right) = (view.area.x as i32 + 4, (view.area.x + view.area.width) as i32 - 4);
         let (top, bottom) = (view.area.y as i32 + 4, (view.area.y + view.area.height) as i32 - 4);
-        let centre = view.place([bounds.x as f32 + bounds.width as f32 / 2.0, 0.0])[0] as i32;
+        let centre = view.place([(x0 + x1) / 2.0, 0.0])[0] as i32;
         let x = (centre - width / 2).min(right - width).max(left);
         let (line, small) = (text.line(Face::Strong), text.line(Face::Small));
         let age = (!scene.matched).then(|| mask_age_ms(scene, found)).flatten();
@@ -169,8 +170,8 @@ impl OverlayPainter {
         let caution = !found.calibrated && self.taken.is_empty();
         let second = caution || !scene.matched;
         let height = text.capital(Face::Strong) + if second { small } else { 0 };
-        let above = view.place([0.0, bounds.y as f32])[1] as i32 - 9 - height;
-        let below = view.place([0.0, (bounds.y + bounds.height) as f32])[1] as i32 + 9;
+        let above = view.place([0.0, y0])[1] as i32 - 9 - height;
+        let below = view.place([0.0, y1])[1] as i32 + 9;
         // Above the structure where there is room, so that what lies deeper stays free; else below; else higher still.
         let reach = width.max(if second { text.width(Face::Small, "000 ms old · uncalibrated") } else { 0 }) / 2 + 4;
         let free = |y: i32| {
@@ -203,6 +204,13 @@ impl OverlayPainter {
             text.draw_rimmed(canvas, Face::Small, x, first + small.max(line - 3), color::TEXT, &self.label);
         }
     }
+}
+
+/// Left, top, right and bottom of the largest component, where there is one.
+fn extent(finding: &Finding) -> Option<[f32; 4]> {
+    let points = finding.contours.first()?;
+    let &[x, y] = points.first()?;
+    Some(points.iter().fold([x, y, x, y], |[x0, y0, x1, y1], &[x, y]| [x0.min(x), y0.min(y), x1.max(x), y1.max(y)]))
 }
 
 /// How much older than the picture the mask is, in ms.

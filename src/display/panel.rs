@@ -126,10 +126,13 @@ impl Board<'_> {
         let top = y + (r.height as i32 - height) / 2;
         self.sign(shown, (x + self.px(16.0)) as f32 + sign, y as f32 + r.height as f32 / 2.0, sign, ink);
         let room = x + r.width as i32 - left - self.px(8.0);
-        // On a narrow box the longest words take the smaller face rather than lose letters.
-        let face = if self.text.width(Face::Banner, shown.as_str()) <= room { Face::Banner } else { Face::Title };
+        // On a narrow box a smaller face, rather than a word that loses its end.
+        let fitting = |faces: &[Face], words: &str| {
+            faces.iter().copied().find(|&f| self.text.width(f, words) <= room).unwrap_or(Face::Small)
+        };
+        let face = fitting(&[Face::Banner, Face::Title, Face::Strong], shown.as_str());
         self.text.draw_fitted(self.canvas, face, left, top + word, room, ink, shown.as_str());
-        let face = if self.text.width(Face::Body, self.line) <= room { Face::Body } else { Face::Small };
+        let face = fitting(&[Face::Body], self.line);
         self.text.draw_fitted(self.canvas, face, left, top + height, room, ink, self.line);
     }
 
@@ -180,12 +183,13 @@ impl Board<'_> {
             y = self.row(x + indent, y, width - indent, "truth", face);
         }
         if scene.style.overlay == Overlay::Heat && scene.style.overlay_on && y + step <= end {
-            let bar = width * 30 / 100;
-            self.line.clear();
             let base = y + self.text.capital(face);
-            let right = x + width - self.text.width(face, "1");
             let name = if scene.segmentation.is_some_and(|s| s.calibrated) { "heat" } else { "heat, uncalibrated" };
-            self.text.draw(self.canvas, face, x, base, color::DIM, name);
+            let ends = self.text.width(face, "01") + self.px(20.0);
+            let bar = (width - self.text.width(face, name) - ends).clamp(16.min(width), width * 40 / 100);
+            let right = x + width - self.text.width(face, "1");
+            let room = width - bar - ends;
+            self.text.draw_fitted(self.canvas, face, x, base, room, color::DIM, name);
             self.text.draw_right(self.canvas, face, right - bar - self.px(10.0), base, color::DIM, "0");
             self.text.draw(self.canvas, face, right, base, color::DIM, "1");
             for i in 0..bar {
@@ -277,15 +281,15 @@ impl Board<'_> {
     }
 
     /// Text over as many lines as `end` leaves; returns the row below.
-    pub fn notice(&mut self, notice: &str, x: i32, mut y: i32, width: i32, end: i32) -> i32 {
-        let (step, cap) = (self.text.line(Face::Body), self.text.capital(Face::Body));
+    pub fn notice(&mut self, notice: &str, face: Face, x: i32, mut y: i32, width: i32, end: i32) -> i32 {
+        let (step, cap) = (self.text.line(face), self.text.capital(face));
         let mut rest = notice.trim();
         while !rest.is_empty() && y + step <= end {
             let last = y + 2 * step > end;
-            let fits = |n: usize| self.text.width(Face::Body, &rest[..n]) <= width;
+            let fits = |n: usize| self.text.width(face, &rest[..n]) <= width;
             let breaks = rest.match_indices(' ').map(|(i, _)| i).chain([rest.len()]);
             let cut = breaks.take_while(|&i| fits(i)).last().filter(|_| !last).unwrap_or(rest.len());
-            self.text.draw_fitted(self.canvas, Face::Body, x, y + cap, width, color::ORANGE, &rest[..cut]);
+            self.text.draw_fitted(self.canvas, face, x, y + cap, width, color::ORANGE, &rest[..cut]);
             rest = rest[cut..].trim_start();
             y += step;
         }

@@ -109,10 +109,11 @@ impl Stroke {
     }
 
     /// Adds the boundary of one class, between the centres of pixels that differ; `place` leads from frame to canvas.
+    /// With `dots`, about two of every four stretches of that many pixels.
     ///
     /// # References
     /// Lorensen and Cline, "Marching Cubes", SIGGRAPH 1987, in two dimensions with the level at one half.
-    pub fn boundary(&mut self, mask: &Mask, class: u8, place: impl Fn([f32; 2]) -> [f32; 2]) {
+    pub fn boundary(&mut self, mask: &Mask, class: u8, dots: Option<i32>, place: impl Fn([f32; 2]) -> [f32; 2]) {
         let (w, h) = (mask.size.width as i32, mask.size.height as i32);
         let inside = |x: i32, y: i32| {
             x >= 0 && y >= 0 && x < w && y < h && mask.labels[y as usize * w as usize + x as usize] == class
@@ -123,6 +124,11 @@ impl Stroke {
                 continue;
             }
             for x in -1..w {
+                // Neighbours along a boundary share a side, so this sum changes by one or two from each to the next: lines
+                // of every direction get their gaps.
+                if dots.is_some_and(|n| (x.div_euclid(n) + 2 * y.div_euclid(n)).rem_euclid(4) >= 2) {
+                    continue;
+                }
                 let corners = [inside(x, y), inside(x + 1, y), inside(x + 1, y + 1), inside(x, y + 1)];
                 let (fx, fy) = (x as f32, y as f32);
                 // Midpoints of the upper, right, lower and left side, where its two corners differ.
@@ -148,13 +154,13 @@ impl Stroke {
         }
     }
 
-    /// Paints what was added: first the halo, then the line. With `dots`, only every other run of that many pixels.
-    pub fn paint(&self, canvas: &mut Canvas, pen: Pen, dots: Option<i32>) {
+    /// Paints what was added: first the halo, then the line.
+    pub fn paint(&self, canvas: &mut Canvas, pen: Pen) {
         let Some([x0, y0, x1, y1]) = self.touched else { return };
         for y in y0..y1 {
             for x in x0..x1 {
                 let d = self.distance[(y * self.area.width as i32 + x) as usize];
-                if d == FAR || dots.is_some_and(|n| (x + y).div_euclid(n) % 2 != 0) {
+                if d == FAR {
                     continue;
                 }
                 let d = f32::from(d) / STEPS;
@@ -186,7 +192,7 @@ mod tests {
         let mut stroke = Stroke::default();
         stroke.begin(size.full(), 3.0);
         stroke.outline(&[[5.0, 10.0], [35.0, 10.0]], None);
-        stroke.paint(&mut canvas, PEN, None);
+        stroke.paint(&mut canvas, PEN);
         let at = |x: usize, y: usize| canvas.pixels[y * 40 + x] & 255;
         assert_eq!(at(20, 10), 255);
         assert!(at(20, 12) < 80, "{}", at(20, 12));
@@ -201,7 +207,7 @@ mod tests {
         stroke.begin(size.full(), 3.0);
         stroke.outline(&[[0.0, 4.0], [99.0, 4.0]], Some([10.0, 15.0]));
         stroke.outline(&[[f32::NAN, 4.0], [1e30, -1e30]], Some([10.0, 15.0]));
-        stroke.paint(&mut canvas, PEN, None);
+        stroke.paint(&mut canvas, PEN);
         let lit = canvas.pixels[400..500].iter().filter(|p| **p == 0x00ff_ffff).count();
         assert!((30..90).contains(&lit), "{lit}");
     }
@@ -214,8 +220,8 @@ mod tests {
         let mut canvas = Canvas::new(size, 0);
         let mut stroke = Stroke::default();
         stroke.begin(size.full(), 1.0);
-        stroke.boundary(&mask, 1, |[x, y]| [x * 10.0 + 5.0, y * 10.0 + 5.0]);
-        stroke.paint(&mut canvas, Pen { halo: 0.0, ..PEN }, None);
+        stroke.boundary(&mask, 1, None, |[x, y]| [x * 10.0 + 5.0, y * 10.0 + 5.0]);
+        stroke.paint(&mut canvas, Pen { halo: 0.0, ..PEN });
         let lit = |x: usize, y: usize| canvas.pixels[y * 31 + x] != 0;
         assert!(lit(10, 15) && lit(20, 15) && lit(15, 10) && lit(15, 20) && !lit(15, 15) && !lit(10, 10));
     }

@@ -171,7 +171,7 @@ fn table(font: &Font, px: f32) -> Table {
     for c in ascii.chain(latin).chain(EXTRA) {
         let (m, bitmap) = font.rasterize(c, px);
         // Digits are all as wide as the widest, so that numbers stand still while they change.
-        let advance = if c.is_ascii_digit() { digit } else { m.advance_width };
+        let advance = if c.is_ascii_digit() { digit.round() } else { m.advance_width };
         table.glyphs.push(Glyph {
             left: m.xmin + ((advance - m.advance_width) / 2.0).round() as i32,
             rise: m.ymin + m.height as i32,

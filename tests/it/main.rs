@@ -2,6 +2,7 @@
 mod crop;
 
 mod tidy;
+mod display;
 mod kernels_conv;
 mod kernels_onnx;
 mod kernels_oracle;
@@ -20,9 +21,5 @@ mod segmenter_models;
 mod segmenter_spec;
 mod segmenter_toy;
 mod dicom;
-mod images;
 mod medical;
 mod metaimage;
-mod open;
-mod phantom;
-mod video;
