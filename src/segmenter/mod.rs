@@ -30,20 +30,22 @@ use crate::latency::{Clock, Moment};
 use crate::segmentation::{Class, Segmentation};
 
 use crop::{CropFound, CropKind};
-use crop_tracker::CropTracker;
 use findings::Finder;
 use model::Model;
 use postprocess::{Maps, Postprocessor};
 use preprocess::{Input, Preprocessor};
 
-pub use crop_tracker::CropChoice;
+pub use crop_tracker::{CropChoice, CropTracker};
 pub use error::SegmenterError;
-pub use model::ModelInfo;
+pub use model::{ModelInfo, open_network};
+
+/// The model that is part of the program, where a file is expected.
+pub const BUILT_IN: &str = "built-in:nerve-vessel";
 
 /// What a segmenter is opened with.
 #[derive(Clone, Debug)]
 pub struct SegmenterConfig {
-    /// The ONNX file.
+    /// The ONNX file, or [`BUILT_IN`].
     pub model: PathBuf,
     /// Where the network runs.
     pub device: Device,
@@ -62,7 +64,7 @@ pub struct SegmenterConfig {
 impl Default for SegmenterConfig {
     fn default() -> Self {
         Self {
-            model: PathBuf::from("models/nerve-vessel.onnx"),
+            model: PathBuf::from(BUILT_IN),
             device: Device::Auto,
             threads: 0,
             despeckle: Despeckle::Off,

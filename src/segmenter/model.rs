@@ -3,14 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::engine::network::Dim;
+use crate::engine::network::{Dim, NetworkError};
 use crate::engine::{Builder, BuilderConfig, Engine, ExecutionContext, Network};
 use crate::geometry::Size;
 use crate::segmentation::Class;
 
 use super::decision::Thresholds;
 use super::spec::{Activation, Fit, ModelSpec, Output, Scale};
-use super::{SegmenterConfig, SegmenterError};
+use super::{BUILT_IN, SegmenterConfig, SegmenterError};
+
+/// Nerve and vessel; its card is `models/nerve-vessel.md`.
+const BUILT_IN_ONNX: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/nerve-vessel.onnx"));
+
+/// Reads a model file, or [`BUILT_IN`].
+///
+/// # Errors
+/// As [`Network::open`].
+pub fn open_network(path: &Path) -> Result<Network, NetworkError> {
+    if path == Path::new(BUILT_IN) { Network::from_onnx(BUILT_IN_ONNX) } else { Network::open(path) }
+}
 
 /// What a segmenter runs, for people and for the record of a session.
 #[derive(Clone, Debug)]
@@ -217,7 +228,7 @@ fn word(output: Output) -> &'static str {
 impl Model {
     pub fn open(config: &SegmenterConfig) -> Result<(Self, ModelInfo), SegmenterError> {
         let path = config.model.as_path();
-        let network = Network::open(path)?;
+        let network = open_network(path)?;
         let spec = ModelSpec::read(path, &network.metadata)?;
         let mut s = Settling { path, notes: spec.notes.clone() };
         let shape = s.input_shape(&network, &spec)?;
