@@ -6,5 +6,9 @@ mod kernels_oracle;
 mod naive;
 
 mod engine_networks;
+mod engine_npy;
 mod engine_oracle;
+mod engine_passes;
+mod engine_plan;
+mod engine_refusals;
 mod onnx_writer;
