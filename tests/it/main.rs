@@ -1,1 +1,6 @@
 //! All integration tests in one binary, so that they link once. One file a subject.
+
+mod pipeline;
+mod pipeline_fakes;
+mod pipeline_stop;
+mod record;
