@@ -53,11 +53,7 @@ impl Capture {
             Ok(ended) => self.shared.end(ended),
             Err(cause) => self.shared.fail(RunError::Source { cause }),
         }
-        // Closing says that nothing comes any more; the others finish what they have.
-        self.to_segmenter.close();
-        if let Some(display) = &self.to_display {
-            display.close();
-        }
+        // What it gives to closes as it is dropped: nothing comes any more, the others finish what they have.
     }
 
     fn deliver(&mut self) -> Result<Ended, SourceError> {
@@ -175,7 +171,7 @@ impl Capture {
         count(&self.shared.tally.captured);
         let frame = Arc::new(frame);
 
-        let recorded = self.record(&frame, at);
+        let Some(recorded) = self.record(&frame, at) else { return false };
         let job = Job { frame: Arc::clone(&frame), epoch: at.epoch, recorded };
         let taken = self.to_segmenter.put(job, &self.shared);
         if let Some(display) = &self.to_display
@@ -208,43 +204,46 @@ impl Capture {
         }
     }
 
-    /// Gives the frame to the recorder: a replay waits for it, a device drops and counts.
-    fn record(&mut self, frame: &Arc<Frame>, at: &mut Course) -> bool {
-        let Some(to_record) = &self.to_record else { return false };
+    /// Gives the frame to the recorder: a replay waits for it, a device drops and counts. `None` when the recorder has
+    /// ended, which it does before the source only by a fault.
+    fn record(&mut self, frame: &Arc<Frame>, at: &mut Course) -> Option<bool> {
+        let Some(to_record) = &self.to_record else { return Some(false) };
         let wanted = self.shared.record.load(Ordering::SeqCst);
         if wanted != at.recording {
             let message = if wanted { ToRecord::Start } else { ToRecord::Finish };
-            if !send(to_record, message, self.live, &self.shared) {
-                return false;
+            if !send(to_record, message, self.live, &self.shared)? {
+                return Some(false);
             }
             at.recording = wanted;
             // A replay of the recording starts with a fresh segmenter, so this one has to forget as well.
             at.epoch += u32::from(wanted && at.next_id > 1);
         }
         if !wanted {
-            return false;
+            return Some(false);
         }
         let sent = send(to_record, ToRecord::Frame(Arc::clone(frame)), self.live, &self.shared);
-        if !sent {
+        if sent != Some(true) {
             count(&self.shared.tally.dropped_record);
         }
         sent
     }
 }
 
-fn send(to: &Sender<ToRecord>, message: ToRecord, live: bool, shared: &Shared) -> bool {
+/// False when there is no room, `None` when nobody takes it any more.
+fn send(to: &Sender<ToRecord>, message: ToRecord, live: bool, shared: &Shared) -> Option<bool> {
     if live {
         return match to.try_send(message) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+            Ok(()) => Some(true),
+            Err(TrySendError::Full(_)) => Some(false),
+            Err(TrySendError::Disconnected(_)) => None,
         };
     }
     let mut message = message;
     loop {
         match to.send_timeout(message, LOOK) {
-            Ok(()) => return true,
+            Ok(()) => return Some(true),
             Err(SendTimeoutError::Timeout(back)) if !shared.abandoned() => message = back,
-            Err(_) => return false,
+            Err(_) => return None,
         }
     }
 }

@@ -249,7 +249,7 @@ pub fn run(run: Run<'_>) -> Outcome {
 
     let (inlet, outlet) = if every {
         let (sender, receiver) = bounded(EVERY);
-        (Inlet::Every(Some(sender)), Outlet::Every(receiver))
+        (Inlet::Every(sender), Outlet::Every(receiver))
     } else {
         let mailbox = Arc::new(Mailbox::new());
         (Inlet::Newest(Arc::clone(&mailbox)), Outlet::Newest(mailbox))

@@ -33,7 +33,7 @@ pub(super) enum Inlet {
     /// The newest counts, the rest is dropped and counted.
     Newest(Arc<Mailbox<Job>>),
     /// Every frame counts, the source waits.
-    Every(Option<Sender<Job>>),
+    Every(Sender<Job>),
 }
 
 impl Inlet {
@@ -49,15 +49,16 @@ impl Inlet {
                 }
                 Err(_) => false,
             },
-            Self::Every(Some(queue)) => send(queue, job, shared),
-            Self::Every(None) => false,
+            Self::Every(queue) => send(queue, job, shared),
         }
     }
+}
 
-    pub(super) fn close(&mut self) {
-        match self {
-            Self::Newest(mailbox) => mailbox.close(),
-            Self::Every(queue) => *queue = None,
+impl Drop for Inlet {
+    /// However the source ends, also by a panic, the segmenter learns that no more frames come.
+    fn drop(&mut self) {
+        if let Self::Newest(mailbox) = self {
+            mailbox.close();
         }
     }
 }
