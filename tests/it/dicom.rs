@@ -135,9 +135,12 @@ fn absurd_sizes_are_told_before_anything_is_reserved() {
         return;
     }
     let path = folder.path().join("absurd.dcm");
-    for (name, rows) in
-        [("explicit", [0xff, 0xff]), ("rle_grey", [0xff, 0x7f]), ("j2k_rgb", [0xff, 0xff]), ("jpeg_offsets", [49, 0])]
-    {
+    for (name, rows, expected) in [
+        ("explicit", [0xff, 0xff], "17x65535 take 1114095 bytes, the pixel data have 222"),
+        ("rle_grey", [0xff, 0x7f], "bytes from RLE"),
+        ("j2k_rgb", [0xff, 0xff], "the header says 64x65535 with 3 samples a pixel, its JPEG 2000 stream 64x48"),
+        ("jpeg_offsets", [49, 0], "the header says 64x49 with 3 samples a pixel, its JPEG stream 64x48"),
+    ] {
         let mut bytes = std::fs::read(folder.path().join(name).with_extension("dcm")).unwrap();
         let at = bytes.windows(6).position(|w| w == *b"\x28\0\x10\0US").expect("Rows");
         bytes[at + 8..at + 10].copy_from_slice(&rows);
@@ -147,11 +150,7 @@ fn absurd_sizes_are_told_before_anything_is_reserved() {
             Err(e) => Some(e),
         };
         let text = told.unwrap_or_else(|| panic!("{name} was played")).to_string();
-        assert!(
-            !text.contains('\n') && text.contains("65535x").max(text.contains("expected").max(text.contains("says")))
-                || text.contains("take"),
-            "{name}: {text}"
-        );
+        assert!(text.contains(expected), "{name}: {text}");
     }
 }
 
@@ -177,7 +176,9 @@ fn damage_never_panics() {
     }
     for path in made(folder.path()) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        torture(open, &std::fs::read(&path).unwrap(), 300, usize::MAX, folder.path(), &name);
+        // Every place to cut for two of them, a sample for the others.
+        let cuts = if matches!(name.as_str(), "explicit.dcm" | "rle_grey.dcm") { 2000 } else { 100 };
+        torture(open, &std::fs::read(&path).unwrap(), cuts, usize::MAX, folder.path(), &name);
     }
 }
 
@@ -186,6 +187,6 @@ fn damaged_recordings_never_panic() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["US1_J2KR.dcm", "US1_RLE.dcm", "examples_palette.dcm", "examples_ybr_color.dcm"] {
         let Some(path) = recording(name) else { continue };
-        torture(open, &std::fs::read(&path).unwrap(), 60, 6000, folder.path(), name);
+        torture(open, &std::fs::read(&path).unwrap(), 30, 6000, folder.path(), name);
     }
 }

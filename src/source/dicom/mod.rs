@@ -197,9 +197,9 @@ fn find_start(store: &mut Store, notes: &mut Vec<String>) -> Result<(String, u64
     }
     let b = store.read(start, 8).map_err(|_| "it is too short for DICOM".to_owned())?;
     let uid = match (&b[..4], b[4..6].iter().all(u8::is_ascii_uppercase)) {
-        ([8, 0, 0..=0x20, 0], true) => "1.2.840.10008.1.2.1",
-        ([8, 0, 0..=0x20, 0], false) => "1.2.840.10008.1.2",
-        ([0, 8, 0, 0..=0x20], true) => "1.2.840.10008.1.2.2",
+        ([8, 0, _, 0], true) => "1.2.840.10008.1.2.1",
+        ([8, 0, _, 0], false) => "1.2.840.10008.1.2",
+        ([0, 8, 0, _], true) => "1.2.840.10008.1.2.2",
         _ => return Err("neither `DICM` at byte 128 nor data elements at the start".to_owned()),
     };
     notes.push(format!("the transfer syntax is missing: {uid} is assumed"));
