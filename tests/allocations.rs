@@ -1,0 +1,83 @@
+//! After warm-up nothing is allocated between the mailbox and the composited picture.
+//!
+//! A program of its own, since it counts the allocations of all threads.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sonoplex::display::{Compositor, Hud, Overlay, Scene, Style};
+use sonoplex::geometry::Size;
+use sonoplex::latency::{Clock, LatencyRecorder, Stage};
+use sonoplex::pipeline::Mailbox;
+use sonoplex::segmentation::Segmentation;
+use sonoplex::segmenter::{Segmenter, SegmenterConfig};
+use sonoplex::source::{OpenOptions, open};
+
+struct Counting;
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call goes to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Frames until every buffer has been as large as it gets; twice the phantom's heartbeat at its rate.
+const WARM_UP: usize = 60;
+const MEASURED: usize = 30;
+
+#[test]
+fn a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation() {
+    for despeckle in ["off", "srad:iterations=2"] {
+        let config =
+            SegmenterConfig { despeckle: despeckle.parse().expect("a filter"), ..SegmenterConfig::default() };
+        let mut segmenter = Segmenter::open(&config).expect("the built-in model");
+        let classes = segmenter.classes().to_vec();
+        let mut source = open("phantom:seed=5,size=320x240,frames=90", &OpenOptions::default()).expect("a phantom");
+        let frames: Vec<_> =
+            std::iter::from_fn(|| source.next().expect("a frame")).map(Arc::new).collect();
+        assert_eq!(frames.len(), WARM_UP + MEASURED);
+
+        let (clock, mailbox) = (Clock::monotonic(), Mailbox::new());
+        let mut latency = LatencyRecorder::new(0);
+        let mut answer = Segmentation::default();
+        let mut compositor = Compositor::new();
+        let (style, hud) = (Style { overlay: Overlay::Heat, ..Style::default() }, Hud::default());
+        let mut before = 0;
+        for (n, frame) in frames.iter().enumerate() {
+            if n == WARM_UP {
+                before = ALLOCATIONS.load(Ordering::SeqCst);
+            }
+            mailbox.put(Arc::clone(frame));
+            let taken = mailbox.try_take().expect("the frame that was just put");
+            segmenter.segment(&taken, &clock, &mut answer).expect("a segmentation");
+            latency.record_stamps(&answer.stamps, &[Stage::Network]);
+            let scene = Scene {
+                frame: &taken,
+                segmentation: Some(&answer),
+                matched: true,
+                truth: taken.truth.as_deref(),
+                classes: &classes,
+                edges: None,
+                style: &style,
+                hud: Some(&hud),
+            };
+            compositor.compose(Size::new(800, 480), &scene);
+        }
+        let allocations = ALLOCATIONS.load(Ordering::SeqCst) - before;
+        assert_eq!(allocations, 0, "allocations in {MEASURED} frames with despeckle {despeckle}");
+        assert!(answer.findings[0].area_px > 0, "the frames must give the contours something to do");
+    }
+}
