@@ -3,6 +3,8 @@
 mod kernels_conv;
 mod kernels_onnx;
 mod kernels_oracle;
+mod kernels_pictures;
+mod kernels_pool;
 mod naive;
 
 mod engine_networks;

@@ -1,6 +1,6 @@
 //! An average in which near and similar pixels count most: smooths within an edge and not across it.
 
-use super::despeckle::{MAX_RADIUS, Scratch};
+use super::despeckle::{MAX_RADIUS, Scratch, rows};
 use super::pool::Pool;
 use crate::geometry::Size;
 
@@ -22,6 +22,12 @@ pub struct Bilateral {
     pub space: f32,
 }
 
+/// Pixels of the largest square around a disc.
+const DISC: usize = (2 * MAX_RADIUS as usize + 1) * (2 * MAX_RADIUS as usize + 1);
+
+/// Pixels of a row that are summed together: few enough for the first-level cache, many enough to hide latencies.
+const CHUNK: usize = 64;
+
 impl Bilateral {
     /// Filters one picture.
     ///
@@ -36,27 +42,43 @@ impl Bilateral {
         // A deviation of zero would divide by zero; this one leaves every pixel as it is.
         let gauss = |squared: f32, deviation: f32| (-0.5 * squared / deviation.max(1e-3).powi(2)).exp();
         let similar: [f32; 256] = std::array::from_fn(|d| gauss((d * d) as f32, self.range));
-        let near: [f32; (MAX_RADIUS * MAX_RADIUS + 1) as usize] = std::array::from_fn(|d| gauss(d as f32, self.space));
-        super::despeckle::rows(pool, size, src, dst, &|y, dst| {
-            let row = |dy: isize| &src[((y as isize + dy).clamp(0, h - 1) * w) as usize..][..w as usize];
-            for (x, out) in dst.iter_mut().enumerate() {
-                let middle = src[y * w as usize + x];
-                let (mut sum, mut weights) = (0.0, 0.0);
-                for dy in -radius..=radius {
-                    let row = row(dy);
-                    for dx in -radius..=radius {
-                        let squared = dx * dx + dy * dy;
-                        if squared > radius * radius {
-                            continue;
+        // The disc as distances in columns and rows, with the weight of each.
+        let mut disc = [(0isize, 0isize, 0f32); DISC];
+        let mut count = 0;
+        for (dy, dx) in (-radius..=radius).flat_map(|dy| (-radius..=radius).map(move |dx| (dy, dx))) {
+            let squared = dx * dx + dy * dy;
+            if squared <= radius * radius {
+                disc[count] = (dx, dy, gauss(squared as f32, self.space));
+                count += 1;
+            }
+        }
+        let disc = &disc[..count];
+        rows(pool, size, src, dst, &|y, dst| {
+            for (i, out) in dst.chunks_mut(CHUNK).enumerate() {
+                let (x, n) = ((i * CHUNK) as isize, out.len());
+                let middle = &src[y * w as usize + i * CHUNK..][..n];
+                let (mut sums, mut weights, mut edge) = ([0f32; CHUNK], [0f32; CHUNK], [0u8; CHUNK]);
+                for &(dx, dy, near) in disc {
+                    let row = &src[((y as isize + dy).clamp(0, h - 1) * w) as usize..][..w as usize];
+                    let pixels = if x + dx >= 0 && x + dx + n as isize <= w {
+                        &row[(x + dx) as usize..][..n]
+                    } else {
+                        for (x, pixel) in (x + dx..).zip(&mut edge[..n]) {
+                            *pixel = row[x.clamp(0, w - 1) as usize];
                         }
-                        let pixel = row[(x as isize + dx).clamp(0, w - 1) as usize];
-                        let weight = near[squared as usize] * similar[pixel.abs_diff(middle) as usize];
-                        sum += weight * f32::from(pixel);
-                        weights += weight;
+                        &edge[..n]
+                    };
+                    let totals = sums.iter_mut().zip(&mut weights);
+                    for ((&pixel, &middle), (sum, weights)) in pixels.iter().zip(middle).zip(totals) {
+                        let weight = near * similar[pixel.abs_diff(middle) as usize];
+                        *sum += weight * f32::from(pixel);
+                        *weights += weight;
                     }
                 }
-                // The middle pixel weighs 1, so that the sum of weights is never zero.
-                *out = (sum / weights).round() as u8;
+                for ((out, sum), weights) in out.iter_mut().zip(sums).zip(weights) {
+                    // The middle pixel weighs 1, so that the sum of weights is never zero.
+                    *out = (sum / weights).round() as u8;
+                }
             }
         });
     }

@@ -20,6 +20,9 @@ pub struct Lee {
     pub noise: f32,
 }
 
+/// Pixels of a row that are summed together.
+const CHUNK: usize = 64;
+
 impl Lee {
     /// Filters one picture.
     ///
@@ -47,17 +50,21 @@ impl Lee {
         let (sums, squares) = (&*sums, &*squares);
         let (noise, area) = (f64::from(self.noise.abs()).powi(2), ((2 * radius + 1) * (2 * radius + 1)) as f64);
         rows(pool, size, src, dst, &|y, dst| {
-            for (x, out) in dst.iter_mut().enumerate() {
-                let (mut sum, mut square) = (0u32, 0u32);
+            for (i, out) in dst.chunks_mut(CHUNK).enumerate() {
+                let (x, n) = (i * CHUNK, out.len());
+                let (mut sum, mut square) = ([0u32; CHUNK], [0u32; CHUNK]);
                 for v in (y..=y + 2 * radius).map(|v| v.saturating_sub(radius).min(h - 1)) {
-                    sum += sums[v * w + x];
-                    square += squares[v * w + x];
+                    sum.iter_mut().zip(&sums[v * w + x..][..n]).for_each(|(sum, s)| *sum += s);
+                    square.iter_mut().zip(&squares[v * w + x..][..n]).for_each(|(sum, s)| *sum += s);
                 }
-                let mean = f64::from(sum) / area;
-                let variance = (f64::from(square) / area - mean * mean).max(0.0);
-                let under = ((variance - mean * mean * noise) / (1.0 + noise)).max(0.0);
-                let gain = if variance > 0.0 { under / variance } else { 0.0 };
-                *out = (mean + gain * (f64::from(src[y * w + x]) - mean)).round() as u8;
+                let pixels = &src[y * w + x..][..n];
+                for (((out, &pixel), sum), square) in out.iter_mut().zip(pixels).zip(sum).zip(square) {
+                    let mean = f64::from(sum) / area;
+                    let variance = (f64::from(square) / area - mean * mean).max(0.0);
+                    let under = ((variance - mean * mean * noise) / (1.0 + noise)).max(0.0);
+                    let gain = if variance > 0.0 { under / variance } else { 0.0 };
+                    *out = (mean + gain * (f64::from(pixel) - mean)).round() as u8;
+                }
             }
         });
     }

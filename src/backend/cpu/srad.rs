@@ -69,22 +69,16 @@ impl Srad {
         for iteration in 0..self.iterations.min(MAX_ITERATIONS) {
             // Below this the picture is even to the last grey level, and q₀⁴ would vanish.
             let q0 = (self.speckle.abs() * (-(iteration as f32) * step / 6.0).exp()).max(1e-3);
+            let q2 = q0 * q0;
             each_row(pool, w, flow, &|y, row| {
-                let [up, here, down] = three(current, w, h, y);
-                around(w, |left, x, right| {
-                    row[x] = coefficient(here[x], [up[x], down[x], here[left], here[right]], q0 * q0);
-                });
+                let around = three(current, w, h, y);
+                each_pixel(row, around, around, |a, near, _| coefficient(a, near, q2));
             });
             let (from, flow) = (&*current, &*flow);
             each_row(pool, w, next, &|y, row| {
-                let [up, here, down] = three(from, w, h, y);
-                let [_, own, below] = three(flow, w, h, y);
-                around(w, |left, x, right| {
-                    let divergence = below[x] * (down[x] - here[x])
-                        + own[x] * (up[x] - here[x])
-                        + own[right] * (here[right] - here[x])
-                        + own[x] * (here[left] - here[x]);
-                    row[x] = here[x] + 0.25 * step * divergence;
+                each_pixel(row, three(from, w, h, y), three(flow, w, h, y), |a, [up, left, right, down], c| {
+                    let ahead = c.down * (down - a) + c.right * (right - a);
+                    a + 0.25 * step * (ahead + c.own * ((up - a) + (left - a)))
                 });
             });
             std::mem::swap(&mut current, &mut next);
@@ -100,15 +94,24 @@ impl Srad {
 }
 
 /// Equations 33 and 35 at one pixel with its four neighbours.
-fn coefficient(a: f32, neighbours: [f32; 4], q0_squared: f32) -> f32 {
-    let d = neighbours.map(|n| (n - a) / a);
-    let gradient = d.iter().map(|d| d * d).sum::<f32>();
-    let laplacian = d.iter().sum::<f32>();
-    let below = 1.0 + 0.25 * laplacian;
-    let q = (0.5 * gradient - laplacian * laplacian / 16.0) / (below * below);
-    let c = 1.0 / (1.0 + (q - q0_squared) / (q0_squared * (1.0 + q0_squared)));
-    // Below q₀ the denominator may pass through zero: that is an even region, where all flows.
-    if q <= q0_squared { 1.0 } else { c.clamp(0.0, 1.0) }
+///
+/// Both fractions are multiplied through, so that one division is left: with D = (A + ¼ Σd)² and
+/// n = ½ Σd² − ¹⁄₁₆ (Σd)², which is never negative, q² = n / D and c = q₀² (1 + q₀²) D / (n + q₀⁴ D).
+#[inline(always)]
+fn coefficient(a: f32, neighbours: [f32; 4], q2: f32) -> f32 {
+    let d = neighbours.map(|n| n - a);
+    let (squares, sum) = (d[0] * d[0] + d[1] * d[1] + d[2] * d[2] + d[3] * d[3], d[0] + d[1] + d[2] + d[3]);
+    let numerator = 0.5 * squares - sum * sum * (1.0 / 16.0);
+    let denominator = (a + 0.25 * sum) * (a + 0.25 * sum);
+    let c = q2 * (1.0 + q2) * denominator / (numerator + q2 * q2 * denominator);
+    if c < 1.0 { c } else { 1.0 }
+}
+
+/// The coefficients of flow that an update needs.
+struct Flow {
+    own: f32,
+    right: f32,
+    down: f32,
 }
 
 /// The rows above, at and below `y`; beyond the border the nearest.
@@ -116,14 +119,31 @@ fn three(plane: &[f32], w: usize, h: usize, y: usize) -> [&[f32]; 3] {
     [y.saturating_sub(1), y, (y + 1).min(h - 1)].map(|y| &plane[y * w..][..w])
 }
 
-/// Calls `pixel(left, x, right)` along a row; beyond the border the nearest.
-fn around(w: usize, mut pixel: impl FnMut(usize, usize, usize)) {
-    pixel(0, 0, 1.min(w - 1));
-    for x in 1..w.saturating_sub(1) {
-        pixel(x - 1, x, x + 1);
+/// Fills a row with `value(pixel, [up, left, right, down], flow)`; beyond the border the nearest.
+#[inline(always)]
+fn each_pixel(
+    row: &mut [f32],
+    [up, here, down]: [&[f32]; 3],
+    [_, own, below]: [&[f32]; 3],
+    value: impl Fn(f32, [f32; 4], Flow) -> f32,
+) {
+    let last = row.len() - 1;
+    for x in [0, last] {
+        let (left, right) = (x.saturating_sub(1), (x + 1).min(last));
+        let flow = Flow { own: own[x], right: own[right], down: below[x] };
+        row[x] = value(here[x], [up[x], here[left], here[right], down[x]], flow);
     }
-    if w > 1 {
-        pixel(w - 2, w - 1, w - 1);
+    // Slices of one length, so that the loop becomes vector instructions without a look at the border.
+    let inner = last.saturating_sub(1);
+    if inner == 0 {
+        return;
+    }
+    let (row, up, down) = (&mut row[1..][..inner], &up[1..][..inner], &down[1..][..inner]);
+    let (left, here, right) = (&here[..inner], &here[1..][..inner], &here[2..][..inner]);
+    let (own, beside, below) = (&own[1..][..inner], &own[2..][..inner], &below[1..][..inner]);
+    for x in 0..inner {
+        let flow = Flow { own: own[x], right: beside[x], down: below[x] };
+        row[x] = value(here[x], [up[x], left[x], right[x], down[x]], flow);
     }
 }
 
