@@ -84,6 +84,12 @@ impl ExecutionContext {
     }
 }
 
+impl std::fmt::Debug for ExecutionContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecutionContext").field("arena_bytes", &(4 * self.arena.len())).finish()
+    }
+}
+
 fn find(tensors: &[TensorInfo], name: &str, kind: &'static str) -> Result<usize, EngineError> {
     tensors.iter().position(|t| t.name == name).ok_or_else(|| {
         let known = tensors.iter().map(|t| format!("`{}`", t.name)).collect::<Vec<_>>().join(", ");

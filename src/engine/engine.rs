@@ -84,6 +84,12 @@ impl Engine {
     }
 }
 
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("device", &self.device_name()).field("plan", &self.plan().sha256()).finish()
+    }
+}
+
 /// Why a plan cannot be run, or a tensor cannot be bound.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum EngineError {

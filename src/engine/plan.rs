@@ -137,6 +137,7 @@ impl Plan {
             arena: arena.len,
             weights: weights.iter().map(|w| w.len()).collect(),
         };
+        debug_assert_eq!(check::check(&header), Ok(()), "a plan that is built is one that is read");
         let mut plan = Self { header, weights, sha256: String::new(), threads };
         let bytes = plan.to_bytes();
         plan.sha256 = hex(&bytes[bytes.len() - SHA..]);

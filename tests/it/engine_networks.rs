@@ -149,3 +149,57 @@ pub fn residual(images: usize) -> Writer {
     w.output(&x);
     w
 }
+
+/// Settings that a U-Net seldom has, a dense block, weights stored as fp16 behind Cast.
+pub fn variety(images: usize) -> Writer {
+    let mut w = Writer::new(11);
+    let x = w.input("image", &[images, 4, 13, 17]);
+    let half = w.halves(&[8, 2, 3, 5], 30);
+    let weight = w.node("Cast", &[&half], &[("to", Set::Int(1))]);
+    let settings = [
+        ("group", Set::Int(2)),
+        ("kernel_shape", Set::Ints(&[3, 5])),
+        ("pads", Set::Ints(&[0, 3, 2, 1])),
+        ("strides", Set::Ints(&[1, 2])),
+    ];
+    let x = w.node("Conv", &[&x, &weight], &settings);
+    let x = w.batch_norm(&x, 8);
+    let x = w.node("HardSigmoid", &[&x], &[("alpha", Set::Float(0.3))]);
+    // Each convolution reads a slice of the buffer that the next one writes to.
+    let mut dense = x;
+    for channels in [8, 11, 14] {
+        let new = w.conv(&dense, channels, 3, 3);
+        let new = w.node("Elu", &[&new], &[]);
+        dense = w.node("Concat", &[&dense, &new], &[("axis", Set::Int(1))]);
+    }
+    let (weight, bias) = (w.weights(&[17, 5, 3, 3], 17), w.weights(&[5], 8));
+    let settings = [
+        ("strides", Set::Ints(&[2, 3])),
+        ("pads", Set::Ints(&[1, 0, 0, 1])),
+        ("output_padding", Set::Ints(&[1, 2])),
+        ("kernel_shape", Set::Ints(&[3, 3])),
+    ];
+    let x = w.node("ConvTranspose", &[&dense, &weight, &bias], &settings);
+    let x = w.batch_norm(&x, 5);
+    let (pads, level) = (w.ints(&[0, 0, 1, 0, 0, 0, 2, 3]), w.floats(&[], vec![-0.25]));
+    let x = w.node("Pad", &[&x, &pads, &level], &[]);
+    let settings = [("kernel_shape", Set::Ints(&[3, 2])), ("strides", Set::Ints(&[2, 2])), ("ceil_mode", Set::Int(1))];
+    let a = w.node("MaxPool", &[&x], &settings);
+    let b = w.node("AveragePool", &[&x], &settings);
+    let x = w.node("Sub", &[&a, &b], &[]);
+    let gain = w.weights(&[5, 1, 1], 5);
+    let x = w.node("Mul", &[&x, &gain], &[]);
+    let (roi, scales) = (w.floats(&[0], Vec::new()), w.floats(&[4], vec![1.0, 1.0, 0.6, 1.7]));
+    let settings = [("mode", Set::Text("nearest")), ("nearest_mode", Set::Text("round_prefer_ceil"))];
+    let x = w.node("Resize", &[&x, &roi, &scales], &settings);
+    let x = w.node("Tanh", &[&x], &[]);
+    let weight = w.weights(&[6, 2, 2, 2], 6);
+    let x = w.conv(&x, 5, 6, 1);
+    // Two groups of three to two channels, normalised afterwards.
+    let x = w.node("ConvTranspose", &[&x, &weight], &[("group", Set::Int(2)), ("strides", Set::Ints(&[2, 2]))]);
+    let x = w.batch_norm(&x, 4);
+    let x = w.node("Softmax", &[&x], &[("axis", Set::Int(2))]);
+    let x = w.node("Flatten", &[&x], &[("axis", Set::Int(2))]);
+    w.output(&x);
+    w
+}

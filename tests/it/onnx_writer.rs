@@ -67,6 +67,14 @@ impl Writer {
         self.floats(shape, data)
     }
 
+    /// The same, stored in 16 bits.
+    pub fn halves(&mut self, shape: &[usize], fan: usize) -> String {
+        let scale = (3.0 / fan as f32).sqrt();
+        let data = self.randoms(shape.iter().product());
+        let raw_data = data.iter().flat_map(|v| half::f16::from_f32(v * scale).to_le_bytes()).collect();
+        self.constant(shape, TensorProto { data_type: data_type::FLOAT16, raw_data, ..Default::default() })
+    }
+
     fn constant(&mut self, shape: &[usize], mut tensor: TensorProto) -> String {
         tensor.dims = shape.iter().map(|&d| d as i64).collect();
         tensor.name = format!("c{}", self.graph().initializer.len());

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution of one picture, with bias, residual and activation in the same step.
 //!
-//! out[o, y, x] = act(bias[o] + Σ w[o, c, i, j] · in[c, y·s − p + i·d, x·s − p + j·d] + residual[o, y, x])
+//! `out[o, y, x] = act(bias[o] + Σ w[o, c, i, j] · in[c, y·s − p + i·d, x·s − p + j·d] + residual[o, y, x])`
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Transposed convolution of one picture: every input value paints the kernel, scaled, into the output.
 //!
-//! out[o, y·s + i·d − p, x·s + j·d − p] += w[c, o, i, j] · in[c, y, x], then act(out + bias + residual)
+//! `out[o, y·s + i·d − p, x·s + j·d − p] += w[c, o, i, j] · in[c, y, x]`, then `act(out + bias + residual)`
 
 use serde::{Deserialize, Serialize};
 

@@ -7,6 +7,7 @@ use super::super::attribute::{Attribute, Node};
 use super::super::onnx::data_type;
 use super::super::tensor::{Data, Tensor, elements};
 use super::{Known, Lowering, Refusal, constant_of, layout};
+use crate::backend::cpu::elementwise::{Arithmetic, broadcast, broadcast_shape};
 
 /// The result of `node`, where it is constant and its operator is one that shape arithmetic uses.
 pub(super) fn fold(lowering: &Lowering, node: &Node) -> Result<Option<Tensor>, Refusal> {
@@ -82,49 +83,36 @@ pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
 }
 
 fn arithmetic(operator: &str, a: &Tensor, b: &Tensor) -> Result<Tensor, String> {
-    let shape = super::binary::broadcast_shape(&a.shape, &b.shape)?;
+    let op = match operator {
+        "Add" => Arithmetic::Add,
+        "Sub" => Arithmetic::Sub,
+        "Mul" => Arithmetic::Mul,
+        _ => Arithmetic::Div,
+    };
+    let shape = broadcast_shape(&a.shape, &b.shape).map_err(|e| e.to_string())?;
     let count = elements(&shape)?;
-    let at = |t: &Tensor, mut flat: usize| {
-        let (mut index, mut step) = (0, 1);
-        for (d, &n) in shape.iter().enumerate().rev() {
-            let here = flat % n;
-            flat /= n;
-            if let Some(own) = (d + t.shape.len()).checked_sub(shape.len()) {
-                index += if t.shape[own] == 1 { 0 } else { here * step };
-                step *= t.shape[own];
+    if let (Data::Ints(x), Data::Ints(y)) = (&a.data, &b.data) {
+        // Shape arithmetic works on lists of one length, or on a list and a number.
+        let at = |v: &[i64], i: usize| {
+            if v.len() == 1 { Some(v[0]) } else { v.get(i).copied().filter(|_| v.len() == count) }
+        };
+        let apply = |i| {
+            let (p, q) = (at(x, i)?, at(y, i)?);
+            match op {
+                Arithmetic::Add => p.checked_add(q),
+                Arithmetic::Sub => p.checked_sub(q),
+                Arithmetic::Mul => p.checked_mul(q),
+                Arithmetic::Div => p.checked_div(q),
             }
-        }
-        index
-    };
-    let data = match (&a.data, &b.data) {
-        (Data::Ints(x), Data::Ints(y)) => {
-            let apply = |i| {
-                let (p, q): (i64, i64) = (x[at(a, i)], y[at(b, i)]);
-                match operator {
-                    "Add" => p.checked_add(q),
-                    "Sub" => p.checked_sub(q),
-                    "Mul" => p.checked_mul(q),
-                    _ => p.checked_div(q),
-                }
-            };
-            let numbers: Option<Vec<i64>> = (0..count).map(apply).collect();
-            Data::Ints(numbers.ok_or("its integers overflow or are divided by zero")?)
-        }
-        _ => {
-            let (x, y) = (a.to_floats(), b.to_floats());
-            let apply = |i| {
-                let (p, q) = (x[at(a, i)], y[at(b, i)]);
-                match operator {
-                    "Add" => p + q,
-                    "Sub" => p - q,
-                    "Mul" => p * q,
-                    _ => p / q,
-                }
-            };
-            Data::Floats((0..count).map(apply).collect())
-        }
-    };
-    Ok(Tensor { shape, data })
+        };
+        let numbers: Option<Vec<i64>> = (0..count).map(apply).collect();
+        let numbers =
+            numbers.ok_or("its integers overflow, are divided by zero, or are repeated along some axes only")?;
+        return Ok(Tensor { shape, data: Data::Ints(numbers) });
+    }
+    let mut out = vec![0.0; count];
+    broadcast(op, &a.to_floats(), &a.shape, &b.to_floats(), &b.shape, &mut out, &shape);
+    Ok(Tensor { shape, data: Data::Floats(out) })
 }
 
 /// Elements of `tensor` by flat index, as a tensor of `shape`.

@@ -102,7 +102,7 @@ pub(super) fn lower(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> 
         known: HashMap::new(),
         constants: HashMap::new(),
     };
-    for name in given.keys().filter(|name| !network.inputs.iter().any(|d| d.name == **name)) {
+    if let Some(name) = given.keys().find(|name| !network.inputs.iter().any(|d| d.name == **name)) {
         let known = network.inputs.iter().map(|d| format!("`{}`", d.name)).collect::<Vec<_>>().join(", ");
         return Err(BuildError::UnknownInput { name: name.clone(), known });
     }

@@ -18,7 +18,7 @@ pub(super) fn pool(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> 
     let (stride, dilation) = (pair(node, "strides", 1)?, pair(node, "dilations", 1)?);
     let in_size = [height, width];
     let pads = pads_of(node, |i| same_total(in_size[i], kernel[i], stride[i], dilation[i]))?;
-    if (0..4).any(|i| pads[i] >= (kernel[i % 2] - 1) * dilation[i % 2] + 1) {
+    if (0..4).any(|i| pads[i] > (kernel[i % 2] - 1) * dilation[i % 2]) {
         return Err(format!("its pads {pads:?} are not smaller than its kernel {kernel:?}").into());
     }
     let max = node.operator == "MaxPool";

@@ -30,19 +30,19 @@ fn fold(graph: &mut Graph, at: usize) -> Option<()> {
     let [gain, offset, mean, variance] = numbers.map(|n| graph.weights[n].clone());
     let (scale, shift): (Vec<f32>, Vec<f32>) =
         (0..gain.len()).map(|c| batch_norm_affine(gain[c], offset[c], mean[c], variance[c], epsilon)).unzip();
-    // Output channel of a run of `inner` weights: OIHW has the channel outermost; IOHW has it second, within a group.
-    let (weights, bias, channel_of): (usize, Option<usize>, Box<dyn Fn(usize) -> usize>) = match &graph.steps[at].op {
+    // Where the output channel stands among the weights: OIHW has it outermost; IOHW has it second, within a group.
+    let (weights, bias, group, channels, run) = match &graph.steps[at].op {
         Op::Conv { shape, weights, bias, activation: Activation::None } if graph.steps[at].inputs.len() == 1 => {
             let run = shape.in_channels / shape.groups * shape.kernel[0] * shape.kernel[1];
-            (*weights, *bias, Box::new(move |i| i / run))
+            (*weights, *bias, shape.out_channels * run, shape.out_channels, run)
         }
         Op::ConvTranspose { shape, weights, bias, activation: Activation::None } => {
             let (taps, out) = (shape.kernel[0] * shape.kernel[1], shape.out_channels / shape.groups);
-            let ins = shape.in_channels / shape.groups;
-            (*weights, *bias, Box::new(move |i| i / (ins * out * taps) * out + i / taps % out))
+            (*weights, *bias, shape.in_channels / shape.groups * out * taps, out, taps)
         }
         _ => return None,
     };
+    let channel_of = |i: usize| i / group * channels + i / run % channels;
     let scaled = graph.weights[weights].iter().enumerate().map(|(i, w)| w * scale[channel_of(i)]).collect();
     let moved = match bias {
         Some(b) => {

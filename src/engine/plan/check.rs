@@ -138,7 +138,8 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             contiguous()?;
             let rank = output.shape.len();
             let fits = |v: &&PlanValue| {
-                v.shape.len() <= rank
+                rank <= 8
+                    && v.shape.len() <= rank
                     && v.shape.iter().rev().zip(output.shape.iter().rev()).all(|(&a, &b)| a == b || a == 1)
             };
             expected("binary", inputs.len() == 2 && inputs.iter().all(fits))
