@@ -41,14 +41,15 @@ impl View {
             let to = (start as f32 + length as f32 + 1.0) * scale;
             (from.floor().max(0.0) as u32)..(to.ceil().max(0.0) as u32).min(end)
         };
-        let near = |i: u32, scale: f32, n: usize| {
-            let at = ((i as f32 + 0.5) / scale - 0.5).clamp(0.0, (n - 1) as f32);
+        let [ix, iy] = [1.0 / sx, 1.0 / sy];
+        let near = |i: u32, inverse: f32, n: usize| {
+            let at = ((i as f32 + 0.5) * inverse - 0.5).clamp(0.0, (n - 1) as f32);
             (at as usize, (at as usize + 1).min(n - 1), at.fract())
         };
         for y in span(part.y, part.height, sy, self.area.height) {
-            let (y0, y1, fy) = near(y, sy, h);
+            let (y0, y1, fy) = near(y, iy, h);
             for x in span(part.x, part.width, sx, self.area.width) {
-                let (x0, x1, fx) = near(x, sx, w);
+                let (x0, x1, fx) = near(x, ix, w);
                 let around = [y0 * w + x0, y0 * w + x1, y1 * w + x0, y1 * w + x1];
                 paint((x + self.area.x) as i32, (y + self.area.y) as i32, around, [fx, fy]);
             }
@@ -82,7 +83,9 @@ impl OverlayPainter {
             return;
         }
         if let Some(edges) = scene.edges.filter(|e| style.edges && e.len() == n) {
-            draw_edges(canvas, view, edges);
+            // Outside of the picture itself there are only the scanner's letters.
+            let part = scene.segmentation.map(|s| s.crop).filter(|c| c.fits(view.frame));
+            draw_edges(canvas, view, part.unwrap_or(view.frame.full()), edges);
         }
         if !style.overlay_on {
             return;
@@ -271,11 +274,15 @@ fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation
     });
 }
 
-fn draw_edges(canvas: &mut Canvas, view: View, edges: &[u8]) {
-    view.each(view.frame.full(), |x, y, around, at| {
+fn draw_edges(canvas: &mut Canvas, view: View, part: Rect, edges: &[u8]) {
+    // Grown, an edge keeps about half of its width; shrunk, all of it is needed.
+    let scale = view.scale()[0];
+    let (from, gain) = if scale > 1.0 { (0.42, scale * 1.5) } else { (0.0, 1.0) };
+    view.each(part, |x, y, around, at| {
         let level = bilinear(around.map(|i| f32::from(edges[i] > 0)), at);
-        if level > 0.25 {
-            canvas.blend(x, y, color::YELLOW, (level * 0.8).min(0.65));
+        let alpha = ((level - from) * gain).clamp(0.0, 1.0) * 0.6;
+        if alpha > 0.0 {
+            canvas.blend(x, y, color::YELLOW, alpha);
         }
     });
 }
