@@ -94,11 +94,12 @@ impl OverlayPainter {
         let found = scene.segmentation.filter(|s| {
             s.size == view.frame && s.mask.size == s.size && s.mask.labels.len() == n && s.crop.fits(s.size)
         });
+        let stripe = (3.4 * scale).round().max(1.0) as i32;
         if let Some(found) = found {
             match style.overlay {
                 Overlay::Contour => {}
-                Overlay::Fill => self.fill(canvas, view, scene, found),
-                Overlay::Heat => heat(canvas, view, scene, found),
+                Overlay::Fill => fill(canvas, view, scene, found, stripe),
+                Overlay::Heat => heat(canvas, view, scene, found, stripe),
             }
         }
         if let Some(truth) = scene.truth.filter(|t| t.size == view.frame && t.labels.len() == n) {
@@ -132,21 +133,6 @@ impl OverlayPainter {
             self.stroke.outline(&self.points, dash);
         }
         self.stroke.paint(canvas, Pen { color, radius, halo: 1.4 * scale, alpha: scene.style.opacity });
-    }
-
-    fn fill(&mut self, canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation) {
-        let sharp = view.scale()[0].max(1.0);
-        for (i, finding) in found.findings.iter().enumerate().take(254) {
-            let Some(bounds) = finding.bounds else { continue };
-            let (class, color) = (i as u8 + 1, class_color(scene, i));
-            view.each(bounds, |x, y, around, at| {
-                let inside = bilinear(around.map(|i| f32::from(found.mask.labels[i] == class)), at);
-                let cover = ((inside - 0.5) * sharp + 0.5).clamp(0.0, 1.0);
-                if cover > 0.0 && (scene.matched || hatched(x, y)) {
-                    canvas.blend(x, y, color, cover * scene.style.opacity * 0.42);
-                }
-            });
-        }
     }
 
     fn label(
@@ -237,8 +223,8 @@ fn brightened(color: u32) -> u32 {
 }
 
 /// Diagonal stripes: what is filled with them belongs to an older picture.
-fn hatched(x: i32, y: i32) -> bool {
-    (x + y).rem_euclid(8) < 4
+fn hatched(x: i32, y: i32, stripe: i32) -> bool {
+    (x + y).rem_euclid(2 * stripe) < stripe
 }
 
 /// A point of a pixel outline without the steps of the pixel grid, moved by less than a pixel; outlines of long straight
@@ -255,7 +241,22 @@ fn smoothed(contour: &Contour, i: usize) -> [f32; 2] {
     [sum(0), sum(1)]
 }
 
-fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation) {
+fn fill(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation, stripe: i32) {
+    let sharp = view.scale()[0].max(1.0);
+    for (i, finding) in found.findings.iter().enumerate().take(254) {
+        let Some(bounds) = finding.bounds else { continue };
+        let (class, color) = (i as u8 + 1, class_color(scene, i));
+        view.each(bounds, |x, y, around, at| {
+            let inside = bilinear(around.map(|i| f32::from(found.mask.labels[i] == class)), at);
+            let cover = ((inside - 0.5) * sharp + 0.5).clamp(0.0, 1.0);
+            if cover > 0.0 && (scene.matched || hatched(x, y, stripe)) {
+                canvas.blend(x, y, color, cover * scene.style.opacity * 0.42);
+            }
+        });
+    }
+}
+
+fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation, stripe: i32) {
     let n = found.size.area();
     if found.probability.len() < n {
         return;
@@ -268,7 +269,7 @@ fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation
         let level = bilinear(around.map(|i| f32::from(plane[i])), at);
         // What is improbable stays tissue: from 5 % on the colour comes in, from 35 % it is there.
         let alpha = ((level / 255.0 - 0.05) / 0.3).clamp(0.0, 1.0) * scene.style.opacity * 0.7;
-        if alpha > 0.0 && (scene.matched || hatched(x, y)) {
+        if alpha > 0.0 && (scene.matched || hatched(x, y, stripe)) {
             canvas.blend(x, y, color::viridis(level as u8), alpha);
         }
     });
