@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::canvas::Canvas;
 use super::color;
+use super::edges::EdgeFinder;
 use super::hud::Hud;
 use super::layout::{Layout, Panel};
 use super::overlay::{OverlayPainter, View};
@@ -21,6 +22,8 @@ pub struct Compositor {
     text: Text,
     scaler: Scaler,
     overlay: OverlayPainter,
+    /// There once edges have been asked for.
+    edges: Option<EdgeFinder>,
     line: String,
 }
 
@@ -38,6 +41,7 @@ impl Compositor {
             text: Text::new(),
             scaler: Scaler::default(),
             overlay: OverlayPainter::default(),
+            edges: None,
             line: String::with_capacity(256),
         }
     }
@@ -58,6 +62,11 @@ impl Compositor {
         self.scaler.draw(scene.frame, &mut self.canvas, layout.picture);
         let view = View { frame: scene.frame.size, area: layout.picture };
         let labels = (layout.picture.width >= 200).then_some(&self.text);
+        let edges = match scene.edges {
+            None if scene.style.edges => Some(self.edges.get_or_insert_with(EdgeFinder::new).find(scene.frame)),
+            given => given,
+        };
+        let scene = &Scene { edges, ..*scene };
         self.overlay.draw(&mut self.canvas, labels, view, layout.scale * 1.2, scene);
         let mut board = Board { canvas: &mut self.canvas, text: &self.text, line: &mut self.line, scale: layout.scale };
         let spacing = scene.frame.spacing.or(scene.hud.and_then(|h| h.spacing));
@@ -170,7 +179,7 @@ fn bottom(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {
 fn strip(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {
     use std::fmt::Write as _;
     b.canvas.fill(r, color::PANEL);
-    let shown = if hud.frozen { super::hud::Banner::Frozen } else { hud.banner };
+    let shown = hud.shown();
     let (half, base) = (r.height as f32 / 2.0, r.y as i32 + (r.height as i32 + b.text.capital(Face::Strong)) / 2);
     b.sign(shown, r.x as f32 + half, r.y as f32 + half, half * 0.5, color::TEXT);
     let x = b.text.draw(b.canvas, Face::Strong, (r.x + r.height) as i32, base, color::TEXT, shown.as_str());

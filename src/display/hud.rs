@@ -98,3 +98,10 @@ pub struct Hud {
     /// Something that the viewer must know now.
     pub notice: String,
 }
+
+impl Hud {
+    /// What the banner says: that the picture stands still goes before what was found, that none comes before all.
+    pub fn shown(&self) -> Banner {
+        if self.frozen && self.banner != Banner::NoSignal { Banner::Frozen } else { self.banner }
+    }
+}

@@ -7,6 +7,7 @@ mod canvas;
 mod color;
 mod command;
 mod compositor;
+mod edges;
 mod hud;
 mod layout;
 mod overlay;
@@ -116,7 +117,8 @@ pub struct Scene<'a> {
     pub truth: Option<&'a Mask>,
     /// Names and colours, class 1 first.
     pub classes: &'a [Class],
-    /// Edge map of the frame (`height × width`, above 0 is an edge), drawn when the style says so.
+    /// Edge map of the frame (`height × width`, above 0 is an edge), drawn when the style says so; without one the
+    /// compositor finds the edges itself.
     pub edges: Option<&'a [u8]>,
     /// What the viewer has chosen.
     pub style: &'a Style,

@@ -41,14 +41,15 @@ impl View {
             let to = (start as f32 + length as f32 + 1.0) * scale;
             (from.floor().max(0.0) as u32)..(to.ceil().max(0.0) as u32).min(end)
         };
-        let near = |i: u32, scale: f32, n: usize| {
-            let at = ((i as f32 + 0.5) / scale - 0.5).clamp(0.0, (n - 1) as f32);
+        let [ix, iy] = [1.0 / sx, 1.0 / sy];
+        let near = |i: u32, inverse: f32, n: usize| {
+            let at = ((i as f32 + 0.5) * inverse - 0.5).clamp(0.0, (n - 1) as f32);
             (at as usize, (at as usize + 1).min(n - 1), at.fract())
         };
         for y in span(part.y, part.height, sy, self.area.height) {
-            let (y0, y1, fy) = near(y, sy, h);
+            let (y0, y1, fy) = near(y, iy, h);
             for x in span(part.x, part.width, sx, self.area.width) {
-                let (x0, x1, fx) = near(x, sx, w);
+                let (x0, x1, fx) = near(x, ix, w);
                 let around = [y0 * w + x0, y0 * w + x1, y1 * w + x0, y1 * w + x1];
                 paint((x + self.area.x) as i32, (y + self.area.y) as i32, around, [fx, fy]);
             }
@@ -82,7 +83,9 @@ impl OverlayPainter {
             return;
         }
         if let Some(edges) = scene.edges.filter(|e| style.edges && e.len() == n) {
-            draw_edges(canvas, view, edges);
+            // Outside of the picture itself there are only the scanner's letters.
+            let part = scene.segmentation.map(|s| s.crop).filter(|c| c.fits(view.frame));
+            draw_edges(canvas, view, part.unwrap_or(view.frame.full()), edges);
         }
         if !style.overlay_on {
             return;
@@ -91,11 +94,12 @@ impl OverlayPainter {
         let found = scene.segmentation.filter(|s| {
             s.size == view.frame && s.mask.size == s.size && s.mask.labels.len() == n && s.crop.fits(s.size)
         });
+        let stripe = (3.4 * scale).round().max(1.0) as i32;
         if let Some(found) = found {
             match style.overlay {
                 Overlay::Contour => {}
-                Overlay::Fill => self.fill(canvas, view, scene, found),
-                Overlay::Heat => heat(canvas, view, scene, found),
+                Overlay::Fill => fill(canvas, view, scene, found, stripe),
+                Overlay::Heat => heat(canvas, view, scene, found, stripe),
             }
         }
         if let Some(truth) = scene.truth.filter(|t| t.size == view.frame && t.labels.len() == n) {
@@ -129,21 +133,6 @@ impl OverlayPainter {
             self.stroke.outline(&self.points, dash);
         }
         self.stroke.paint(canvas, Pen { color, radius, halo: 1.4 * scale, alpha: scene.style.opacity });
-    }
-
-    fn fill(&mut self, canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation) {
-        let sharp = view.scale()[0].max(1.0);
-        for (i, finding) in found.findings.iter().enumerate().take(254) {
-            let Some(bounds) = finding.bounds else { continue };
-            let (class, color) = (i as u8 + 1, class_color(scene, i));
-            view.each(bounds, |x, y, around, at| {
-                let inside = bilinear(around.map(|i| f32::from(found.mask.labels[i] == class)), at);
-                let cover = ((inside - 0.5) * sharp + 0.5).clamp(0.0, 1.0);
-                if cover > 0.0 && (scene.matched || hatched(x, y)) {
-                    canvas.blend(x, y, color, cover * scene.style.opacity * 0.42);
-                }
-            });
-        }
     }
 
     fn label(
@@ -234,8 +223,8 @@ fn brightened(color: u32) -> u32 {
 }
 
 /// Diagonal stripes: what is filled with them belongs to an older picture.
-fn hatched(x: i32, y: i32) -> bool {
-    (x + y).rem_euclid(8) < 4
+fn hatched(x: i32, y: i32, stripe: i32) -> bool {
+    (x + y).rem_euclid(2 * stripe) < stripe
 }
 
 /// A point of a pixel outline without the steps of the pixel grid, moved by less than a pixel; outlines of long straight
@@ -252,7 +241,22 @@ fn smoothed(contour: &Contour, i: usize) -> [f32; 2] {
     [sum(0), sum(1)]
 }
 
-fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation) {
+fn fill(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation, stripe: i32) {
+    let sharp = view.scale()[0].max(1.0);
+    for (i, finding) in found.findings.iter().enumerate().take(254) {
+        let Some(bounds) = finding.bounds else { continue };
+        let (class, color) = (i as u8 + 1, class_color(scene, i));
+        view.each(bounds, |x, y, around, at| {
+            let inside = bilinear(around.map(|i| f32::from(found.mask.labels[i] == class)), at);
+            let cover = ((inside - 0.5) * sharp + 0.5).clamp(0.0, 1.0);
+            if cover > 0.0 && (scene.matched || hatched(x, y, stripe)) {
+                canvas.blend(x, y, color, cover * scene.style.opacity * 0.42);
+            }
+        });
+    }
+}
+
+fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation, stripe: i32) {
     let n = found.size.area();
     if found.probability.len() < n {
         return;
@@ -265,17 +269,21 @@ fn heat(canvas: &mut Canvas, view: View, scene: &Scene<'_>, found: &Segmentation
         let level = bilinear(around.map(|i| f32::from(plane[i])), at);
         // What is improbable stays tissue: from 5 % on the colour comes in, from 35 % it is there.
         let alpha = ((level / 255.0 - 0.05) / 0.3).clamp(0.0, 1.0) * scene.style.opacity * 0.7;
-        if alpha > 0.0 && (scene.matched || hatched(x, y)) {
+        if alpha > 0.0 && (scene.matched || hatched(x, y, stripe)) {
             canvas.blend(x, y, color::viridis(level as u8), alpha);
         }
     });
 }
 
-fn draw_edges(canvas: &mut Canvas, view: View, edges: &[u8]) {
-    view.each(view.frame.full(), |x, y, around, at| {
+fn draw_edges(canvas: &mut Canvas, view: View, part: Rect, edges: &[u8]) {
+    // Grown, an edge keeps about half of its width; shrunk, all of it is needed.
+    let scale = view.scale()[0];
+    let (from, gain) = if scale > 1.0 { (0.42, scale * 1.5) } else { (0.0, 1.0) };
+    view.each(part, |x, y, around, at| {
         let level = bilinear(around.map(|i| f32::from(edges[i] > 0)), at);
-        if level > 0.25 {
-            canvas.blend(x, y, color::YELLOW, (level * 0.8).min(0.65));
+        let alpha = ((level - from) * gain).clamp(0.0, 1.0) * 0.6;
+        if alpha > 0.0 {
+            canvas.blend(x, y, color::YELLOW, alpha);
         }
     });
 }

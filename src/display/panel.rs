@@ -86,7 +86,7 @@ impl Board<'_> {
 
     /// The state, in a box.
     pub fn banner(&mut self, hud: &Hud, r: Rect) {
-        let shown = if hud.frozen && hud.banner != Banner::NoSignal { Banner::Frozen } else { hud.banner };
+        let shown = hud.shown();
         let (radius, wide) = (6.0 * self.scale, 2.0 * self.scale);
         let ink = match shown {
             Banner::Nerve => 0x00ff_ffff,
@@ -273,9 +273,12 @@ impl Board<'_> {
         let key = self.text.width(face, "space") + self.px(if columns == 1 { 14.0 } else { 8.0 });
         for (i, (name, what)) in KEYS.iter().enumerate() {
             let (column, row) = (i as i32 / rows, i as i32 % rows);
-            let (left, base) = (x + column * width / columns, y + row * step + self.text.capital(face));
+            // In two columns the longer words are in the first.
+            let offset = if columns == 2 { column * width * 58 / 100 } else { column * width / columns };
+            let (left, base) = (x + offset, y + row * step + self.text.capital(face));
             self.text.draw(self.canvas, face, left, base, color::SKY, name);
-            let room = width / columns - key - self.px(4.0);
+            let next = if columns == 2 && column == 0 { width * 58 / 100 } else { width / columns };
+            let room = next - key - self.px(4.0);
             self.text.draw_fitted(self.canvas, face, left + key, base, room, color::TEXT, what);
         }
     }

@@ -21,13 +21,14 @@ impl Axis {
     fn prepare(&mut self, from: usize, to: usize) {
         let ratio = from as f64 / to as f64;
         let reach = ratio.max(1.0);
-        self.taps = ((reach * 2.0).ceil() as usize + 1).min(from);
+        self.taps = ((reach * 2.0).ceil() as usize).min(from);
         self.first.clear();
         self.weights.clear();
         self.weights.resize(to * self.taps, 0);
         for (o, weights) in self.weights.chunks_exact_mut(self.taps).enumerate() {
             let centre = (o as f64 + 0.5) * ratio - 0.5;
-            let first = ((centre - reach).ceil().max(0.0) as usize).min(from - self.taps);
+            let first = ((centre - reach).floor() + 1.0).max(0.0) as usize;
+            let first = first.min(from - self.taps);
             let at = |i: usize| (1.0 - ((first + i) as f64 - centre).abs() / reach).max(0.0);
             let sum: f64 = (0..self.taps).map(at).sum();
             // At the border the centre may lie outside of the picture: all weight is on the nearest pixel.

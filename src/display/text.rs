@@ -170,8 +170,9 @@ fn table(font: &Font, px: f32) -> Table {
     let mut table = Table { px, glyphs: Vec::new(), coverage: Vec::new() };
     for c in ascii.chain(latin).chain(EXTRA) {
         let (m, bitmap) = font.rasterize(c, px);
-        // Digits are all as wide as the widest, so that numbers stand still while they change.
-        let advance = if c.is_ascii_digit() { digit.round() } else { m.advance_width };
+        // Digits are all as wide as the widest, so that numbers stand still while they change. Advances are whole pixels:
+        // letters are drawn at whole pixels, and equal pairs of them shall look equal.
+        let advance = if c.is_ascii_digit() { digit } else { m.advance_width }.round();
         table.glyphs.push(Glyph {
             left: m.xmin + ((advance - m.advance_width) / 2.0).round() as i32,
             rise: m.ymin + m.height as i32,

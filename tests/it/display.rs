@@ -8,7 +8,7 @@ use image::ImageEncoder as _;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use sonoplex::display::{Banner, Canvas, Compositor, Hud, Overlay, Scene, Style, Tile, contact_sheet, overlay_png};
 use sonoplex::frame::{Frame, PixelFormat};
-use sonoplex::geometry::Size;
+use sonoplex::geometry::{Rect, Size};
 use sonoplex::segmentation::{Class, Segmentation, State};
 
 #[path = "display_scene.rs"]
@@ -152,6 +152,26 @@ fn the_contour_is_seen_on_bright_and_on_dark_tissue() {
         let beside = (0..40).map(|i| out(1.01 + i as f32 * 0.001)).min().unwrap();
         assert!(line > beside + 60, "line {line}, halo {beside} at {x} {y}");
     }
+}
+
+#[test]
+fn edges_follow_the_patch_and_stay_inside_the_crop() {
+    let mut p = parts();
+    p.style = Style { edges: true, overlay_on: false, ..Style::default() };
+    p.found.crop = Rect { x: 40, y: 40, width: 60, height: 60 };
+    let size = Size::new(640, 504);
+    let with = Compositor::new().compose(size, &Scene { hud: None, ..p.scene() }).clone();
+    p.style.edges = false;
+    let without = Compositor::new().compose(size, &Scene { hud: None, ..p.scene() }).clone();
+    let changed = |x: u32, y: u32| {
+        let i = (y * 4 * 640 + x * 4) as usize;
+        (0..8).any(|d| with.pixels[i + d * 641] != without.pixels[i + d * 641])
+    };
+    // The patch begins at column 80, row 48; the fascia at row 24 lies outside of the crop.
+    assert!((50..85).all(|y| (78..82).any(|x| changed(x, y))), "the left side of the patch");
+    let outside = (0..118).flat_map(|y| (0..156).map(move |x| (x, y))).filter(|&(x, y)| changed(x, y));
+    assert!(outside.clone().count() > 50);
+    assert!(outside.into_iter().all(|(x, y)| (36..104).contains(&x) && (36..104).contains(&y)));
 }
 
 #[test]
