@@ -2,6 +2,10 @@
 mod crop;
 
 mod kernels_conv;
+mod kernels_onnx;
+mod kernels_oracle;
+mod kernels_pictures;
+mod kernels_pool;
 mod naive;
 mod segmenter;
 mod segmenter_models;

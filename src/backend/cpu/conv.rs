@@ -1,6 +1,6 @@
 //! Two-dimensional convolution of one picture, with bias, residual and activation in the same step.
 //!
-//! out[o, y, x] = act(bias[o] + Σ w[o, c, i, j] · in[c, y·s − p + i·d, x·s − p + j·d] + residual[o, y, x])
+//! `out[o, y, x] = act(bias[o] + Σ w[o, c, i, j] · in[c, y·s − p + i·d, x·s − p + j·d] + residual[o, y, x])`
 
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +110,7 @@ pub(super) fn check(
         let found = format!("{groups} groups, {in_channels} to {out_channels} channels, sizes {sizes:?}");
         return Err(KernelError::shape(operation, "sizes of at least 1", found));
     }
-    if in_channels % groups != 0 || out_channels % groups != 0 {
+    if !in_channels.is_multiple_of(groups) || !out_channels.is_multiple_of(groups) {
         let found = format!("{in_channels} to {out_channels} channels in {groups} groups");
         return Err(KernelError::shape(operation, "channels that the groups divide", found));
     }
@@ -127,7 +127,7 @@ pub struct Conv {
 #[derive(Clone, Debug)]
 enum Tactic {
     Naive(naive::Naive),
-    Direct(direct::Direct),
+    Direct(Box<direct::Direct>),
 }
 
 /// Every tactic, the instructions that it needs, and its name.
@@ -168,7 +168,7 @@ impl Conv {
         }
         let tactic = match tactic {
             "naive" => Tactic::Naive(naive::Naive { weights: weights.to_vec(), bias }),
-            _ => Tactic::Direct(direct::Direct::new(&shape, needed, weights, bias)),
+            _ => Tactic::Direct(Box::new(direct::Direct::new(&shape, needed, weights, bias))),
         };
         Ok(Self { shape, tactic })
     }

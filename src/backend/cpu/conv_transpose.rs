@@ -1,6 +1,6 @@
 //! Transposed convolution of one picture: every input value paints the kernel, scaled, into the output.
 //!
-//! out[o, y·s + i·d − p, x·s + j·d − p] += w[c, o, i, j] · in[c, y, x], then act(out + bias + residual)
+//! `out[o, y·s + i·d − p, x·s + j·d − p] += w[c, o, i, j] · in[c, y, x]`, then `act(out + bias + residual)`
 
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +116,7 @@ enum Tactic {
     /// Loop by loop, the specification.
     Naive { weights: Vec<f32>, bias: Vec<f32> },
     /// A 1×1 convolution whose output channels are the taps, scattered to where they belong.
-    Scatter(Conv),
+    Scatter(Box<Conv>),
 }
 
 /// Every tactic for kernels that lie side by side, and that of the convolution which does its sums.
@@ -164,7 +164,7 @@ impl ConvTranspose {
                     .map(|(o, tap, c)| weights[((o / outs * ins + c) * outs + o % outs) * area + tap])
                     .collect();
                 let bias: Vec<f32> = bias.iter().flat_map(|&b| std::iter::repeat_n(b, area)).collect();
-                Tactic::Scatter(Conv::new(taps(&shape), conv, &packed, &bias)?)
+                Tactic::Scatter(Box::new(Conv::new(taps(&shape), conv, &packed, &bias)?))
             }
             None if tactic == "naive" => Tactic::Naive { weights: weights.to_vec(), bias },
             _ => {

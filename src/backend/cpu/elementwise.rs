@@ -187,7 +187,7 @@ pub fn batch_norm_affine(scale: f32, bias: f32, mean: f32, variance: f32, epsilo
 pub fn batch_norm(data: &mut [f32], scale: &[f32], bias: &[f32], mean: &[f32], variance: &[f32], epsilon: f32) {
     let channels = scale.len();
     assert!(bias.len() == channels && mean.len() == channels && variance.len() == channels, "statistics of a channel");
-    assert!(channels > 0 && data.len() % channels == 0, "planes of {channels} channels");
+    assert!(channels > 0 && data.len().is_multiple_of(channels), "planes of {channels} channels");
     if data.is_empty() {
         return;
     }

@@ -140,14 +140,11 @@ fn average(pool: &Pool, shape: &PoolShape, input: &[f32], output: &mut [f32], pa
     });
 }
 
+/// Fills one row of the output from a plane: `row(plane, y, out)`.
+type Row<'a> = dyn Fn(&[f32], usize, &mut [f32]) + Sync + 'a;
+
 /// Calls `row(plane, y, out)` for every row of the output.
-fn rows(
-    pool: &Pool,
-    shape: &PoolShape,
-    input: &[f32],
-    output: &mut [f32],
-    row: &(dyn Fn(&[f32], usize, &mut [f32]) + Sync),
-) {
+fn rows(pool: &Pool, shape: &PoolShape, input: &[f32], output: &mut [f32], row: &Row) {
     assert_eq!(input.len(), shape.in_len(), "values of the input");
     assert_eq!(output.len(), shape.out_len(), "values of the output");
     let ([h, w], [oh, ow]) = (shape.in_size, shape.out_size());

@@ -81,7 +81,7 @@ impl Direct {
         let class = across * lanes + (kw - 1) * s.dilation[1] / s.stride[1];
         let pitch = class * s.stride[1];
         let rows = (out[0] - 1) * s.stride[0] + (kh - 1) * s.dilation[0] + 1;
-        let in_place = s.kernel == [1, 1] && s.stride == [1, 1] && s.pads == [0; 4] && out[1] % lanes == 0;
+        let in_place = s.kernel == [1, 1] && s.stride == [1, 1] && s.pads == [0; 4] && out[1].is_multiple_of(lanes);
         let mut taps = Vec::with_capacity(kh * kw);
         for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
             let x = j * s.dilation[1];
@@ -330,10 +330,10 @@ impl Task<'_> {
                     for v in 0..V {
                         inputs[v] = L::load(starts[v].add(c * plane + tap));
                     }
-                    for b in 0..B {
+                    for (b, sums) in sums.iter_mut().enumerate() {
                         let weight = L::splat(*weights.add(b));
                         for v in 0..V {
-                            sums[b][v] = weight.multiply_add(inputs[v], sums[b][v]);
+                            sums[v] = weight.multiply_add(inputs[v], sums[v]);
                         }
                     }
                     weights = weights.add(B);
