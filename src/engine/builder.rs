@@ -39,9 +39,17 @@ impl Builder {
     /// When an input has no fixed shape, an operator is not understood, a node contradicts its inputs, the device is
     /// not there, or a stored tactic does not fit.
     pub fn build(&self, network: &Network) -> Result<Plan, BuildError> {
+        self.build_with(network, passes::PASSES)
+    }
+
+    /// The plan of `network` with these passes alone, to compare a pass with its absence.
+    ///
+    /// # Errors
+    /// As for [`Builder::build`].
+    pub fn build_with(&self, network: &Network, passes: &[passes::Pass]) -> Result<Plan, BuildError> {
         self.config.device.resolve()?;
         let mut graph = lower::lower(network, &self.config.inputs)?;
-        passes::run(&mut graph);
+        passes.iter().for_each(|(_, pass)| pass(&mut graph));
         let tactics = tactic::choose(&graph, self.config.tactics.as_ref())?;
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
         Ok(Plan::new(network, graph, arena, tactics, self.config.threads))

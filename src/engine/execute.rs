@@ -10,7 +10,7 @@ use crate::backend::cpu::conv::Conv;
 use crate::backend::cpu::conv_transpose::ConvTranspose;
 use crate::backend::cpu::elementwise;
 use crate::backend::cpu::error::KernelError;
-use crate::backend::cpu::max_pool::{average_pool, max_pool};
+use crate::backend::cpu::max_pool::{average_pool, average_pool_padded, max_pool};
 use crate::backend::cpu::resize_tensor::ResizeTensor;
 
 /// What a step has prepared before its first run.
@@ -140,14 +140,16 @@ impl Kernel {
                 conv.run(pool, input, residual, *activation, out, scratch);
             }
             (Op::ConvTranspose { activation, .. }, Self::ConvTranspose(conv)) => {
-                conv.run(pool, input, *activation, out, scratch);
+                conv.run(pool, input, None, *activation, out, scratch);
             }
             (Op::Resize(_), Self::Resize(resize)) => resize.run(pool, input, out),
             (Op::MaxPool(shape), _) => max_pool(pool, shape, input, out),
-            (Op::AveragePool(shape), _) => average_pool(pool, shape, input, out),
-            (Op::BatchNorm { scale, shift }, _) => {
+            (Op::AveragePool { shape, padded: false }, _) => average_pool(pool, shape, input, out),
+            (Op::AveragePool { shape, padded: true }, _) => average_pool_padded(pool, shape, input, out),
+            (Op::BatchNorm { numbers, epsilon }, _) => {
                 out.copy_from_slice(input);
-                elementwise::batch_norm(pool, out, &inner.plan.weights[*scale], &inner.plan.weights[*shift]);
+                let [scale, bias, mean, variance] = numbers.map(|n| inner.plan.weights[n].as_slice());
+                elementwise::batch_norm(out, scale, bias, mean, variance, *epsilon);
             }
             (Op::Activate(activation), _) => {
                 out.copy_from_slice(input);
@@ -160,17 +162,17 @@ impl Kernel {
     }
 
     fn run_whole(&self, inner: &Inner, step: &PlanStep, readable: &Readable, out: &mut [f32]) {
-        let (pool, values) = (&inner.pool, &inner.plan.header.values);
+        let values = &inner.plan.header.values;
         let first = &values[step.inputs[0]];
         match &step.op {
             Op::Softmax { outer, axis, inner } => {
                 out.copy_from_slice(readable.whole(first));
-                elementwise::softmax(pool, out, *outer, *axis, *inner);
+                elementwise::softmax(out, *outer, *axis, *inner);
             }
             Op::Binary(op) => {
                 let (second, shape) = (&values[step.inputs[1]], &values[step.output].shape);
                 let (a, b) = (readable.whole(first), readable.whole(second));
-                elementwise::broadcast(pool, *op, a, &first.shape, b, &second.shape, out, shape);
+                elementwise::broadcast(*op, a, &first.shape, b, &second.shape, out, shape);
             }
             _ => out.copy_from_slice(readable.whole(first)),
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
-use crate::backend::cpu::elementwise::BinaryOp;
+use crate::backend::cpu::elementwise::Arithmetic;
 use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cpu::resize_tensor::ResizeShape;
 
@@ -90,12 +90,12 @@ pub enum Op {
         /// Applied last.
         activation: Activation,
     },
-    /// x · scale + shift, one of each a channel.
+    /// (x − mean) / √(variance + ε) · scale + bias, one of each a channel.
     BatchNorm {
-        /// Gain.
-        scale: usize,
-        /// Offset.
-        shift: usize,
+        /// Scale, bias, mean and variance.
+        numbers: [usize; 4],
+        /// ε.
+        epsilon: f32,
     },
     /// One function on every element.
     Activate(Activation),
@@ -111,14 +111,19 @@ pub enum Op {
     /// Largest of a window.
     MaxPool(PoolShape),
     /// Mean of a window.
-    AveragePool(PoolShape),
+    AveragePool {
+        /// Geometry.
+        shape: PoolShape,
+        /// Whether the border counts as zeros; else it does not count.
+        padded: bool,
+    },
     /// Values one after the other along an axis.
     Concat {
         /// The axis.
         axis: usize,
     },
     /// Element by element, with broadcasting.
-    Binary(BinaryOp),
+    Binary(Arithmetic),
     /// Another height and width.
     Resize(ResizeShape),
     /// A border of one level around each plane.
@@ -146,7 +151,7 @@ impl Op {
             Self::Activate(_) => "activation",
             Self::Softmax { .. } => "softmax",
             Self::MaxPool(_) => "max_pool",
-            Self::AveragePool(_) => "average_pool",
+            Self::AveragePool { .. } => "average_pool",
             Self::Concat { .. } => "concat",
             Self::Binary(_) => "binary",
             Self::Resize(_) => "resize",
@@ -198,7 +203,7 @@ impl Op {
             Self::Conv { weights, bias, .. } | Self::ConvTranspose { weights, bias, .. } => {
                 std::iter::once(*weights).chain(*bias).collect()
             }
-            Self::BatchNorm { scale, shift } => vec![*scale, *shift],
+            Self::BatchNorm { numbers, .. } => numbers.to_vec(),
             _ => Vec::new(),
         }
     }

@@ -137,6 +137,7 @@ impl Plan {
             arena: arena.len,
             weights: weights.iter().map(|w| w.len()).collect(),
         };
+        debug_assert_eq!(check::check(&header), Ok(()), "a plan that is built is one that is read");
         let mut plan = Self { header, weights, sha256: String::new(), threads };
         let bytes = plan.to_bytes();
         plan.sha256 = hex(&bytes[bytes.len() - SHA..]);
@@ -258,10 +259,7 @@ fn keep_used(values: &mut [PlanValue], steps: &mut [PlanStep], all: &[Arc<Vec<f3
                 keep(weights);
                 bias.iter_mut().for_each(&mut keep);
             }
-            Op::BatchNorm { scale, shift } => {
-                keep(scale);
-                keep(shift);
-            }
+            Op::BatchNorm { numbers, .. } => numbers.iter_mut().for_each(&mut keep),
             _ => {}
         }
     }

@@ -11,3 +11,11 @@ mod segmenter;
 mod segmenter_models;
 mod segmenter_spec;
 mod segmenter_toy;
+
+mod engine_networks;
+mod engine_npy;
+mod engine_oracle;
+mod engine_passes;
+mod engine_plan;
+mod engine_refusals;
+mod onnx_writer;

@@ -4,7 +4,7 @@ use super::super::attribute::Node;
 use super::super::graph::Op;
 use super::fold::axis_of;
 use super::{Lowering, Refusal};
-use crate::backend::cpu::elementwise::BinaryOp;
+use crate::backend::cpu::elementwise::Arithmetic;
 
 /// The shape of two broadcast against each other.
 ///
@@ -23,7 +23,7 @@ pub(super) fn broadcast_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, St
         .collect()
 }
 
-pub(super) fn binary(lowering: &mut Lowering, node: &Node, op: BinaryOp) -> Result<(), Refusal> {
+pub(super) fn binary(lowering: &mut Lowering, node: &Node, op: Arithmetic) -> Result<(), Refusal> {
     let (a, b) = (lowering.input(node, 0)?, lowering.input(node, 1)?);
     let shape = broadcast_shape(lowering.shape(a), lowering.shape(b))?;
     if shape.len() > 4 {

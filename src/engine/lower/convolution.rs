@@ -177,10 +177,6 @@ pub(super) fn conv_transpose(lowering: &mut Lowering, node: &Node) -> Result<(),
     lowering.step(node, op, vec![value], vec![images, out_channels, h, w])
 }
 
-/// (x − mean) / √(variance + ε) · gain + offset becomes x · scale + shift.
-///
-/// # References
-/// Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithm 2.
 pub(super) fn batch_norm(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
     if node.int("training_mode", 0)? != 0 {
         return Err("it is in training mode; export the model after `model.eval()`".into());
@@ -189,19 +185,14 @@ pub(super) fn batch_norm(lowering: &mut Lowering, node: &Node) -> Result<(), Ref
     let shape = lowering.shape(value).to_vec();
     let &channels =
         shape.get(1).ok_or_else(|| format!("its input has the shape {shape:?}, expected two or more dimensions"))?;
-    let numbers = |index, what| {
-        per_channel(lowering, node, index, what, channels)?.ok_or_else(|| format!("its {what} is missing"))
-    };
-    let (gain, offset) = (numbers(1, "scale")?, numbers(2, "bias")?);
-    let (mean, variance) = (numbers(3, "mean")?, numbers(4, "variance")?);
-    let epsilon = f64::from(node.float("epsilon", 1e-5)?);
-    // In f64, so that folding it into weights rounds once.
-    let scale64: Vec<f64> =
-        gain.iter().zip(&variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + epsilon).sqrt()).collect();
-    let shift = (0..channels).map(|c| (f64::from(offset[c]) - f64::from(mean[c]) * scale64[c]) as f32).collect();
-    let scale = lowering.graph.weight(scale64.iter().map(|&s| s as f32).collect());
-    let shift = lowering.graph.weight(shift);
-    lowering.step(node, Op::BatchNorm { scale, shift }, vec![value], shape)
+    let mut numbers = [0; 4];
+    for (i, what) in ["scale", "bias", "mean", "variance"].into_iter().enumerate() {
+        let list =
+            per_channel(lowering, node, i + 1, what, channels)?.ok_or_else(|| format!("its {what} is missing"))?;
+        numbers[i] = lowering.graph.weight(list);
+    }
+    let epsilon = node.float("epsilon", 1e-5)?;
+    lowering.step(node, Op::BatchNorm { numbers, epsilon }, vec![value], shape)
 }
 
 /// alpha · A · B + beta · C with constant B and C: rows of A are images of one pixel.

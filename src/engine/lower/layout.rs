@@ -84,7 +84,7 @@ pub(super) fn new_shape(lowering: &Lowering, node: &Node, from: &[usize]) -> Res
             let known = known.ok_or_else(misfit)?;
             match wanted.iter().filter(|&&n| n == -1).count() {
                 0 if known == total => {}
-                1 if known > 0 && total % known == 0 => {
+                1 if known > 0 && total.is_multiple_of(known) => {
                     let open = wanted.iter().position(|&n| n == -1).expect("one was counted");
                     shape[open] = total / known;
                 }
@@ -97,7 +97,7 @@ pub(super) fn new_shape(lowering: &Lowering, node: &Node, from: &[usize]) -> Res
 
 pub(super) fn reshape(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
     let value = lowering.input(node, 0)?;
-    let shape = new_shape(lowering, node, &lowering.shape(value).to_vec())?;
+    let shape = new_shape(lowering, node, lowering.shape(value))?;
     lowering.step(node, Op::Copy, vec![value], shape)
 }
 

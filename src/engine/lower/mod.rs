@@ -17,7 +17,7 @@ use super::network::{Declared, Dim, Network};
 use super::onnx::data_type;
 use super::tensor::{self, Data, Tensor};
 use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::elementwise::BinaryOp;
+use crate::backend::cpu::elementwise::Arithmetic;
 
 /// Operators that are understood, for the message about one that is not.
 pub const OPERATORS: &[&str] = &[
@@ -95,9 +95,14 @@ impl From<&str> for Refusal {
 /// # Errors
 /// When an input has no fixed shape, an operator is not understood, or a node contradicts its inputs.
 pub(super) fn lower(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> Result<Graph, BuildError> {
-    let mut lowering =
-        Lowering { opset: network.opset, graph: Graph::default(), known: HashMap::new(), constants: HashMap::new() };
-    for name in given.keys().filter(|name| !network.inputs.iter().any(|d| d.name == **name)) {
+    let mut lowering = Lowering {
+        opset: network.opset,
+        folded: 0,
+        graph: Graph::default(),
+        known: HashMap::new(),
+        constants: HashMap::new(),
+    };
+    if let Some(name) = given.keys().find(|name| !network.inputs.iter().any(|d| d.name == **name)) {
         let known = network.inputs.iter().map(|d| format!("`{}`", d.name)).collect::<Vec<_>>().join(", ");
         return Err(BuildError::UnknownInput { name: name.clone(), known });
     }
@@ -173,8 +178,13 @@ fn input_shape(input: &Declared, given: Option<&Vec<usize>>) -> Result<Vec<usize
     Ok(shape)
 }
 
+/// Most elements that all folded constants together may take: a chain of nodes must not fill the memory.
+const MAX_FOLDED: usize = 1 << 29;
+
 struct Lowering {
     opset: i64,
+    /// Elements of the constants that were folded so far.
+    folded: usize,
     graph: Graph,
     known: HashMap<String, Known>,
     /// Values made of constants, by the address of the constant: one that is read twice is stored once.
@@ -184,7 +194,10 @@ struct Lowering {
 impl Lowering {
     fn node(&mut self, node: &Node) -> Result<(), Refusal> {
         if let Some(tensor) = fold::fold(self, node)? {
-            tensor::elements(&tensor.shape)?;
+            self.folded += tensor.data.len();
+            if self.folded > MAX_FOLDED {
+                return Err(format!("constants that are computed take more than {MAX_FOLDED} elements").into());
+            }
             self.known.insert(output_name(node)?.to_owned(), Known::Constant(Arc::new(tensor)));
             return Ok(());
         }
@@ -215,10 +228,10 @@ impl Lowering {
             }
             "MaxPool" | "AveragePool" => pool::pool(self, node),
             "GlobalAveragePool" => pool::global(self, node),
-            "Add" => binary::binary(self, node, BinaryOp::Add),
-            "Sub" => binary::binary(self, node, BinaryOp::Sub),
-            "Mul" => binary::binary(self, node, BinaryOp::Mul),
-            "Div" => binary::binary(self, node, BinaryOp::Div),
+            "Add" => binary::binary(self, node, Arithmetic::Add),
+            "Sub" => binary::binary(self, node, Arithmetic::Sub),
+            "Mul" => binary::binary(self, node, Arithmetic::Mul),
+            "Div" => binary::binary(self, node, Arithmetic::Div),
             "Softmax" => binary::softmax(self, node),
             "Concat" => layout::concat(self, node),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => layout::reshape(self, node),

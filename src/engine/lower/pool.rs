@@ -18,23 +18,19 @@ pub(super) fn pool(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> 
     let (stride, dilation) = (pair(node, "strides", 1)?, pair(node, "dilations", 1)?);
     let in_size = [height, width];
     let pads = pads_of(node, |i| same_total(in_size[i], kernel[i], stride[i], dilation[i]))?;
-    if (0..4).any(|i| pads[i] >= (kernel[i % 2] - 1) * dilation[i % 2] + 1) {
+    if (0..4).any(|i| pads[i] > (kernel[i % 2] - 1) * dilation[i % 2]) {
         return Err(format!("its pads {pads:?} are not smaller than its kernel {kernel:?}").into());
     }
     let max = node.operator == "MaxPool";
-    let shape = PoolShape {
-        channels,
-        in_size,
-        kernel,
-        stride,
-        pads,
-        dilation,
-        ceil_mode: node.int("ceil_mode", 0)? != 0,
-        count_include_pad: !max && node.int("count_include_pad", 0)? != 0,
-    };
+    let shape =
+        PoolShape { channels, in_size, kernel, stride, pads, dilation, ceil_mode: node.int("ceil_mode", 0)? != 0 };
     shape.check().map_err(|e| e.to_string())?;
     let [h, w] = shape.out_size();
-    let op = if max { Op::MaxPool(shape) } else { Op::AveragePool(shape) };
+    let op = if max {
+        Op::MaxPool(shape)
+    } else {
+        Op::AveragePool { shape, padded: node.int("count_include_pad", 0)? != 0 }
+    };
     lowering.step(node, op, vec![value], vec![images, channels, h, w])
 }
 
@@ -48,8 +44,7 @@ pub(super) fn global(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal
         pads: [0; 4],
         dilation: [1, 1],
         ceil_mode: false,
-        count_include_pad: false,
     };
     shape.check().map_err(|e| e.to_string())?;
-    lowering.step(node, Op::AveragePool(shape), vec![value], vec![images, channels, 1, 1])
+    lowering.step(node, Op::AveragePool { shape, padded: false }, vec![value], vec![images, channels, 1, 1])
 }

@@ -4,7 +4,7 @@ use super::super::attribute::Node;
 use super::super::graph::Op;
 use super::super::tensor;
 use super::{Lowering, Refusal};
-use crate::backend::cpu::resize_tensor::{Coordinates, Interpolation, Nearest, ResizeShape};
+use crate::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeShape, Rounding};
 
 pub(super) fn resize(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
     let (value, dims) = lowering.planes(node)?;
@@ -19,7 +19,7 @@ pub(super) fn resize(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal
         Some(list) => list.iter().map(|&a| super::fold::axis_of(a, 4)).collect::<Result<_, _>>()?,
         None => vec![0, 1, 2, 3],
     };
-    let (mut out, mut scale) = (dims, [1f32; 4]);
+    let (mut out, mut given) = (dims, None);
     match (scales.filter(|s| !s.is_empty()), sizes.filter(|s| !s.is_empty())) {
         (Some(list), None) if list.len() == axes.len() => {
             for (&axis, &s) in axes.iter().zip(&list) {
@@ -27,7 +27,8 @@ pub(super) fn resize(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal
                 if !(1.0..=(1u64 << 28) as f64).contains(&size) {
                     return Err(format!("its scales are {list:?}, its input has the shape {dims:?}").into());
                 }
-                (out[axis], scale[axis]) = (size.floor() as usize, s);
+                out[axis] = size.floor() as usize;
+                given.get_or_insert([1f32; 4])[axis] = s;
             }
         }
         (None, Some(list)) if list.len() == axes.len() => {
@@ -37,7 +38,6 @@ pub(super) fn resize(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal
             for (&axis, &n) in axes.iter().zip(&list) {
                 let size = usize::try_from(n).ok().filter(|n| (1..=1 << 28).contains(n));
                 out[axis] = size.ok_or_else(|| format!("its sizes are {list:?}"))?;
-                scale[axis] = out[axis] as f32 / dims[axis] as f32;
             }
         }
         _ => return Err(format!("it needs either scales or sizes, {} of them", axes.len()).into()),
@@ -61,10 +61,10 @@ pub(super) fn resize(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal
     let interpolation = match mode {
         "nearest" => Interpolation::Nearest(
             match node.text("nearest_mode", if old { "floor" } else { "round_prefer_floor" })? {
-                "round_prefer_floor" => Nearest::RoundPreferFloor,
-                "round_prefer_ceil" => Nearest::RoundPreferCeil,
-                "floor" => Nearest::Floor,
-                "ceil" => Nearest::Ceil,
+                "round_prefer_floor" => Rounding::RoundPreferFloor,
+                "round_prefer_ceil" => Rounding::RoundPreferCeil,
+                "floor" => Rounding::Floor,
+                "ceil" => Rounding::Ceil,
                 other => return Err(format!("its `nearest_mode` is `{other}`").into()),
             },
         ),
@@ -75,13 +75,12 @@ pub(super) fn resize(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal
         return Err("it asks for `antialias`, which is not computed; export it without".into());
     }
     let shape = ResizeShape {
-        channels: dims[1],
+        planes: dims[1],
         in_size: [dims[2], dims[3]],
         out_size: [out[2], out[3]],
-        scale: [scale[2], scale[3]],
+        scales: given.map(|s| [s[2], s[3]]),
         coordinates,
         interpolation,
     };
-    shape.check().map_err(|e| e.to_string())?;
     lowering.step(node, Op::Resize(shape), vec![value], out.to_vec())
 }

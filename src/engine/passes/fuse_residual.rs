@@ -5,7 +5,7 @@
 
 use super::super::graph::{Graph, Op};
 use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::elementwise::BinaryOp;
+use crate::backend::cpu::elementwise::Arithmetic;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
@@ -20,7 +20,7 @@ pub fn run(graph: &mut Graph) {
 /// Makes the addition at `at` part of the convolution before it. The convolution moves to where the addition was: only
 /// there is the shortcut sure to be computed.
 fn fuse(graph: &mut Graph, at: usize) -> Option<()> {
-    if graph.steps[at].op != Op::Binary(BinaryOp::Add) {
+    if graph.steps[at].op != Op::Binary(Arithmetic::Add) {
         return None;
     }
     let (a, b) = (graph.steps[at].inputs[0], graph.steps[at].inputs[1]);

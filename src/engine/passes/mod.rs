@@ -23,10 +23,3 @@ pub const PASSES: &[Pass] = &[
     ("remove_concat", remove_concat::run),
     ("alias_reshape", alias_reshape::run),
 ];
-
-/// Runs all of them.
-pub fn run(graph: &mut Graph) {
-    for (_, pass) in PASSES {
-        pass(graph);
-    }
-}

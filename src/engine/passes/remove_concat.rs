@@ -21,7 +21,8 @@ fn remove(graph: &mut Graph, at: usize) -> bool {
     // A part of an image must lie in one piece: nothing but the image number stands before the axis.
     let one_image = before.iter().product::<usize>() == 1;
     let images_first = axis == 1 && graph.values[whole].shape.len() >= 2;
-    if !one_image && !(images_first && by_image(graph, whole)) {
+    let apart = images_first && by_image(graph, whole);
+    if !one_image && !apart {
         return false;
     }
     let parts = graph.steps[at].inputs.clone();

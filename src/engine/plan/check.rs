@@ -96,17 +96,17 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             shape.check().map_err(|e| e.to_string())?;
             images(shape.in_len(), shape.out_len(), 1)
         }
-        Op::MaxPool(shape) | Op::AveragePool(shape) => {
+        Op::MaxPool(shape) | Op::AveragePool { shape, .. } => {
             shape.check().map_err(|e| e.to_string())?;
             images(shape.in_len(), shape.out_len(), 1)
         }
         Op::Resize(shape) => {
-            shape.check().map_err(|e| e.to_string())?;
-            images(shape.in_len(), shape.out_len(), 1)
+            let len = |[h, w]: [usize; 2]| tensor::elements(&[shape.planes, h, w]);
+            images(len(shape.in_size)?, len(shape.out_size)?, 1)
         }
-        Op::BatchNorm { scale, shift } => {
+        Op::BatchNorm { numbers, .. } => {
             let channels = first.shape.get(1).copied().unwrap_or(0);
-            expected("its scale", header.weights[*scale] == channels && header.weights[*shift] == channels)?;
+            expected("batch_norm", numbers.iter().all(|&n| header.weights[n] == channels))?;
             images(output.image_len(), output.image_len(), 1)
         }
         Op::Activate(_) => images(output.image_len(), output.image_len(), 1),
