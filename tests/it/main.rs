@@ -1,6 +1,5 @@
 //! All integration tests in one binary, so that they link once. One file a subject.
 mod crop;
-
 mod kernels_conv;
 mod kernels_onnx;
 mod kernels_oracle;
@@ -11,7 +10,6 @@ mod segmenter;
 mod segmenter_models;
 mod segmenter_spec;
 mod segmenter_toy;
-
 mod engine_networks;
 mod engine_npy;
 mod engine_oracle;
