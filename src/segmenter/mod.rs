@@ -106,7 +106,7 @@ impl Segmenter {
             model,
             info,
             pool: Pool::new(config.threads),
-            despeckle: config.despeckle.clone(),
+            despeckle: config.despeckle,
             choice: config.crop,
             tracker: CropTracker::default(),
             found: None,

@@ -238,7 +238,6 @@ impl Model {
             threads: config.threads,
             inputs: BTreeMap::from([(input.clone(), shape.clone())]),
             tactics: config.tactics.clone(),
-            ..BuilderConfig::default()
         });
         let plan = builder.build(&network).map_err(|source| SegmenterError::Build { path: path.to_owned(), source })?;
         let (plan_sha256, tactics) = (plan.sha256().to_owned(), plan.tactics());
@@ -256,7 +255,9 @@ impl Model {
                 return Err(s.refused(format!("a presence output `{name}` with {count} values"), found));
             }
         } else {
-            s.assumed("no presence output: confidence is the mean of the 100 highest probabilities, uncalibrated");
+            s.notes.push(
+                "no presence output: confidence is the mean of the 100 highest probabilities, uncalibrated".into(),
+            );
         }
         if spec.resize.is_none() {
             s.assumed("resize = stretch");
@@ -271,6 +272,12 @@ impl Model {
         let uncertain = s.each("uncertain", spec.uncertain.as_ref(), count, [0.5, 0.8])?;
         if spec.uncertain.is_none() {
             s.assumed("uncertain = 0.5..0.8");
+        }
+        if spec.hysteresis.is_none() {
+            s.assumed("hysteresis = 0.05");
+        }
+        if spec.min_area.is_none() {
+            s.assumed("min_area = 0.0005");
         }
         let hysteresis = spec.hysteresis.unwrap_or(0.05);
         let mut decisions: Vec<Thresholds> =

@@ -71,6 +71,18 @@ fn what_nobody_says_is_assumed_and_told() {
 }
 
 #[test]
+fn of_the_default_model_nothing_is_assumed() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/nerve-vessel.onnx");
+    let segmenter = Segmenter::open(&SegmenterConfig { model, ..Default::default() }).unwrap();
+    let info = segmenter.model();
+    assert!(!info.notes.iter().any(|n| n.starts_with("assumed")), "{:#?}", info.notes);
+    let names: Vec<&str> = segmenter.classes().iter().map(|c| c.name.as_str()).collect();
+    assert_eq!((info.name.as_str(), names), ("nerve-vessel", vec!["nerve", "vessel"]));
+    assert_eq!((info.license.as_deref(), info.thresholds.as_slice()), (Some("CC-BY-4.0"), [0.5, 0.5].as_slice()));
+    assert!(info.attribution.as_ref().is_some_and(|a| a.contains("usgra-seg")));
+}
+
+#[test]
 fn a_model_that_is_no_segmenter_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |channels, metadata: &[(&str, &str)]| {
