@@ -18,7 +18,7 @@ fn python() -> Option<PathBuf> {
     found.exists().then_some(found)
 }
 
-fn shared() -> PathBuf {
+pub(crate) fn shared() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     std::env::var_os("SONOPLEX_SHARED").map_or_else(default, PathBuf::from)
 }
@@ -136,7 +136,7 @@ fn masks_are_found_where_data_sets_keep_them() {
             ColorType::L8,
         )
         .unwrap();
-        for opened in [dir.path().to_owned(), dir.path().join("images")] {
+        for opened in [dir.path().to_owned(), dir.path().join("images"), dir.path().join("images/a.jpg")] {
             let mut source = Images::open(&opened).unwrap();
             let classes: Vec<String> = source.info().truth.iter().map(|c| c.name.clone()).collect();
             assert_eq!(classes, ["nerve", "vessel"]);
