@@ -76,6 +76,14 @@ fn pictures_and_masks_are_those_that_pillow_reads() {
         assert!(worst <= tolerance.parse().unwrap(), "{file}: differs by {worst}");
     }
     assert!(index.lines().count() >= 26);
+    let mut stack = Images::open(&dir.path().join("stack.tif")).unwrap();
+    assert_eq!((stack.info().frames, stack.info().format.as_str()), (Some(5), "TIFF, several pages"));
+    let pages = all(&mut stack);
+    assert_eq!((pages[4].name.as_str(), pages[4].time.as_millis()), ("stack.tif, page 5", 400));
+    let found: Vec<u8> = pages.into_iter().flat_map(|f| f.pixels).collect();
+    assert!(found == fs::read(dir.path().join("stack.raw")).unwrap(), "the pages are those of Pillow");
+    stack.seek(3).unwrap();
+    assert_eq!(stack.next().unwrap().unwrap().name, "stack.tif, page 4");
 }
 
 #[test]

@@ -65,6 +65,9 @@ fn what_cannot_be_opened_is_one_sentence() {
     }
     fs::write(dir.path().join("words.txt"), "hello").unwrap();
     refused(&path(&dir.path().join("words.txt")), "words.txt");
+    let ring = b"II*\0\x08\0\0\0\0\0\x08\0\0\0"; // a TIFF whose only directory is followed by itself
+    fs::write(dir.path().join("ring.tif"), ring).unwrap();
+    refused(&path(&dir.path().join("ring.tif")), "ring.tif");
     refused("phanton:seed=3", "`phantom:`");
     refused("phantom:sede=3", "`seed`");
     refused("camera:front", "`camera:0`");
