@@ -11,6 +11,7 @@ mod header;
 mod levels;
 mod part10;
 mod rle;
+mod sequences;
 mod store;
 
 use std::fs::File;
