@@ -227,7 +227,7 @@ pub fn plain(head: &Head, layout: Layout) -> bool {
         (_, (0x0028, 0x0009) | (0x0018, 0x6018 | 0x601a | 0x601c | 0x601e)) if !layout.explicit => 4,
         _ => 2,
     };
-    head.len % unit == 0
+    head.len.is_multiple_of(unit)
 }
 
 /// Reads the head of the element at `at`.

@@ -13,6 +13,9 @@ use super::codestream::{Checked, Expected};
 /// Explicit VR little endian.
 pub const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 
+/// Implicit VR little endian.
+pub const IMPLICIT: &str = "1.2.840.10008.1.2";
+
 /// Reads elements, as they are in a file of this transfer syntax, into an object.
 ///
 /// # Errors
