@@ -25,7 +25,7 @@ fn the_recordings_agree_with_pydicom() {
         ("US1_J2KR.dcm", Size::new(640, 480), 1, 0),
         ("US1_RLE.dcm", Size::new(640, 480), 1, 0),
         ("examples_palette.dcm", Size::new(800, 350), 1, 0),
-        ("examples_ybr_color.dcm", Size::new(320, 240), 30, 12),
+        ("examples_ybr_color.dcm", Size::new(320, 240), 30, 4),
     ] {
         let Some(path) = recording(name) else { continue };
         let mut source = open(&path).unwrap_or_else(|e| panic!("{e}"));
@@ -96,6 +96,25 @@ fn every_kind_of_pixel_gives_what_was_written() {
     assert!(text.contains("no pixel data"), "{text}");
 }
 
+/// JPEG with every way to say what its colours are, lossless JPEG, JPEG 2000, odd sizes, elements that belie their
+/// transfer syntax.
+#[test]
+fn files_that_pydicom_is_shipped_with_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    if oracle("dicom.py", &[folder.path()], "shipped").is_none() {
+        return;
+    }
+    let all = made(folder.path());
+    assert!(all.len() >= 10, "found {} files", all.len());
+    for path in all {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let mut source = open(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let lossy = source.info().format.contains("JPEG,");
+        let found = difference(&frames(source.as_mut()), &std::fs::read(path.with_extension("raw")).unwrap());
+        assert!(found <= if lossy { 3 } else { 0 }, "{name}: differs by {found}");
+    }
+}
+
 fn made(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
     entries.filter(|p| p.extension().is_some_and(|e| e == "dcm")).collect()
@@ -135,9 +154,12 @@ fn absurd_sizes_are_told_before_anything_is_reserved() {
         return;
     }
     let path = folder.path().join("absurd.dcm");
-    for (name, rows) in
-        [("explicit", [0xff, 0xff]), ("rle_grey", [0xff, 0x7f]), ("j2k_rgb", [0xff, 0xff]), ("jpeg_offsets", [49, 0])]
-    {
+    for (name, rows, expected) in [
+        ("explicit", [0xff, 0xff], "17x65535 take 1114095 bytes, the pixel data have 222"),
+        ("rle_grey", [0xff, 0x7f], "bytes from RLE"),
+        ("j2k_rgb", [0xff, 0xff], "the header says 64x65535 with 3 samples a pixel, its JPEG 2000 stream 64x48"),
+        ("jpeg_offsets", [49, 0], "the header says 64x49 with 3 samples a pixel, its JPEG stream 64x48"),
+    ] {
         let mut bytes = std::fs::read(folder.path().join(name).with_extension("dcm")).unwrap();
         let at = bytes.windows(6).position(|w| w == *b"\x28\0\x10\0US").expect("Rows");
         bytes[at + 8..at + 10].copy_from_slice(&rows);
@@ -147,11 +169,7 @@ fn absurd_sizes_are_told_before_anything_is_reserved() {
             Err(e) => Some(e),
         };
         let text = told.unwrap_or_else(|| panic!("{name} was played")).to_string();
-        assert!(
-            !text.contains('\n') && text.contains("65535x").max(text.contains("expected").max(text.contains("says")))
-                || text.contains("take"),
-            "{name}: {text}"
-        );
+        assert!(text.contains(expected), "{name}: {text}");
     }
 }
 
@@ -177,7 +195,9 @@ fn damage_never_panics() {
     }
     for path in made(folder.path()) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        torture(open, &std::fs::read(&path).unwrap(), 300, usize::MAX, folder.path(), &name);
+        // Every place to cut for two of them, a sample for the others.
+        let cuts = if matches!(name.as_str(), "explicit.dcm" | "rle_grey.dcm") { 2000 } else { 100 };
+        torture(open, &std::fs::read(&path).unwrap(), cuts, usize::MAX, folder.path(), &name);
     }
 }
 
@@ -186,6 +206,6 @@ fn damaged_recordings_never_panic() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["US1_J2KR.dcm", "US1_RLE.dcm", "examples_palette.dcm", "examples_ybr_color.dcm"] {
         let Some(path) = recording(name) else { continue };
-        torture(open, &std::fs::read(&path).unwrap(), 60, 6000, folder.path(), name);
+        torture(open, &std::fs::read(&path).unwrap(), 30, 6000, folder.path(), name);
     }
 }

@@ -2,6 +2,7 @@
 mod annotated;
 mod camera;
 mod dicom;
+mod fuzz_corpus;
 mod images;
 mod live_graph;
 mod medical;

@@ -1,6 +1,6 @@
 """A MetaImage reader of one page, and a maker of MetaImage files, both in numpy alone.
 
-read FILE OUT   writes the upright 8-bit frames to OUT, prints shape, times and spacing as JSON
+read FILE...    writes the upright 8-bit frames of each to FILE.raw8, prints a line of JSON each: shape and times
 make FOLDER     writes one file for every orientation, kind of sample, byte order and compression
 """
 import json
@@ -14,7 +14,12 @@ KINDS = {"MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "
          "MET_FLOAT": "f4", "MET_DOUBLE": "f8"}
 
 
-def read(path, out):
+def read(*paths):
+    for path in paths:
+        read_one(path, path + ".raw8")
+
+
+def read_one(path, out):
     blob = open(path, "rb").read()
     end = blob.index(b"\n", blob.index(b"ElementDataFile")) + 1
     head = dict(tuple(p.strip() for p in line.split("=", 1)) for line in blob[:end].decode().splitlines() if "=" in line)
@@ -33,7 +38,7 @@ def read(path, out):
     if kind == "MET_CHAR":
         a = a + 128
     elif kind != "MET_UCHAR":
-        a = np.round((a - a[0].min()) * (255.0 / (a[0].max() - a[0].min())))
+        a = np.floor((a - a[0].min()) * (255.0 / (a[0].max() - a[0].min())) + 0.5)  # halves go up, not to even
     a = np.clip(a, 0, 255).astype(np.uint8)
     orientation = head.get("UltrasoundImageOrientation", "MF")
     if orientation[0] in "FN":

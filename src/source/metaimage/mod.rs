@@ -32,14 +32,6 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     Ok(Box::new(MetaImage::open(path)?))
 }
 
-/// Reads a header alone, for fuzzing: every text gives a value or a sentence.
-///
-/// # Errors
-/// What was expected and what was found.
-pub fn check_header(bytes: &[u8]) -> Result<(), String> {
-    header::read(&mut std::io::Cursor::new(bytes)).map(drop)
-}
-
 struct MetaImage {
     info: SourceInfo,
     samples: Samples,
