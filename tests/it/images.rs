@@ -265,3 +265,33 @@ fn sessions_that_lie_are_refused() {
     fs::write(dir.path().join("session.json"), "{\"version\": 99}").unwrap();
     sentence(&Replay::open(dir.path()).unwrap_err(), "session.json");
 }
+
+/// Cut at every eighth part, or with a few bytes changed: an error of one line, or a picture, never a panic.
+#[test]
+fn damaged_pictures_do_not_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let pixels: Vec<u8> = (0..24u32 * 18 * 3).map(|i| (i * 37 % 251) as u8).collect();
+    for name in ["a.png", "a.jpg", "a.tif", "a.bmp"] {
+        let path = dir.path().join(name);
+        save_buffer(&path, &pixels, 24, 18, ColorType::Rgb8).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let cuts = (0..8).map(|eighth| whole[..whole.len() * eighth / 8].to_vec());
+        let mut chance = 1u64;
+        let flips = (0..120).map(|_| {
+            let mut bytes = whole.clone();
+            for _ in 0..3 {
+                chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // the first bytes hold the structure
+                let at = (chance >> 33) as usize % bytes.len().min(200);
+                bytes[at] ^= (chance >> 24) as u8;
+            }
+            bytes
+        });
+        for bytes in cuts.chain(flips.collect::<Vec<_>>()) {
+            fs::write(&path, bytes).unwrap();
+            for error in [decode::mask(&path).err(), images::open(&path).err()].into_iter().flatten() {
+                sentence(&error, name);
+            }
+        }
+    }
+}

@@ -175,10 +175,12 @@ fn explain(path: &Path, error: &ImageError) -> SourceError {
 }
 
 fn malformed(path: &Path, found: &str) -> SourceError {
+    // decoders end their messages with full stops and ends of line
+    let found = found.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
     SourceError::Malformed {
         path: path.to_owned(),
         what: "an image",
-        found: found.to_lowercase().trim_end_matches('.').to_owned(),
+        found: found.trim_end_matches('.').to_owned(),
         advice: "give a whole PNG, JPEG, TIFF or BMP".into(),
     }
 }
