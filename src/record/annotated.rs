@@ -67,18 +67,6 @@ pub enum AnnotatedError {
         /// Bytes given now.
         bytes: usize,
     },
-    /// Times must grow.
-    #[error(
-        "cannot write `{path}`: expected a picture later than {last:?}, got one of {found:?}; give each its own time"
-    )]
-    Order {
-        /// The video.
-        path: PathBuf,
-        /// Time of the last picture.
-        last: Duration,
-        /// Time of this one.
-        found: Duration,
-    },
     /// The encoder or the disk refused, for example because the disk is full.
     #[error("cannot write `{path}`: after {frames} pictures {found}; free some space or write elsewhere")]
     Write {
@@ -102,6 +90,8 @@ pub struct AnnotatedVideo {
     bus: gst::Bus,
     encoder: &'static str,
     last: Option<Duration>,
+    /// Added to every time, since a replay that loops or is sought goes back in its own.
+    shift: Duration,
     frames: u64,
 }
 
@@ -142,8 +132,17 @@ impl AnnotatedVideo {
         source.set_format(gst::Format::Time);
         source.set_max_bytes(0);
         let bus = pipeline.bus().expect("every pipeline has a bus");
-        let video =
-            Self { path: path.to_owned(), size, pipeline, source, bus, encoder: encoder.name, last: None, frames: 0 };
+        let video = Self {
+            path: path.to_owned(),
+            size,
+            pipeline,
+            source,
+            bus,
+            encoder: encoder.name,
+            last: None,
+            shift: Duration::ZERO,
+            frames: 0,
+        };
         if video.pipeline.set_state(gst::State::Playing).is_err() {
             let found = video.bus_error().unwrap_or_else(|| "gstreamer does not start".into());
             return Err(setup(found, "check that the folder exists and can be written"));
@@ -163,29 +162,34 @@ impl AnnotatedVideo {
 
     /// Appends a picture of red, green and blue bytes, shown at `time` since the start; waits while the encoder is behind.
     ///
+    /// Where the time goes back (a replay that loops), it goes on from the last picture instead, and the rest follows it.
+    ///
     /// # Errors
-    /// When the size is not that of the video, the time does not grow, or the encoder or the disk has failed.
+    /// When the size is not that of the video, or the encoder or the disk has failed.
     pub fn write(&mut self, rgb: &[u8], size: Size, time: Duration) -> Result<(), AnnotatedError> {
         if size != self.size || rgb.len() != size.area() * 3 {
             let (path, expected) = (self.path.clone(), self.size);
             return Err(AnnotatedError::Size { path, expected, found: size, bytes: rgb.len() });
         }
-        if let Some(last) = self.last.filter(|&last| time <= last) {
-            return Err(AnnotatedError::Order { path: self.path.clone(), last, found: time });
-        }
         self.wait_for_room()?;
+        let period = Duration::from_secs(1) / NOMINAL_HZ as u32;
+        let mut shown = time + self.shift;
+        if let Some(last) = self.last.filter(|&last| shown <= last) {
+            shown = last + period;
+            self.shift = shown.saturating_sub(time);
+        }
         let mut buffer = gst::Buffer::from_mut_slice(padded(rgb, size));
         let times = buffer.get_mut().expect("nobody else has it yet");
-        times.set_pts(gst::ClockTime::from_nseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1)));
+        times.set_pts(gst::ClockTime::from_nseconds(u64::try_from(shown.as_nanos()).unwrap_or(u64::MAX - 1)));
         // How long it is shown is known when the next one comes, and for the last one never; without a guess, the last one
         // has no duration and players leave it out.
-        let gap = self.last.map_or(Duration::from_secs(1) / NOMINAL_HZ as u32, |last| time - last);
+        let gap = self.last.map_or(period, |last| shown - last);
         times.set_duration(gst::ClockTime::from_nseconds(gap.min(Duration::from_secs(1)).as_nanos() as u64));
         self.source.push_buffer(buffer).map_err(|e| {
             let found = self.bus_error().unwrap_or_else(|| format!("the encoder answers `{e}`"));
             self.write_error(found)
         })?;
-        self.last = Some(time);
+        self.last = Some(shown);
         self.frames += 1;
         Ok(())
     }

@@ -210,16 +210,17 @@ fn capture(index: u32, opened: &Sender<Result<Opened, String>>, outbox: &Outbox)
             Ok(buffer) => Ok(Raw { captured: capture_time(&buffer), buffer }),
             Err(e) => Err(sentence(&e)),
         };
-        let failed = message.is_err();
+        if message.is_err() {
+            // The last picture goes first; whoever does not take it has gone.
+            let _ = outbox.send.send(message);
+            return;
+        }
         if let Err(full) = outbox.send.try_send(message) {
             if full.is_disconnected() || outbox.recall.try_recv().is_ok() {
                 outbox.dropped.fetch_add(1, Ordering::Relaxed);
             }
             // The place that was just made is ours: nobody else sends.
             let _ = outbox.send.try_send(full.into_inner());
-        }
-        if failed {
-            return;
         }
     }
 }
@@ -278,18 +279,8 @@ fn through_gstreamer(index: u32) -> String {
     format!("for a device that is there, try `v4l2:/dev/video{index}`")
 }
 
-/// Every `/dev/videoN` that captures; nokhwa's own list has the metadata and output nodes too, and panics at a node
-/// without a number.
-pub(super) fn list() -> Vec<DeviceInfo> {
-    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
-    let number = |name: &str| name.strip_prefix("video").and_then(|n| n.parse().ok());
-    let mut indices: Vec<u32> = entries.filter_map(|e| number(e.file_name().to_str()?)).collect();
-    indices.sort_unstable();
-    indices.into_iter().filter_map(probe).collect()
-}
-
 /// Opens a node without starting it: one that offers no capture format is no camera.
-fn probe(index: u32) -> Option<DeviceInfo> {
+pub(super) fn probe(index: u32) -> Option<DeviceInfo> {
     let any = || RequestedFormat::with_formats(RequestedFormatType::None, FORMATS);
     let opened = catch_unwind(|| {
         let camera = Camera::new(CameraIndex::Index(index), any())?;

@@ -33,14 +33,33 @@ pub fn advice() -> String {
     format!("there is {}", specs.join(", "))
 }
 
-#[cfg(feature = "camera")]
+/// Every `/dev/videoN` that captures: through nokhwa, and what it cannot read through GStreamer.
+///
+/// nokhwa's own list has the metadata and output nodes too, and panics at a node without a number.
 fn cameras() -> Vec<DeviceInfo> {
-    super::camera::list()
+    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let number = |name: &str| name.strip_prefix("video").and_then(|n| n.parse().ok());
+    let mut indices: Vec<u32> = entries.filter_map(|e| number(e.file_name().to_str()?)).collect();
+    indices.sort_unstable();
+    indices.into_iter().filter_map(probe).collect()
 }
 
-#[cfg(not(feature = "camera"))]
-fn cameras() -> Vec<DeviceInfo> {
-    Vec::new()
+#[cfg(not(any(feature = "camera", feature = "video")))]
+fn probe(_index: u32) -> Option<DeviceInfo> {
+    None
+}
+
+#[cfg(any(feature = "camera", feature = "video"))]
+fn probe(index: u32) -> Option<DeviceInfo> {
+    #[cfg(feature = "camera")]
+    if let Some(found) = super::camera::probe(index) {
+        return Some(found);
+    }
+    #[cfg(feature = "video")]
+    if let Some(found) = super::gst::probe(index) {
+        return Some(found);
+    }
+    None
 }
 
 #[cfg(test)]

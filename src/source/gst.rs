@@ -9,8 +9,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
 
+use super::devices::{self, DeviceInfo};
 use super::gst_reader::{self as reader, Fault, Pulled, Reader};
-use super::{Source, SourceError, SourceInfo, devices};
+use super::{Source, SourceError, SourceInfo};
 use crate::frame::Frame;
 
 /// How long a device or a server may take to send its first picture.
@@ -69,6 +70,21 @@ pub fn v4l2(path: &Path) -> Result<Box<dyn Source>, SourceError> {
         }
         other => other,
     })
+}
+
+/// Opens `/dev/videoN` without starting it: v4l2src refuses what does not capture.
+pub(super) fn probe(index: u32) -> Option<DeviceInfo> {
+    reader::init().ok()?;
+    let device = reader::element("v4l2src").ok()?;
+    device.set_property("device", format!("/dev/video{index}"));
+    let opened = device.set_state(gst::State::Ready);
+    let name = device.property::<Option<String>>("device-name");
+    // It goes away whatever it answers.
+    let _ = device.set_state(gst::State::Null);
+    opened.ok()?;
+    let spec = format!("v4l2:/dev/video{index}");
+    let notes = vec!["through GStreamer: nokhwa does not know its format".into()];
+    Some(DeviceInfo { name: name.unwrap_or_else(|| spec.clone()), spec, notes })
 }
 
 /// The graph as a pipeline, and its sink.

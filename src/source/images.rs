@@ -1,7 +1,8 @@
-//! Pictures from files: one alone, or a folder of them in natural order.
+//! Pictures from files: one alone, the pages of a TIFF, or a folder of them in natural order.
 
 pub mod decode;
 pub mod layout;
+pub mod pages;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use crate::frame::Frame;
 use crate::segmentation::Class;
 
 use layout::Layout;
+use pages::Pages;
 
 /// Frames a second of a folder, which has no times of its own.
 pub const RATE_HZ: u64 = 10;
 /// Masks that are looked at to tell how many classes there are.
 const LOOK_AT: usize = 32;
 
-/// Opens one picture or a folder of pictures.
+/// Opens one picture, a TIFF of several pages, or a folder of pictures.
 ///
 /// Masks are recognised beside the pictures (`NAME_mask`, as in the Kaggle nerve data) and in a `masks` folder beside
 /// an `images` folder (same names, with or without `_mask`); they become [`Frame::truth`].
@@ -34,6 +36,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
 pub struct Images {
     info: SourceInfo,
     layout: Layout,
+    pages: Option<Pages>,
     position: usize,
     delivered: u64,
 }
@@ -55,25 +58,36 @@ impl Images {
                 notes.push(change.to_owned());
             }
         }
+        let pages = if folder { None } else { Pages::of(path)? };
+        if pages.is_some() {
+            layout.masks = None; // one mask is not that of all pages
+        }
         let mut truth = Vec::new();
         if let Some(found) = &layout.masks {
             truth = classes(&layout)?;
             notes.push(found.clone());
         }
-        if folder {
-            notes.push(format!("a folder has no times: {RATE_HZ} frames a second assumed"));
+        let many = folder || pages.is_some();
+        if many {
+            notes.push(format!("pictures have no times: {RATE_HZ} frames a second assumed"));
         }
+        let format = match (folder, &pages) {
+            (true, _) => "folder of images",
+            (false, Some(_)) => "TIFF, several pages",
+            (false, None) => "image",
+        };
+        let frames = pages.as_ref().map_or(layout.pairs.len(), Pages::count) as u64;
         let info = SourceInfo {
             name: path.display().to_string(),
-            format: if folder { "folder of images".into() } else { "image".into() },
+            format: format.into(),
             size: Some(size),
-            frames: Some(layout.pairs.len() as u64),
-            rate_hz: folder.then_some(RATE_HZ as f64),
+            frames: Some(frames),
+            rate_hz: many.then_some(RATE_HZ as f64),
             truth,
             notes,
             ..SourceInfo::default()
         };
-        Ok(Self { info, layout, position: 0, delivered: 0 })
+        Ok(Self { info, layout, pages, position: 0, delivered: 0 })
     }
 }
 
@@ -99,13 +113,23 @@ impl Source for Images {
     }
 
     fn next(&mut self) -> Result<Option<Frame>, SourceError> {
-        let Some((path, mask)) = self.layout.pairs.get(self.position) else { return Ok(None) };
-        let index = self.position as u64;
+        let index = self.position;
+        if index as u64 >= self.info.frames.expect("known from the start") {
+            return Ok(None);
+        }
         self.position += 1; // also past a picture that cannot be read: the next call gives the one after it
-        let picture = decode::picture(path)?;
+        let (path, mask) = &self.layout.pairs[if self.pages.is_some() { 0 } else { index }];
+        let mut name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (picture, mask) = match &mut self.pages {
+            Some(pages) => {
+                name += &format!(", page {}", index + 1);
+                (pages.picture(path, index)?, None)
+            }
+            None => (decode::picture(path)?, mask.as_ref()),
+        };
         let mut frame = Frame::new(self.delivered, picture.size, picture.format, picture.pixels);
-        frame.time = Duration::from_nanos(index * 1_000_000_000 / RATE_HZ);
-        frame.name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        frame.time = Duration::from_nanos(index as u64 * 1_000_000_000 / RATE_HZ);
+        frame.name = name;
         if let Some(path) = mask {
             let mask = decode::mask(path)?;
             if mask.size != frame.size {
@@ -123,7 +147,8 @@ impl Source for Images {
     }
 
     fn seek(&mut self, index: u64) -> Result<(), SourceError> {
-        self.position = usize::try_from(index).unwrap_or(usize::MAX).min(self.layout.pairs.len());
+        let frames = self.info.frames.expect("known from the start");
+        self.position = index.min(frames) as usize;
         Ok(())
     }
 }

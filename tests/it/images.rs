@@ -18,7 +18,7 @@ fn python() -> Option<PathBuf> {
     found.exists().then_some(found)
 }
 
-fn shared() -> PathBuf {
+pub(crate) fn shared() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     std::env::var_os("SONOPLEX_SHARED").map_or_else(default, PathBuf::from)
 }
@@ -76,6 +76,14 @@ fn pictures_and_masks_are_those_that_pillow_reads() {
         assert!(worst <= tolerance.parse().unwrap(), "{file}: differs by {worst}");
     }
     assert!(index.lines().count() >= 26);
+    let mut stack = Images::open(&dir.path().join("stack.tif")).unwrap();
+    assert_eq!((stack.info().frames, stack.info().format.as_str()), (Some(5), "TIFF, several pages"));
+    let pages = all(&mut stack);
+    assert_eq!((pages[4].name.as_str(), pages[4].time.as_millis()), ("stack.tif, page 5", 400));
+    let found: Vec<u8> = pages.into_iter().flat_map(|f| f.pixels).collect();
+    assert!(found == fs::read(dir.path().join("stack.raw")).unwrap(), "the pages are those of Pillow");
+    stack.seek(3).unwrap();
+    assert_eq!(stack.next().unwrap().unwrap().name, "stack.tif, page 4");
 }
 
 #[test]
@@ -136,7 +144,7 @@ fn masks_are_found_where_data_sets_keep_them() {
             ColorType::L8,
         )
         .unwrap();
-        for opened in [dir.path().to_owned(), dir.path().join("images")] {
+        for opened in [dir.path().to_owned(), dir.path().join("images"), dir.path().join("images/a.jpg")] {
             let mut source = Images::open(&opened).unwrap();
             let classes: Vec<String> = source.info().truth.iter().map(|c| c.name.clone()).collect();
             assert_eq!(classes, ["nerve", "vessel"]);
@@ -256,4 +264,34 @@ fn sessions_that_lie_are_refused() {
     sentence(&Replay::open(dir.path()).unwrap_err(), "no frame");
     fs::write(dir.path().join("session.json"), "{\"version\": 99}").unwrap();
     sentence(&Replay::open(dir.path()).unwrap_err(), "session.json");
+}
+
+/// Cut at every eighth part, or with a few bytes changed: an error of one line, or a picture, never a panic.
+#[test]
+fn damaged_pictures_do_not_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let pixels: Vec<u8> = (0..24u32 * 18 * 3).map(|i| (i * 37 % 251) as u8).collect();
+    for name in ["a.png", "a.jpg", "a.tif", "a.bmp"] {
+        let path = dir.path().join(name);
+        save_buffer(&path, &pixels, 24, 18, ColorType::Rgb8).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let cuts = (0..8).map(|eighth| whole[..whole.len() * eighth / 8].to_vec());
+        let mut chance = 1u64;
+        let flips = (0..120).map(|_| {
+            let mut bytes = whole.clone();
+            for _ in 0..3 {
+                chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // the first bytes hold the structure
+                let at = (chance >> 33) as usize % bytes.len().min(200);
+                bytes[at] ^= (chance >> 24) as u8;
+            }
+            bytes
+        });
+        for bytes in cuts.chain(flips.collect::<Vec<_>>()) {
+            fs::write(&path, bytes).unwrap();
+            for error in [decode::mask(&path).err(), images::open(&path).err()].into_iter().flatten() {
+                sentence(&error, name);
+            }
+        }
+    }
 }

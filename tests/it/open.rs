@@ -65,6 +65,9 @@ fn what_cannot_be_opened_is_one_sentence() {
     }
     fs::write(dir.path().join("words.txt"), "hello").unwrap();
     refused(&path(&dir.path().join("words.txt")), "words.txt");
+    let ring = b"II*\0\x08\0\0\0\0\0\x08\0\0\0"; // a TIFF whose only directory is followed by itself
+    fs::write(dir.path().join("ring.tif"), ring).unwrap();
+    refused(&path(&dir.path().join("ring.tif")), "ring.tif");
     refused("phanton:seed=3", "`phantom:`");
     refused("phantom:sede=3", "`seed`");
     refused("camera:front", "`camera:0`");
@@ -130,4 +133,30 @@ fn a_stretch_is_exact_and_can_be_sought() {
 
     sentence(&cut(Some(3000), None).unwrap().next().unwrap_err(), "last frame");
     sentence(&cut(Some(500), Some(500)).err().unwrap(), "`--end`");
+}
+
+/// Every recording that real people gave opens by its path alone.
+#[test]
+fn real_recordings_open_by_content() {
+    let dir = crate::images::shared().join("data");
+    if !dir.is_dir() {
+        return println!("skipped: {} is not there", dir.display());
+    }
+    let recordings = dir.join("recordings");
+    let dicom = ["US1_J2KR.dcm", "US1_RLE.dcm", "examples_palette.dcm", "examples_ybr_color.dcm"];
+    let mut cases: Vec<_> = dicom.iter().map(|n| (recordings.join(n), "DICOM")).collect();
+    cases.push((recordings.join("BoneUltrasound_L14.igs.mha"), "MetaImage"));
+    cases.push((dir.join("usgra_seg"), "folder of images"));
+    cases.push((dir.join("usgra_seg/images/0000.png"), "image"));
+    if cfg!(feature = "video") {
+        cases.push((recordings.join("aifa_bp_20210816_131218_0003.mp4"), "H.264"));
+    }
+    for (file, format) in cases {
+        let mut source = plain(&path(&file)).unwrap_or_else(|e| panic!("{e}"));
+        let found = source.info().format.clone();
+        assert!(found.contains(format), "{}: `{found}`", file.display());
+        let frame = source.next().unwrap_or_else(|e| panic!("{e}")).expect("a first frame");
+        assert_eq!(source.info().size, Some(frame.size), "{}", file.display());
+        println!("{}: {:?}", file.display(), source.info());
+    }
 }

@@ -28,7 +28,7 @@ fn the_same_seed_gives_the_same_bytes_on_every_machine() {
 }
 
 /// Written down on x86-64 with AVX-512.
-const PINNED: (u64, u64) = (0x7FB7_165B_621B_5124, 0x9000_BD2A_5608_BCA4);
+const PINNED: (u64, u64) = (0xD8D5_A693_3952_FACA, 0x9000_BD2A_5608_BCA4);
 
 #[test]
 fn seeking_gives_the_frame_that_playing_gives() {

@@ -1,6 +1,7 @@
 """Reads DICOM with pydicom, and makes DICOM files whose pixels are known.
 
 read FILE OUT   writes 8-bit frames (grey or RGB) to OUT, prints their shape and header values as JSON
+shipped FOLDER  copies files that pydicom is shipped with to FOLDER, and writes NAME.raw as `read` does
 make FOLDER     writes NAME.dcm and NAME.raw (the frames a reader must give) for every kind that ultrasound comes in
 """
 import json
@@ -32,6 +33,22 @@ def read(path, out):
         "frames": frames, "width": int(d.Columns), "height": int(d.Rows), "channels": channels,
         "frame_time_ms": float(d.get("FrameTime", 0) or 0),
     }))
+
+
+def shipped(folder):
+    import contextlib, shutil
+    from pathlib import Path
+    from pydicom.data import get_testdata_file
+    names = ["SC_rgb_jpeg_gdcm", "SC_jpeg_no_color_transform", "SC_jpeg_no_color_transform_2", "SC_rgb_jpeg", "SC_rgb_jpeg_app14_dcmd",
+             "SC_rgb_dcmtk_+eb+cr", "SC_rgb_dcmtk_+eb+cy+n1", "SC_rgb_dcmtk_+eb+cy+np", "SC_rgb_dcmtk_+eb+cy+s4",
+             "SC_rgb_small_odd_jpeg", "SC_rgb_gdcm_KY", "GDCMJ2K_TextGBR", "SC_ybr_full_422_uncompressed",
+             "SC_rgb_small_odd_big_endian", "SC_rgb_rle_2frame", "image_dfl", "examples_rgb_color"]
+    for name in names:
+        source = get_testdata_file(name + ".dcm", download=False)
+        if source:
+            shutil.copy(source, Path(folder, name + ".dcm"))
+            with contextlib.redirect_stdout(None):
+                read(source, Path(folder, name + ".raw"))
 
 
 def base(syntax, rows, columns, **values):
@@ -187,4 +204,4 @@ def make(folder):
 
 
 if __name__ == "__main__":
-    {"read": read, "make": make}[sys.argv[1]](*sys.argv[2:])
+    {"read": read, "shipped": shipped, "make": make}[sys.argv[1]](*sys.argv[2:])

@@ -66,6 +66,10 @@ def mask(name, image, expected, **options):
     note("mask", path, expected)
 
 
+stack = [Image.fromarray(np.roll(noise, k, axis=1)) for k in range(5)]
+stack[0].save(out / "stack.tif", save_all=True, append_images=stack[1:])
+(out / "stack.raw").write_bytes(b"".join(np.array(page).tobytes() for page in stack))
+
 indexed = Image.fromarray(labels, "P")
 indexed.putpalette([0, 0, 0, 230, 159, 0, 0, 0, 0] + [7] * 747)
 mask("indexed_mask.png", indexed, labels)

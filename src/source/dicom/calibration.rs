@@ -35,6 +35,10 @@ pub fn spacing(object: &InMemDicomObject, header: &Header, notes: &mut Vec<Strin
     for (object, tag, name) in places {
         // Rows come first: the distance downwards.
         if let Some(&[y_mm, x_mm]) = object.map(|o| numbers(o, tag)).as_deref() {
+            if x_mm == 1.0 && y_mm == 1.0 {
+                notes.push(format!("`{name}` of 1 × 1 is what writers put when they do not know it: uncalibrated"));
+                continue;
+            }
             if x_mm > 0.0 && y_mm > 0.0 {
                 notes.push(format!("spacing from `{name}`"));
                 return Some(Spacing { x_mm, y_mm });

@@ -7,33 +7,34 @@
 //! # References
 //! DICOM PS3.5, sections 7 (data elements) and A.4 (encapsulated pixel data); PS3.10, section 7.
 
+use super::sequences::{copy_sequence, is_copied, sequence_end};
 use super::store::Store;
 
 /// Group and element.
 pub type Tag = (u16, u16);
 
-const ITEM: Tag = (0xfffe, 0xe000);
-const ITEM_END: Tag = (0xfffe, 0xe00d);
-const SEQUENCE_END: Tag = (0xfffe, 0xe0dd);
+/// Begins an item of a sequence.
+pub const ITEM: Tag = (0xfffe, 0xe000);
+/// Ends an item of undefined length.
+pub const ITEM_END: Tag = (0xfffe, 0xe00d);
+/// Ends a sequence of undefined length.
+pub const SEQUENCE_END: Tag = (0xfffe, 0xe0dd);
 const PIXEL_DATA: Tag = (0x7fe0, 0x0010);
-const UNDEFINED: u32 = u32::MAX;
-/// Sequences in sequences; real files stay below ten.
-const DEPTH_LIMIT: u32 = 32;
+/// A length that is not stated.
+pub const UNDEFINED: u32 = u32::MAX;
 /// Longest element that is kept: lookup tables and frame times are far shorter.
-const KEEP_LIMIT: u64 = 4 << 20;
+pub const KEEP_LIMIT: u64 = 4 << 20;
 /// Fragments of one recording; a cine has one for each frame.
 const FRAGMENT_LIMIT: usize = 4 << 20;
 
-/// Elements that are handed on, in the order of their tags. The two sequences are (0018,6011) regions and (5200,9229)
-/// functional groups shared by all frames.
-const KEPT: [Tag; 35] = [
+/// Plain elements that are handed on.
+const KEPT: [Tag; 33] = [
     (0x0008, 0x2144),
     (0x0018, 0x0040),
     (0x0018, 0x1063),
     (0x0018, 0x1065),
     (0x0018, 0x1164),
     (0x0018, 0x2010),
-    (0x0018, 0x6011),
     (0x0028, 0x0002),
     (0x0028, 0x0004),
     (0x0028, 0x0006),
@@ -60,9 +61,16 @@ const KEPT: [Tag; 35] = [
     (0x0028, 0x1202),
     (0x0028, 0x1203),
     (0x0028, 0x1221),
-    (0x5200, 0x9229),
     (0x7fe0, 0x0001),
 ];
+
+/// Value representations with a length of two bytes, and with one of four after two unused bytes (PS3.5, 7.1.2).
+const SHORT: [&[u8; 2]; 21] = [
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS",
+    b"ST", b"TM", b"UI", b"UL", b"US",
+];
+const LONG: [&[u8; 2]; 13] =
+    [b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"];
 
 /// How numbers and headers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +91,34 @@ impl Layout {
         let b = [b[0], b[1], b[2], b[3]];
         if self.big_endian { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }
     }
+
+    /// Writes a head with a length of four bytes.
+    pub fn put_head(self, out: &mut Vec<u8>, tag: Tag, vr: Option<&[u8; 2]>, len: usize) {
+        let order = |mut b: Vec<u8>| {
+            if self.big_endian {
+                b.reverse();
+            }
+            b
+        };
+        out.extend(order(tag.0.to_le_bytes().to_vec()));
+        out.extend(order(tag.1.to_le_bytes().to_vec()));
+        if let Some(vr) = vr {
+            out.extend([vr[0], vr[1], 0, 0]);
+        }
+        out.extend(order((len as u32).to_le_bytes().to_vec()));
+    }
 }
 
 /// The head of one element.
-struct Head {
-    tag: Tag,
-    vr: [u8; 2],
+pub struct Head {
+    /// Group and element.
+    pub tag: Tag,
+    /// Value representation; two spaces where it is not stated.
+    pub vr: [u8; 2],
     /// Bytes of the head itself.
-    head_len: u64,
-    len: u32,
+    pub head_len: u64,
+    /// Bytes of the value, or [`UNDEFINED`].
+    pub len: u32,
 }
 
 /// Where the pixels are: offsets from the start of the file.
@@ -146,17 +173,24 @@ pub fn walk(store: &mut Store, start: u64, layout: Layout) -> Result<Found, Stri
             found.pixels = Some(pixels(store, value, &head, layout)?);
             break;
         }
-        let is_sequence = matches!(head.tag, (0x0018, 0x6011) | (0x5200, 0x9229));
-        let mut keep = KEPT.contains(&head.tag) && (is_sequence || plain(&head, layout));
-        let end = match stated_end(store, &head, value)? {
-            None => sequence_end(store, value, None, inside(&head, layout), 1)?,
-            Some(end) => {
-                // A sequence that is not sound is passed over: what it would have told stays unknown.
-                keep &= !is_sequence || sequence_end(store, value, Some(end), layout, 1).is_ok();
-                end
+        let stated = stated_end(store, &head, value)?;
+        if is_copied(head.tag) {
+            // A sequence that is not sound is passed over where its length is known: what it would tell stays unknown.
+            match copy_sequence(store, &head, value, layout, 1) {
+                Ok((bytes, end)) => {
+                    found.kept.extend(bytes);
+                    at = end;
+                }
+                Err(_) if stated.is_some() => at = stated.unwrap_or(value),
+                Err(wrong) => return Err(wrong),
             }
+            continue;
+        }
+        let end = match stated {
+            Some(end) => end,
+            None => sequence_end(store, value, inside(&head, layout), 1)?,
         };
-        if keep && end - at <= KEEP_LIMIT {
+        if KEPT.contains(&head.tag) && end - at <= KEEP_LIMIT && plain(&head, layout) {
             found.kept.extend(store.read(at, end - at)?);
         }
         at = end;
@@ -181,12 +215,26 @@ pub fn read_meta(store: &mut Store, start: u64) -> Result<(Option<String>, u64),
     Ok((syntax, at))
 }
 
-/// Whether an element is a plain value, as every kept one but the two sequences must be.
-fn plain(head: &Head, layout: Layout) -> bool {
-    head.len != UNDEFINED && !(layout.explicit && matches!(&head.vr, b"SQ" | b"UN"))
+/// Whether an element is a plain value of whole numbers; a reader that finds half a number loses its place.
+pub fn plain(head: &Head, layout: Layout) -> bool {
+    let unit = match (&head.vr, head.tag) {
+        _ if head.len == UNDEFINED => return false,
+        (b"SQ" | b"UN", _) => return false,
+        (b"FD" | b"OD" | b"OV" | b"SV" | b"UV", _) => 8,
+        (b"AT" | b"FL" | b"OF" | b"OL" | b"SL" | b"UL", _) => 4,
+        // Without a stated representation the dictionary's holds.
+        (_, (0x7fe0, 0x0001) | (0x0018, 0x602c | 0x602e)) if !layout.explicit => 8,
+        (_, (0x0028, 0x0009) | (0x0018, 0x6018 | 0x601a | 0x601c | 0x601e)) if !layout.explicit => 4,
+        _ => 2,
+    };
+    head.len.is_multiple_of(unit)
 }
 
-fn read_head(store: &mut Store, at: u64, layout: Layout) -> Result<Head, String> {
+/// Reads the head of the element at `at`.
+///
+/// # Errors
+/// When the file ends, or the value representation is not known.
+pub fn read_head(store: &mut Store, at: u64, layout: Layout) -> Result<Head, String> {
     let b = store.read(at, 8)?;
     let tag = (layout.u16(&b), layout.u16(&b[2..]));
     // Items and their ends name no value representation.
@@ -194,17 +242,12 @@ fn read_head(store: &mut Store, at: u64, layout: Layout) -> Result<Head, String>
         return Ok(Head { tag, vr: *b"  ", head_len: 8, len: layout.u32(&b[4..]) });
     }
     let vr = [b[4], b[5]];
-    if !vr.iter().all(u8::is_ascii_uppercase) && tag != (0, 0) {
-        return Err(format!(
-            "expected a value representation in {} at byte {at}, found {:?}",
-            name(tag),
-            vr.escape_ascii().to_string()
-        ));
+    let long = LONG.contains(&&vr);
+    // How long the length of an unknown representation is, readers disagree: one would reserve what another skips.
+    if !long && !SHORT.contains(&&vr) && tag != (0, 0) {
+        let found = vr.escape_ascii();
+        return Err(format!("expected a value representation in {} at byte {at}, found \"{found}\"", name(tag)));
     }
-    let long = matches!(
-        &vr,
-        b"OB" | b"OW" | b"OF" | b"OD" | b"OL" | b"OV" | b"SQ" | b"UC" | b"UR" | b"UT" | b"UN" | b"SV" | b"UV"
-    );
     if long {
         let b = store.read(at + 8, 4)?;
         return Ok(Head { tag, vr, head_len: 12, len: layout.u32(&b) });
@@ -212,52 +255,8 @@ fn read_head(store: &mut Store, at: u64, layout: Layout) -> Result<Head, String>
     Ok(Head { tag, vr, head_len: 8, len: u32::from(layout.u16(&b[6..])) })
 }
 
-fn is_item(store: &mut Store, at: u64, layout: Layout) -> Result<bool, String> {
-    let b = store.read(at, 4)?;
-    Ok((layout.u16(&b), layout.u16(&b[2..])) == ITEM)
-}
-
-/// The end of a sequence whose items begin at `at`; `end` is `None` where its length is undefined.
-fn sequence_end(store: &mut Store, mut at: u64, end: Option<u64>, layout: Layout, depth: u32) -> Result<u64, String> {
-    if depth > DEPTH_LIMIT {
-        return Err(format!("sequences nest deeper than {DEPTH_LIMIT}"));
-    }
-    while end.is_none_or(|end| at < end) {
-        let head = read_head(store, at, layout)?;
-        at += head.head_len;
-        at = match head.tag {
-            SEQUENCE_END if end.is_none() => return Ok(at),
-            ITEM => item_end(store, at, stated_end(store, &head, at)?, layout, depth + 1)?,
-            tag => return Err(format!("expected an item of a sequence at byte {at}, found {}", name(tag))),
-        };
-    }
-    Ok(at)
-}
-
-/// The end of an item whose elements begin at `at`; `end` is `None` where its length is undefined.
-fn item_end(store: &mut Store, mut at: u64, end: Option<u64>, layout: Layout, depth: u32) -> Result<u64, String> {
-    while end.is_none_or(|end| at < end) {
-        let head = read_head(store, at, layout)?;
-        at += head.head_len;
-        if head.tag == ITEM_END && end.is_none() {
-            return Ok(at);
-        }
-        let value_end = stated_end(store, &head, at)?;
-        // Without a stated representation a value that begins like an item is taken for a sequence, as readers with
-        // a dictionary would.
-        let nested = value_end.is_none()
-            || &head.vr == b"SQ"
-            || ((!layout.explicit || &head.vr == b"UN") && head.len >= 8 && is_item(store, at, layout)?);
-        at = match value_end {
-            Some(end) if !nested => end,
-            _ => sequence_end(store, at, value_end, inside(&head, layout), depth + 1)?,
-        };
-    }
-    Ok(at)
-}
-
 /// The end of a value from `value` on, held against the file; `None` where its length is undefined.
-fn stated_end(store: &Store, head: &Head, value: u64) -> Result<Option<u64>, String> {
+pub fn stated_end(store: &Store, head: &Head, value: u64) -> Result<Option<u64>, String> {
     if head.len == UNDEFINED {
         return Ok(None);
     }
@@ -269,7 +268,7 @@ fn stated_end(store: &Store, head: &Head, value: u64) -> Result<Option<u64>, Str
 }
 
 /// The layout inside a value: a sequence that was copied without being understood (`UN`) is implicit little endian.
-fn inside(head: &Head, layout: Layout) -> Layout {
+pub fn inside(head: &Head, layout: Layout) -> Layout {
     if &head.vr == b"UN" { Layout { explicit: false, big_endian: false } } else { layout }
 }
 
@@ -315,6 +314,7 @@ fn pixels(store: &mut Store, start: u64, head: &Head, layout: Layout) -> Result<
     Ok(Pixels::Fragments { offsets: offsets.unwrap_or_default(), fragments })
 }
 
-fn name(tag: Tag) -> String {
+/// How people write a tag.
+pub fn name(tag: Tag) -> String {
     format!("({:04x},{:04x})", tag.0, tag.1)
 }

@@ -11,6 +11,7 @@ mod header;
 mod levels;
 mod part10;
 mod rle;
+mod sequences;
 mod store;
 
 use std::fs::File;
@@ -87,16 +88,25 @@ impl Dicom {
         let mut notes = Vec::new();
 
         let (uid, mut start) = find_start(&mut store, &mut notes).map_err(bad(COPY))?;
-        let (layout, coding, coding_name) = syntax(&uid).map_err(bad(CONVERT))?;
+        let (mut layout, coding, coding_name) = syntax(&uid).map_err(bad(CONVERT))?;
         if coding_name == "deflated" {
             store = store.inflate(start).map_err(bad(COPY))?;
             start = 0;
         }
+        // Some writers compress the pixels and leave the elements around them as they were.
+        if layout == LITTLE && store.read(start, 6).is_ok_and(|b| !b[4..].iter().all(u8::is_ascii_uppercase)) {
+            notes.push(
+                "its elements are without the value representations that its transfer syntax asks for".to_owned(),
+            );
+            layout.explicit = false;
+        }
         let found = elements::walk(&mut store, start, layout).map_err(bad(COPY))?;
-        // Elements of compressed files are written as explicit little endian, whatever the pixels are.
-        let plain = if coding == Coding::Plain && uid != "1.2.840.10008.1.2.1.99" { &uid } else { part10::EXPLICIT };
-        let plain = if uid == "1.2.840.10008.1.2.1.98" { part10::EXPLICIT } else { plain };
-        let object = part10::read(plain, &found.kept).map_err(bad(COPY))?;
+        let elements_as = match layout {
+            Layout { explicit: false, .. } => part10::IMPLICIT,
+            Layout { big_endian: true, .. } => uid.as_str(),
+            _ => part10::EXPLICIT,
+        };
+        let object = part10::read(elements_as, &found.kept).map_err(bad(COPY))?;
         let pixels = found
             .pixels
             .ok_or_else(|| "it has no pixel data".to_owned())
@@ -105,7 +115,7 @@ impl Dicom {
         let extended: Vec<u64> = object
             .element(dicom_object::Tag(0x7fe0, 0x0001))
             .ok()
-            .and_then(|e| e.to_bytes().ok().map(|b| b.chunks_exact(8).map(|c| le_u64(c)).collect()))
+            .and_then(|e| e.to_bytes().ok().map(|b| b.chunks_exact(8).map(le_u64).collect()))
             .unwrap_or_default();
         let mut frames = Frames::new(store, pixels, layout, (uid, coding), &header, &extended).map_err(bad(COPY))?;
 
@@ -196,10 +206,11 @@ fn find_start(store: &mut Store, notes: &mut Vec<String>) -> Result<(String, u64
         return Ok((uid, start));
     }
     let b = store.read(start, 8).map_err(|_| "it is too short for DICOM".to_owned())?;
-    let uid = match (&b[..4], b[4..6].iter().all(u8::is_ascii_uppercase)) {
-        ([8, 0, _, 0], true) => "1.2.840.10008.1.2.1",
-        ([8, 0, _, 0], false) => "1.2.840.10008.1.2",
-        ([0, 8, 0, _], true) => "1.2.840.10008.1.2.2",
+    let lettered = b[4..6].iter().all(u8::is_ascii_uppercase);
+    let uid = match (&b[..4], lettered) {
+        ([8 | 0x10 | 0x18 | 0x20 | 0x28, 0, _, _], true) => part10::EXPLICIT,
+        ([8 | 0x10 | 0x18 | 0x20 | 0x28, 0, _, _], false) => part10::IMPLICIT,
+        ([0, 8 | 0x10 | 0x18 | 0x20 | 0x28, _, _], true) => "1.2.840.10008.1.2.2",
         _ => return Err("neither `DICM` at byte 128 nor data elements at the start".to_owned()),
     };
     notes.push(format!("the transfer syntax is missing: {uid} is assumed"));

@@ -3,6 +3,8 @@
 //! # References
 //! DICOM PS3.10, section 7.1; PS3.5, section 7.1.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use dicom_pixeldata::PixelDecoder;
 
@@ -10,6 +12,9 @@ use super::codestream::{Checked, Expected};
 
 /// Explicit VR little endian.
 pub const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+
+/// Implicit VR little endian.
+pub const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 /// Reads elements, as they are in a file of this transfer syntax, into an object.
 ///
@@ -62,7 +67,12 @@ pub fn decode(syntax: &str, frame: &Checked, expected: &Expected) -> Result<Vec<
     file.extend([0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]);
 
     let object = read(syntax, &file)?;
-    let data = object.decode_pixel_data_frame(0).map_err(|e| sentence(&e))?.into_data();
+    // The last resort: a damaged JPEG 2000 body can still overflow a sum in the decoder, which panics in builds that
+    // check for it. The object lives and dies in here, so nothing half-changed is seen afterwards.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        object.decode_pixel_data_frame(0).map(|d| d.into_data()).map_err(|e| sentence(&e))
+    }));
+    let data = decoded.map_err(|_| "the decoder gave up on damaged data".to_owned())??;
     let area = usize::from(expected.rows) * usize::from(expected.columns);
     let wanted = area * usize::from(expected.samples) * frame.sample_bytes;
     if data.len() != wanted {

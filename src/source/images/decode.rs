@@ -36,7 +36,15 @@ pub struct Picture {
 /// # Errors
 /// `Io` when the system refuses; `Malformed` when it is empty, damaged, too large, or no picture that we know.
 pub fn picture(path: &Path) -> Result<Picture, SourceError> {
-    let image = decode(path, read(path)?)?;
+    picture_of(path, &read(path)?)
+}
+
+/// [`picture`] of the bytes of the file `path`.
+///
+/// # Errors
+/// As [`picture`].
+pub fn picture_of(path: &Path, bytes: &[u8]) -> Result<Picture, SourceError> {
+    let image = decode(path, bytes)?;
     let size = Size::new(image.width(), image.height());
     let change = match &image {
         DynamicImage::ImageLuma16(_) | DynamicImage::ImageRgb16(_) => "16 bits reduced to 8",
@@ -76,7 +84,7 @@ pub fn size(path: &Path) -> Result<Size, SourceError> {
 pub fn mask(path: &Path) -> Result<Mask, SourceError> {
     let mut bytes = read(path)?;
     let bits = unpaint(&mut bytes);
-    let image = decode(path, bytes)?;
+    let image = decode(path, &bytes)?;
     let size = Size::new(image.width(), image.height());
     let labels = if let Some(bits) = bits {
         // levels of 1, 2 and 4 bits come stretched to 0..=255: back to the index
@@ -112,7 +120,11 @@ fn unpaint(bytes: &mut [u8]) -> Option<u8> {
     matches!(bits, 1 | 2 | 4 | 8).then_some(bits)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
+/// The bytes of a picture file.
+///
+/// # Errors
+/// `Io` when the system refuses, `Malformed` when there are none or far too many.
+pub fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     let io = |cause| SourceError::Io { path: path.to_owned(), cause };
     let mut bytes = Vec::new();
     File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
@@ -125,9 +137,9 @@ fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     Ok(bytes)
 }
 
-fn decode(path: &Path, bytes: Vec<u8>) -> Result<DynamicImage, SourceError> {
+fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, SourceError> {
     let open = || {
-        let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format();
+        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
         reader.map_err(|cause| SourceError::Io { path: path.to_owned(), cause })
     };
     let (width, height) = open()?.into_dimensions().map_err(|e| explain(path, &e))?;
@@ -163,10 +175,12 @@ fn explain(path: &Path, error: &ImageError) -> SourceError {
 }
 
 fn malformed(path: &Path, found: &str) -> SourceError {
+    // decoders end their messages with full stops and ends of line
+    let found = found.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
     SourceError::Malformed {
         path: path.to_owned(),
         what: "an image",
-        found: found.to_lowercase().trim_end_matches('.').to_owned(),
+        found: found.trim_end_matches('.').to_owned(),
         advice: "give a whole PNG, JPEG, TIFF or BMP".into(),
     }
 }

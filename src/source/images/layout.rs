@@ -43,8 +43,8 @@ pub fn folder(dir: &Path) -> Result<Layout, SourceError> {
     };
     let (mut pictures, others) = list(&root)?;
     let mut layout = Layout::default();
-    if others > 0 {
-        layout.notes.push(format!("{others} other entries of `{}` left alone", root.display()));
+    if !others.is_empty() {
+        layout.notes.push(format!("{} other entries of `{}` left alone", others.len(), root.display()));
     }
     let mut masks = BTreeMap::new();
     if beside.is_dir() {
@@ -67,10 +67,16 @@ pub fn folder(dir: &Path) -> Result<Layout, SourceError> {
         }
     }
     if pictures.is_empty() {
-        return Err(SourceError::Unknown {
-            name: root.display().to_string(),
-            found: format!("a folder with no picture ({}) in it, and {others} other entries", EXTENSIONS.join(", ")),
-        });
+        let kinds = EXTENSIONS.join(", ");
+        let found = match others.first() {
+            Some(first) => format!(
+                "a folder with no picture ({kinds}); its {} other entries, such as `{}`, are opened one by one",
+                others.len(),
+                first.display()
+            ),
+            None => format!("a folder with no picture ({kinds}) and nothing else"),
+        };
+        return Err(SourceError::Unknown { name: root.display().to_string(), found });
     }
     // `2.png` before `10.png`
     pictures.sort_by(|a, b| alphanumeric_sort::compare_str(stem(a), stem(b)).then_with(|| a.cmp(b)));
@@ -86,26 +92,34 @@ pub fn folder(dir: &Path) -> Result<Layout, SourceError> {
     Ok(layout)
 }
 
-/// One picture alone, with the mask `NAME_mask` beside it where there is one.
+/// One picture alone, with its mask: `NAME_mask` beside it, or in `masks/` beside its `images/`.
 pub fn single(path: &Path) -> Layout {
-    let named = |e: &str| path.with_file_name(format!("{}_mask.{e}", stem(path)));
-    let mask = EXTENSIONS.iter().map(|e| named(e)).find(|m| m.is_file());
+    let name = stem(path);
+    let mut places = vec![(path.with_file_name(""), format!("{name}_mask"))];
+    let dir = path.parent().filter(|d| d.file_name().is_some_and(|n| n == "images"));
+    if let Some(parent) = dir.and_then(Path::parent) {
+        let masks = parent.join("masks");
+        places.extend([(masks.clone(), format!("{name}_mask")), (masks, name)]);
+    }
+    let files = places.iter().flat_map(|(dir, name)| EXTENSIONS.map(|e| dir.join(format!("{name}.{e}"))));
+    let mask = files.into_iter().find(|file| file.is_file());
     let masks = mask.as_ref().map(|m| format!("mask read from `{}`", m.display()));
     Layout { pairs: vec![(path.to_owned(), mask)], masks, notes: Vec::new() }
 }
 
-/// Pictures of a folder, and how many entries are something else; hidden files count as nothing.
-fn list(dir: &Path) -> Result<(Vec<PathBuf>, usize), SourceError> {
+/// Pictures of a folder, and its other entries in order; hidden files are neither.
+fn list(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), SourceError> {
     let io = |cause| SourceError::Io { path: dir.to_owned(), cause };
-    let (mut pictures, mut others) = (Vec::new(), 0);
+    let (mut pictures, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(dir).map_err(io)? {
         let path = entry.map_err(io)?.path();
         let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
         if hidden {
             continue;
         }
-        if is_picture(&path) && path.is_file() { pictures.push(path) } else { others += 1 }
+        if is_picture(&path) && path.is_file() { pictures.push(path) } else { others.push(path) }
     }
+    others.sort();
     Ok((pictures, others))
 }
 

@@ -279,7 +279,7 @@ fn matter(seed: u64, a: &Anatomy, x: f32, y: f32, layers: [f32; 5], bone: Option
     if let Some(surface) = bone.filter(|&b| y > b) {
         let u = (x - a.bone[0]) / a.bone[2];
         let hard = ((1.0 - u.abs()) * 4.0).clamp(0.04, 1.0);
-        return Matter(-27.0 - 1.5 * (y - surface), two_way(4.5 * hard));
+        return Matter(-27.0 - 16.0 * (1.0 - hard) - 1.5 * (y - surface), two_way(4.5 * hard));
     }
     let [skin, fat, septum, muscle, compartment] = layers;
     let broad = 1.5 * grain(9.0, 3.0, 1) + grain(4.0, 1.2, 9);

@@ -1,0 +1,87 @@
+//! The pages of a TIFF, of which microscopes and image programs make cine loops.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::decode::{self, Picture};
+use crate::source::SourceError;
+
+/// More pages than this are left out.
+const MOST: usize = 100_000;
+
+/// A TIFF of several pages, in memory.
+#[derive(Debug)]
+pub struct Pages {
+    bytes: Vec<u8>,
+    /// Where the directory of every page begins.
+    offsets: Vec<u32>,
+}
+
+impl Pages {
+    /// The pages of a file, if it is a TIFF of more than one; reduced copies of a page are none.
+    ///
+    /// # Errors
+    /// When the system refuses, or it is empty or too large.
+    ///
+    /// # References
+    /// TIFF 6.0, section 2: bytes 4 to 7 point to the first directory, the last four bytes of each to the next; tag 254,
+    /// bit 0 marks a reduced copy.
+    pub fn of(path: &Path) -> Result<Option<Self>, SourceError> {
+        let bytes = decode::read(path)?;
+        let mut offsets = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut next = long(&bytes, 4).filter(|_| order(&bytes).is_some()).unwrap_or(0);
+        while next != 0 && seen.insert(next) && offsets.len() < MOST {
+            let start = next as usize;
+            let Some(entries) = short(&bytes, start) else { break };
+            let end = start + 2 + 12 * usize::from(entries);
+            let Some(following) = long(&bytes, end) else { break };
+            let mut tags = (start + 2..end).step_by(12);
+            let kind = tags.find(|&at| short(&bytes, at) == Some(254)).and_then(|at| long(&bytes, at + 8));
+            if kind.unwrap_or(0) & 1 == 0 {
+                offsets.push(next);
+            }
+            next = following;
+        }
+        Ok((offsets.len() > 1).then_some(Self { bytes, offsets }))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Reads page `index`, which the header is made to point to.
+    ///
+    /// # Errors
+    /// As [`decode::picture`].
+    ///
+    /// # Panics
+    /// When there is no such page.
+    pub fn picture(&mut self, path: &Path, index: usize) -> Result<Picture, SourceError> {
+        let offset = self.offsets[index];
+        let little = order(&self.bytes).expect("only a TIFF has pages");
+        let pointer = if little { offset.to_le_bytes() } else { offset.to_be_bytes() };
+        self.bytes[4..8].copy_from_slice(&pointer);
+        decode::picture_of(path, &self.bytes)
+    }
+}
+
+/// Whether numbers have their low byte first; nothing when it is no TIFF.
+fn order(bytes: &[u8]) -> Option<bool> {
+    match bytes.get(..4)? {
+        b"II*\0" => Some(true),
+        b"MM\0*" => Some(false),
+        _ => None,
+    }
+}
+
+fn short(bytes: &[u8], at: usize) -> Option<u16> {
+    let b = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+    Some(if order(bytes)? { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) })
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u32> {
+    let b = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+    Some(if order(bytes)? { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) })
+}

@@ -1,0 +1,40 @@
+//! Live pictures through GStreamer's test sources, and what is said when there are none.
+#![cfg(feature = "video")]
+
+use std::path::Path;
+
+use sonoplex::frame::PixelFormat;
+use sonoplex::geometry::Size;
+use sonoplex::source::{Source, SourceError, gst as live};
+
+use crate::video::read_all;
+
+#[test]
+fn a_graph_of_ones_own_is_a_live_source() {
+    let mut source = live::open("videotestsrc num-buffers=60 ! video/x-raw,width=161,height=121").unwrap();
+    assert!(source.info().live);
+    let frames = read_all(&mut *source);
+    assert_eq!((frames.len(), frames[0].size), (60, Size::new(161, 121)), "rows are unpadded");
+    assert!((frames[59].time.as_secs_f64() - 59.0 / 30.0).abs() < 1e-6);
+    assert!(frames.iter().enumerate().all(|(i, f)| f.id == i as u64));
+    assert!(matches!(source.seek(0), Err(SourceError::Device { .. })));
+    let mut paced =
+        live::open("videotestsrc is-live=true num-buffers=5 ! video/x-raw,format=GRAY8,framerate=50/1").unwrap();
+    assert!(read_all(&mut *paced).iter().all(|f| f.format == PixelFormat::Gray8));
+}
+
+#[test]
+fn wrong_graphs_and_absent_devices_are_one_clear_sentence() {
+    let text = |result: Result<Box<dyn Source>, SourceError>| result.err().expect("it is wrong").to_string();
+    for (error, expected) in [
+        (text(live::open("")), "the graph is empty"),
+        (text(live::open("videotestsource ! foo")), "gstreamer has no `"),
+        (text(live::open("videotestsrc ! audioconvert")), "gstreamer says"),
+        (text(live::open("videotestsrc !")), "cannot"),
+        (text(live::v4l2(Path::new("/dev/video987"))), "`phantom:`"),
+        (text(live::rtsp("rtsp://127.0.0.1:9/none")), "cannot capture from `rtsp://127.0.0.1:9/none`"),
+    ] {
+        println!("{error}");
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+    }
+}
