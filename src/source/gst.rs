@@ -99,6 +99,15 @@ pub(super) fn probe(index: u32) -> Option<DeviceInfo> {
     Some(DeviceInfo { name: name.unwrap_or_else(|| spec.clone()), spec, notes })
 }
 
+/// What to do about an element that is missing or misspelt.
+fn find_element(name: &str) -> String {
+    match reader::package_of(name) {
+        // The package for whatever is not known: a guess that would mislead where a name is misspelt.
+        "gstreamer1.0-libav" if !name.starts_with("av") => "check its name with `gst-inspect-1.0`".into(),
+        package => format!("check its name, or install it with `sudo apt install {package}`"),
+    }
+}
+
 /// The graph as a pipeline, and its sink.
 fn parse(graph: &str) -> Result<(gst::Pipeline, AppSink), Fault> {
     reader::init()?;
@@ -109,10 +118,7 @@ fn parse(graph: &str) -> Result<(gst::Pipeline, AppSink), Fault> {
             .missing_elements()
             .first()
         {
-            Some(missing) => Fault::new(
-                format!("gstreamer has no `{missing}`"),
-                format!("check the name, or install it with `sudo apt install {}`", reader::package_of(missing)),
-            ),
+            Some(missing) => Fault::new(format!("gstreamer has no `{missing}`"), find_element(missing)),
             None => Fault::new(format!("gstreamer says `{}`", e.message()), "try the graph with `gst-launch-1.0`"),
         })?;
     let wrong = || Fault::new("the graph has no `appsink` at its end", "leave it away: it is added");

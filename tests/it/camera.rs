@@ -187,17 +187,24 @@ fn a_camera_that_goes_away_delivers_what_it_had_and_then_says_so() {
 
 #[test]
 fn absent_busy_and_silent_cameras_are_one_clear_sentence() {
-    for (mode, spec, expected) in [
+    let check = |(mode, spec, expected): (&str, &str, &str)| {
+        let Some(lines) = probe(mode, spec, &[]) else { return };
+        let error = lines.last().unwrap();
+        println!("{error}");
+        assert!(error.starts_with("error cannot capture from") && error.contains(expected), "{mode} {spec}: {error}");
+    };
+    // Beside each other: two of them wait for their patience to end.
+    let cases = [
         ("yuyv", "camera:7", "there is no such device; there is `camera:63` (Fake Camera)"),
         ("yuyv", "camera:64", "no format that nokhwa knows"),
         ("yuyv", "v4l2:/dev/video7", "there is no such device"),
         ("busy", "camera:63", "another program uses it"),
         ("silent", "camera:63", "no picture came for 10 s"),
         ("silent", "v4l2:/dev/video63", "no picture came within 15 s"),
-    ] {
-        let Some(lines) = probe(mode, spec, &[]) else { return };
-        let error = lines.last().unwrap();
-        println!("{error}");
-        assert!(error.starts_with("error cannot capture from") && error.contains(expected), "{mode} {spec}: {error}");
-    }
+    ];
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || check(case));
+        }
+    });
 }
