@@ -22,6 +22,8 @@ use crate::geometry::Size;
 const FIRST: Duration = Duration::from_secs(10);
 /// How long a running one may be silent before we say so.
 const NEXT: Duration = Duration::from_secs(5);
+/// How long we wait for a device to close.
+const CLOSING: Duration = Duration::from_secs(1);
 /// A capture stamp older than this is not one of this picture.
 const OLDEST: Duration = Duration::from_secs(2);
 /// Pictures that cannot be decoded in a row before it is an error; a cable that wobbles spoils one or two.
@@ -187,6 +189,9 @@ impl Source for LiveCamera {
 impl Drop for LiveCamera {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        // Until the device is closed nobody can open it again; one that hangs keeps its thread and is left alone.
+        let deadline = Instant::now() + CLOSING;
+        while self.raw.recv_deadline(deadline).is_ok() {}
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             tracing::warn!("`{}`: {dropped} pictures were dropped before they were asked for", self.info.name);

@@ -43,14 +43,26 @@ pub fn open(graph: &str) -> Result<Box<dyn Source>, SourceError> {
 /// # Errors
 /// When the server does not answer, refuses, or sends no picture.
 pub fn rtsp(url: &str) -> Result<Box<dyn Source>, SourceError> {
-    let device = |f: Fault| SourceError::Device { name: url.into(), found: f.found, advice: f.advice };
+    let name = without_password(url);
+    let device = |f: Fault| SourceError::Device { name: name.clone(), found: f.found, advice: f.advice };
     let graph = "rtspsrc name=origin latency=100 drop-on-latency=true ! application/x-rtp,media=video ! decodebin";
     let (pipeline, sink) = parse(graph).map_err(device)?;
     let origin = pipeline.by_name("origin").expect("the graph names it");
     origin.set_property("location", url);
     let patience = u64::try_from(NEXT.as_micros()).expect("seconds fit");
     origin.set_property("tcp-timeout", patience);
-    Ok(Box::new(Live::start(url.into(), "network stream, RTSP".into(), pipeline, sink)?))
+    Ok(Box::new(Live::start(name, "network stream, RTSP".into(), pipeline, sink)?))
+}
+
+/// The address as it may be shown and recorded.
+fn without_password(url: &str) -> String {
+    let secret = url.split_once("://").and_then(|(scheme, rest)| {
+        let host = rest.split('/').next().unwrap_or_default();
+        let (login, _) = host.rsplit_once('@')?;
+        let (user, _) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}:***{}", &rest[login.len()..]))
+    });
+    secret.unwrap_or_else(|| url.to_owned())
 }
 
 /// Opens a V4L2 device by its path, for example `/dev/video0`, in whatever format it likes best.
@@ -87,6 +99,15 @@ pub(super) fn probe(index: u32) -> Option<DeviceInfo> {
     Some(DeviceInfo { name: name.unwrap_or_else(|| spec.clone()), spec, notes })
 }
 
+/// What to do about an element that is missing or misspelt.
+fn find_element(name: &str) -> String {
+    match reader::package_of(name) {
+        // The package for whatever is not known: a guess that would mislead where a name is misspelt.
+        "gstreamer1.0-libav" if !name.starts_with("av") => "check its name with `gst-inspect-1.0`".into(),
+        package => format!("check its name, or install it with `sudo apt install {package}`"),
+    }
+}
+
 /// The graph as a pipeline, and its sink.
 fn parse(graph: &str) -> Result<(gst::Pipeline, AppSink), Fault> {
     reader::init()?;
@@ -97,10 +118,7 @@ fn parse(graph: &str) -> Result<(gst::Pipeline, AppSink), Fault> {
             .missing_elements()
             .first()
         {
-            Some(missing) => Fault::new(
-                format!("gstreamer has no `{missing}`"),
-                format!("check the name, or install it with `sudo apt install {}`", reader::package_of(missing)),
-            ),
+            Some(missing) => Fault::new(format!("gstreamer has no `{missing}`"), find_element(missing)),
             None => Fault::new(format!("gstreamer says `{}`", e.message()), "try the graph with `gst-launch-1.0`"),
         })?;
     let wrong = || Fault::new("the graph has no `appsink` at its end", "leave it away: it is added");
@@ -140,9 +158,7 @@ impl Live {
         });
         let mut reader = Reader::new(pipeline, sink);
         let device = |f: Fault| SourceError::Device { name: name.clone(), found: f.found, advice: f.advice };
-        let live = reader.start().map_err(device)?;
-        // What can wait loses nothing; what cannot gives up the oldest.
-        reader.sink.set_drop(live);
+        let started_live = reader.start().map_err(device)?;
         let first = match reader.pull(FIRST) {
             Pulled::Sample(sample) => sample,
             Pulled::Fault(fault) => return Err(device(fault)),
@@ -154,6 +170,12 @@ impl Live {
         };
         let (size, ..) = reader::picture(&first).map_err(device)?;
         let rate_hz = reader::rate_hz(&first);
+        // A network stream is known to be live only now, when it has been plugged together. The sink itself says no,
+        // since it does not wait for the clock.
+        let mut latency = gst::query::Latency::new();
+        let live = started_live || (pad.peer_query(&mut latency) && latency.result().0);
+        // What can wait loses nothing; what cannot gives up the oldest.
+        reader.sink.set_drop(live);
         let notes =
             if live { Vec::new() } else { vec!["the graph is not live: it waits for us and drops nothing".into()] };
         let info = SourceInfo { name, format, size: Some(size), rate_hz, live: true, notes, ..SourceInfo::default() };
@@ -207,6 +229,22 @@ impl Drop for Live {
         let dropped = self.arrived.load(Ordering::Relaxed).saturating_sub(waiting);
         if dropped > 0 {
             tracing::warn!("`{}`: at least {dropped} pictures were dropped before they were asked for", self.info.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (url, shown) in [
+            ("rtsp://me:s3:cr@t@scan.local:554/live", "rtsp://me:***@scan.local:554/live"),
+            ("rtsp://me@scan.local/a:b@c", "rtsp://me@scan.local/a:b@c"),
+            ("rtsp://scan.local:554/x", "rtsp://scan.local:554/x"),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 }

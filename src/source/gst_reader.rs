@@ -1,5 +1,6 @@
 //! A running GStreamer pipeline whose pictures are pulled one by one; shared by [`super::video`] and [`super::gst`].
 
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
@@ -132,10 +133,22 @@ impl Drop for Reader {
 }
 
 /// Starts GStreamer, once.
+///
+/// Hardware decoders are put last: they give pictures in memory that cannot be mapped, and the same recording shall
+/// give the same bytes on every machine.
 pub(super) fn init() -> Result<(), Fault> {
+    static HARDWARE: Once = Once::new();
     gst::init().map_err(|e| {
         Fault::new(format!("gstreamer does not start: {e}"), "install `gstreamer1.0-plugins-base` and try again")
-    })
+    })?;
+    HARDWARE.call_once(|| {
+        for decoder in gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL) {
+            if decoder.metadata("klass").is_some_and(|k| k.contains("Hardware")) {
+                decoder.set_rank(gst::Rank::NONE);
+            }
+        }
+    });
+    Ok(())
 }
 
 /// An element by the name of its factory, or the package that brings it.

@@ -197,4 +197,21 @@ mod tests {
             assert_eq!(read(bytes).promised, None, "{bytes:?}");
         }
     }
+
+    #[test]
+    fn no_bytes_make_it_panic_or_hang() {
+        let heads: [&[u8]; 4] =
+            [b"\0\0\0\x10ftypisom", b"\x1a\x45\xdf\xa3\x84webm", b"RIFF\x20\0\0\0AVI ", b"\0\0\0\x08mdat"];
+        let mut state = 1u32;
+        for round in 0..20_000 {
+            let mut bytes = heads[round % heads.len()].to_vec();
+            for _ in 0..round % 61 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Mostly small numbers, so that many boxes fit.
+                bytes.push(if state >> 30 == 0 { (state >> 20) as u8 } else { (state >> 24) as u8 & 0x13 });
+            }
+            let c = read(&bytes);
+            assert!(c.promised.is_none_or(|p| p > c.len), "{bytes:?}");
+        }
+    }
 }

@@ -100,7 +100,7 @@ fn compare(path: &Path, tolerance: f64) {
     let frames = read_all(&mut *open(path));
     let Some(expected) = oracle(path) else { return };
     assert_eq!(frames.len(), expected.frames, "{}", path.display());
-    let mut at = 0;
+    let (mut at, mut worst) = (0, 0.0);
     for (i, frame) in frames.iter().enumerate() {
         assert_eq!((frame.id, frame.size), (i as u64, expected.size));
         let time = frame.time.as_secs_f64() * 1e3;
@@ -114,7 +114,9 @@ fn compare(path: &Path, tolerance: f64) {
         };
         let d = mean_difference(&ours, rgb);
         assert!(d <= tolerance, "{} frame {i}: mean difference {d}", path.display());
+        worst = d.max(worst);
     }
+    println!("{}: at most {worst:.3} levels from OpenCV, mean of a frame", path.display());
 }
 
 #[test]
@@ -134,7 +136,7 @@ fn every_usual_container_is_read_as_opencv_reads_it() {
         assert!((info.rate_hz.unwrap() - 30.0).abs() < 0.1, "{name}: {:?}", info.rate_hz);
         assert!(info.frames.is_none_or(|n| n.abs_diff(40) <= 3), "{name}: {:?}", info.frames);
         assert!(!info.live);
-        compare(&path, 3.0);
+        compare(&path, 1.0);
     }
 }
 
@@ -288,7 +290,5 @@ fn a_scan_grabbed_from_the_screen_has_as_many_frames_as_opencv_finds() {
         frames += 1;
     }
     assert!(frames > 0 && estimate.abs_diff(frames) <= 2, "estimate {estimate}, found {frames}");
-    if let Some(expected) = oracle(&path) {
-        assert_eq!(frames as usize, expected.frames);
-    }
+    compare(&path, 1.5);
 }

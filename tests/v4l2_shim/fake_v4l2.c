@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WIDTH = 320, HEIGHT = 240, BUFFERS = 4, LENGTH = 40 * 4096, HZ = 100, MOST_FDS = 4096 };
+enum { WIDTH = 320, HEIGHT = 240, BUFFERS = 4, LENGTH = 40 * 4096, HZ = 50, MOST_FDS = 4096 };
 
 static char kind_of[MOST_FDS]; // 1: camera, 2: metadata, 0: not ours
 static uint32_t queue[64], queue_head, queue_tail, sequence;
