@@ -1,2 +1,7 @@
-//! The command line.
-fn main() {}
+//! The command line: arguments, logging, and the one place where an error is printed.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,3 +1,4 @@
 //! Arithmetic and device memory; the only place with `unsafe`.
 
 pub mod cpu;
+pub mod cuda;

@@ -1,1 +1,229 @@
-//! One frame in, one segmentation out: crop ▸ despeckle ▸ resize ▸ normalise ▸ U-Net ▸ probability back ▸ decision.
+//! One frame in, one segmentation out.
+//!
+//! crop ▸ despeckle ▸ resize ▸ normalise ▸ network ▸ probability back at the size of the frame ▸ threshold ▸ regions ▸
+//! decision. What the network takes and gives is its own word ([`spec`]); the picture is cut out of a scanner's screen
+//! ([`crop`]), and the mask goes back to exactly where the picture came from.
+
+pub mod components;
+pub mod contour;
+pub mod crop;
+pub mod crop_tracker;
+pub mod decision;
+mod error;
+mod findings;
+mod model;
+mod postprocess;
+mod preprocess;
+mod screen;
+pub mod spec;
+mod spec_values;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::backend::cpu::despeckle::Despeckle;
+use crate::backend::cpu::pool::Pool;
+use crate::engine::Device;
+use crate::frame::{Frame, PixelFormat};
+use crate::geometry::{Rect, Size};
+use crate::latency::{Clock, Moment};
+use crate::segmentation::{Class, Segmentation};
+
+use crop::{CropFound, CropKind};
+use findings::Finder;
+use model::Model;
+use postprocess::{Maps, Postprocessor};
+use preprocess::{Input, Preprocessor};
+
+pub use crop_tracker::{CropChoice, CropTracker};
+pub use error::SegmenterError;
+pub use model::{ModelInfo, open_network};
+
+/// The model that is part of the program, where a file is expected.
+pub const BUILT_IN: &str = "built-in:nerve-vessel";
+
+/// What a segmenter is opened with.
+#[derive(Clone, Debug)]
+pub struct SegmenterConfig {
+    /// The ONNX file, or [`BUILT_IN`].
+    pub model: PathBuf,
+    /// Where the network runs.
+    pub device: Device,
+    /// Threads; 0 is one a core. They change the time, never the result.
+    pub threads: usize,
+    /// What takes speckle out of the picture before the network sees it.
+    pub despeckle: Despeckle,
+    /// Probability from which a pixel belongs to a class, instead of the model's own.
+    pub threshold: Option<f32>,
+    /// Which part of the frame is the picture.
+    pub crop: CropChoice,
+    /// Tactics of a stored session, to compute the same to the last bit.
+    pub tactics: Option<BTreeMap<String, String>>,
+}
+
+impl Default for SegmenterConfig {
+    fn default() -> Self {
+        Self {
+            model: PathBuf::from(BUILT_IN),
+            device: Device::Auto,
+            threads: 0,
+            despeckle: Despeckle::Off,
+            threshold: None,
+            crop: CropChoice::Auto,
+            tactics: None,
+        }
+    }
+}
+
+/// Finds the classes of a model in frames.
+///
+/// It remembers where the picture was and what was said last, so frames of one recording go through one segmenter in
+/// their order, and [`Segmenter::reset`] stands between recordings, after a seek, and between images that have nothing
+/// to do with each other. Its answer depends on nothing else: neither on time nor on the number of threads.
+pub struct Segmenter {
+    model: Model,
+    info: ModelInfo,
+    pool: Pool,
+    despeckle: Despeckle,
+    choice: CropChoice,
+    tracker: CropTracker,
+    found: Option<CropFound>,
+    gray: Vec<u8>,
+    before: Preprocessor,
+    after: Postprocessor,
+    finder: Finder,
+}
+
+impl Segmenter {
+    /// Opens a model and prepares everything that does not depend on the frames.
+    ///
+    /// # Errors
+    /// When the model cannot be read or computed, its description is wrong, or it is no segmenter of pictures.
+    pub fn open(config: &SegmenterConfig) -> Result<Self, SegmenterError> {
+        let (model, info) = Model::open(config)?;
+        let finder = Finder::new(model.classes.len());
+        Ok(Self {
+            model,
+            info,
+            pool: Pool::new(config.threads),
+            despeckle: config.despeckle.clone(),
+            choice: config.crop,
+            tracker: CropTracker::default(),
+            found: None,
+            gray: Vec::new(),
+            before: Preprocessor::default(),
+            after: Postprocessor::default(),
+            finder,
+        })
+    }
+
+    /// Classes of the model, class 1 first.
+    pub fn classes(&self) -> &[Class] {
+        &self.model.classes
+    }
+
+    /// What is run, what was read and what was assumed.
+    pub fn model(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Where the picture was in the last frame, and how that was known.
+    pub fn crop(&self) -> Option<CropFound> {
+        self.found
+    }
+
+    /// What takes speckle out, from the next frame on.
+    pub fn set_despeckle(&mut self, despeckle: Despeckle) {
+        self.despeckle = despeckle;
+    }
+
+    /// Forgets crop and decisions.
+    pub fn reset(&mut self) {
+        self.tracker.reset();
+        self.finder.reset();
+        self.found = None;
+    }
+
+    /// Segments one frame, whose size may differ from the one before.
+    ///
+    /// Every field of `out` is filled. The stamps are those of the frame and `Preprocessed`, `Inferred` and `Segmented`;
+    /// a `Dequeued` that `out` already has is kept. Allocates only when a size or a crop is new, or more or longer
+    /// outlines come than ever before.
+    ///
+    /// # Errors
+    /// When the frame has no pixels, a given crop lies outside it, or the device fails.
+    pub fn segment(&mut self, frame: &Frame, clock: &Clock, out: &mut Segmentation) -> Result<(), SegmenterError> {
+        let size = frame.size;
+        if size.area() == 0 {
+            return Err(SegmenterError::Empty { id: frame.id, size });
+        }
+        let dequeued = out.stamps.get(Moment::Dequeued);
+        out.stamps = frame.stamps;
+        if let Some(time) = dequeued {
+            out.stamps.set(Moment::Dequeued, time);
+        }
+        out.frame_id = frame.id;
+        out.size = size;
+
+        let gray: &[u8] = match frame.format {
+            PixelFormat::Gray8 => &frame.pixels,
+            PixelFormat::Rgb8 => {
+                self.gray.resize(size.area(), 0);
+                frame.write_gray(&mut self.gray);
+                &self.gray
+            }
+        };
+        let found = match self.choice {
+            CropChoice::Auto => self.tracker.update(gray, size),
+            CropChoice::Full => given(size.full()),
+            CropChoice::Rect(rect) if rect.fits(size) => given(rect),
+            CropChoice::Rect(rect) => return Err(SegmenterError::Crop { id: frame.id, rect, size }),
+        };
+        self.found = Some(found);
+        out.crop = found.rect;
+
+        let model = &mut self.model;
+        let placed = preprocess::placed(model.fit, found.rect.size(), model.size);
+        let input = Input { placed, size: model.size, filter: &model.filter, scale: &model.scale };
+        let tensor = model.context.input_mut(&model.input)?;
+        debug_assert_eq!(tensor.len(), model.channels * model.size.area());
+        self.before.run(&self.pool, (gray, size), found.rect, &self.despeckle, &input, tensor);
+        out.stamps.set(Moment::Preprocessed, clock.now());
+
+        model.context.enqueue()?;
+        model.context.synchronize()?;
+        out.stamps.set(Moment::Inferred, clock.now());
+
+        let maps = Maps {
+            data: model.context.output(&model.mask)?,
+            size: model.map_size,
+            output: model.output,
+            activation: model.activation,
+            placed: scaled(placed, model.size, model.map_size),
+        };
+        self.after.run(&self.pool, &maps, &model.thresholds, out);
+        let presence = match &model.presence {
+            Some(name) => Some(model.context.output(name)?),
+            None => None,
+        };
+        self.finder.run(model, presence, frame.spacing, out);
+        out.stamps.set(Moment::Segmented, clock.now());
+        Ok(())
+    }
+}
+
+fn given(rect: Rect) -> CropFound {
+    CropFound { rect, kind: CropKind::None, certain: true, note: "given" }
+}
+
+/// A rectangle of the input in a map of another size, at least one pixel.
+fn scaled(rect: Rect, input: Size, map: Size) -> Rect {
+    let along = |at: u32, side: u32, from: u32, to: u32| {
+        let by = f64::from(to) / f64::from(from);
+        let first = ((f64::from(at) * by).round() as u32).min(to - 1);
+        (first, ((f64::from(side) * by).round() as u32).clamp(1, to - first))
+    };
+    let (x, width) = along(rect.x, rect.width, input.width, map.width);
+    let (y, height) = along(rect.y, rect.height, input.height, map.height);
+    Rect { x, y, width, height }
+}

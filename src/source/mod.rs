@@ -1,11 +1,31 @@
 //! Where frames come from: one trait, and one file for each kind of recording or device.
 
+#[cfg(feature = "camera")]
+pub mod camera;
+#[cfg(feature = "camera")]
+mod camera_decode;
+pub mod devices;
 pub mod dicom;
+#[cfg(feature = "video")]
+pub mod gst;
+#[cfg(feature = "video")]
+mod gst_reader;
+pub mod images;
 pub mod metaimage;
+pub mod open;
+pub mod phantom;
+pub mod session;
+pub mod trim;
+#[cfg(feature = "video")]
+pub mod video;
+#[cfg(feature = "video")]
+mod video_container;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+pub use open::{OpenOptions, open};
 
 use crate::frame::Frame;
 use crate::geometry::{Size, Spacing};

@@ -1,1 +1,36 @@
 //! The specification of every operation, in plain Rust, and the same made fast.
+//!
+//! One file an operation. Where an operation has more than one way to be computed, each way is a *tactic* in a file
+//! of its own ([`conv`]), the last of them the naive loop that the others are compared with.
+//!
+//! Architecture invariant: a result never depends on the number of threads, because every output value is computed
+//! by one task, in one order.
+
+pub mod activation;
+pub mod bilateral;
+pub mod canny;
+pub mod conv;
+pub mod conv_transpose;
+pub mod despeckle;
+pub mod elementwise;
+pub mod error;
+pub mod isa;
+mod lanes;
+pub mod lee;
+pub mod max_pool;
+pub mod median;
+pub mod pool;
+pub mod resize;
+pub mod resize_tensor;
+pub mod srad;
+mod window;
+
+pub use activation::Activation;
+pub use conv::{Conv, ConvShape};
+pub use conv_transpose::{ConvTranspose, ConvTransposeShape};
+pub use despeckle::{Despeckle, DespeckleError, Scratch};
+pub use error::KernelError;
+pub use isa::Isa;
+pub use max_pool::{PoolShape, average_pool, max_pool};
+pub use pool::Pool;
+pub use resize::{Filter, Resampler};

@@ -1,0 +1,25 @@
+# Two commands do all set-up on a fresh Debian or Ubuntu machine with Rust: `make demo` and `make test`.
+.PHONY: help demo build test nightly setup
+
+help:
+	@echo "make demo     build, replay a moving phantom with the nerve found in every frame"
+	@echo "make test     format, lints, docs and all tests (installs what they need)"
+	@echo "make build    the release binary, target/release/sonoplex"
+	@echo "make nightly  the slow checks: fuzzing, a minute a parser"
+
+setup:
+	@tools/setup.sh build
+
+build: setup
+	cargo build --release
+
+demo: build
+	@tools/demo.sh
+
+test:
+	@tools/setup.sh test
+	@tools/test.sh
+
+nightly:
+	@tools/setup.sh test
+	@tools/nightly.sh

@@ -1,0 +1,199 @@
+//! Arithmetic on values one by one, softmax and batch normalisation.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::KernelError;
+
+/// Axes that a tensor may have here.
+const RANK: usize = 8;
+
+/// An operation on two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arithmetic {
+    /// a + b.
+    Add,
+    /// a − b.
+    Sub,
+    /// a · b.
+    Mul,
+    /// a / b.
+    Div,
+}
+
+/// The shape of two tensors combined by the rules of numpy: from the right, axes are equal or one of them is 1.
+///
+/// # Errors
+/// When they do not fit, or have more than eight axes.
+pub fn broadcast_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, KernelError> {
+    let rank = a.len().max(b.len());
+    let refuse = || {
+        let expected = format!("at most {RANK} axes that are equal or 1, counted from the right");
+        KernelError::shape("broadcast", expected, format!("{a:?} and {b:?}"))
+    };
+    if rank > RANK {
+        return Err(refuse());
+    }
+    let axis = |shape: &[usize], i: usize| (i + shape.len()).checked_sub(rank).map_or(1, |i| shape[i]);
+    (0..rank)
+        .map(|i| match (axis(a, i), axis(b, i)) {
+            (x, y) if x == y => Ok(x),
+            (1, n) | (n, 1) => Ok(n),
+            _ => Err(refuse()),
+        })
+        .collect()
+}
+
+/// Combines two tensors by the rules of numpy.
+///
+/// # Panics
+/// When the slices do not fill their shapes, or `out_shape` is not [`broadcast_shape`] of the two.
+///
+/// # References
+/// ONNX "Multidirectional broadcasting".
+pub fn broadcast(
+    op: Arithmetic,
+    a: &[f32],
+    a_shape: &[usize],
+    b: &[f32],
+    b_shape: &[usize],
+    out: &mut [f32],
+    out_shape: &[usize],
+) {
+    assert_eq!(a.len(), a_shape.iter().product::<usize>(), "values of the first tensor");
+    assert_eq!(b.len(), b_shape.iter().product::<usize>(), "values of the second tensor");
+    assert_eq!(out.len(), out_shape.iter().product::<usize>(), "values of the result");
+    // One loop an operation, so that each becomes vector instructions.
+    match op {
+        Arithmetic::Add => combine(|x, y| x + y, a, a_shape, b, b_shape, out, out_shape),
+        Arithmetic::Sub => combine(|x, y| x - y, a, a_shape, b, b_shape, out, out_shape),
+        Arithmetic::Mul => combine(|x, y| x * y, a, a_shape, b, b_shape, out, out_shape),
+        Arithmetic::Div => combine(|x, y| x / y, a, a_shape, b, b_shape, out, out_shape),
+    }
+}
+
+/// Distance of neighbours along every axis of `out`, 0 where `shape` is repeated.
+fn steps(shape: &[usize], out: &[usize]) -> [usize; RANK] {
+    assert!(out.len() <= RANK && shape.len() <= out.len(), "at most {RANK} axes, the result with the most");
+    let (mut steps, mut step) = ([0; RANK], 1);
+    for i in (0..shape.len()).rev() {
+        let to = i + out.len() - shape.len();
+        assert!(shape[i] == out[to] || shape[i] == 1, "a shape {shape:?} that can be repeated to {out:?}");
+        steps[to] = if shape[i] == 1 { 0 } else { step };
+        step *= shape[i];
+    }
+    steps
+}
+
+fn combine(
+    op: impl Fn(f32, f32) -> f32,
+    a: &[f32],
+    a_shape: &[usize],
+    b: &[f32],
+    b_shape: &[usize],
+    out: &mut [f32],
+    shape: &[usize],
+) {
+    if out.is_empty() {
+        return;
+    }
+    let (a_steps, b_steps) = (steps(a_shape, shape), steps(b_shape, shape));
+    // The longest run from the right in which each tensor is either read straight on or stays where it is.
+    let (mut run, mut axis) = (1, shape.len());
+    let (mut a_runs, mut b_runs) = (None, None);
+    while axis > 0 {
+        let i = axis - 1;
+        if shape[i] > 1 {
+            let follows = |runs: &mut Option<bool>, step: usize| {
+                let straight = step == run;
+                let fits = (straight || step == 0) && runs.is_none_or(|r| r == straight);
+                if fits {
+                    *runs = Some(straight);
+                }
+                fits
+            };
+            if !follows(&mut a_runs, a_steps[i]) || !follows(&mut b_runs, b_steps[i]) {
+                break;
+            }
+        }
+        run *= shape[i];
+        axis = i;
+    }
+    let mut index = [0usize; RANK];
+    for out in out.chunks_exact_mut(run) {
+        let offset = |steps: &[usize; RANK]| (0..axis).map(|i| index[i] * steps[i]).sum::<usize>();
+        let (a, b) = (&a[offset(&a_steps)..], &b[offset(&b_steps)..]);
+        match (a_runs.unwrap_or(false), b_runs.unwrap_or(false)) {
+            (true, true) => out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (&a, &b))| *o = op(a, b)),
+            (true, false) => out.iter_mut().zip(a).for_each(|(o, &a)| *o = op(a, b[0])),
+            (false, true) => out.iter_mut().zip(b).for_each(|(o, &b)| *o = op(a[0], b)),
+            (false, false) => out.fill(op(a[0], b[0])),
+        }
+        for i in (0..axis).rev() {
+            index[i] += 1;
+            if index[i] < shape[i] {
+                break;
+            }
+            index[i] = 0;
+        }
+    }
+}
+
+/// Softmax along the middle axis, in place: e^(x − max) / Σ e^(x − max).
+///
+/// # Shapes
+/// `data` outer × axis_len × inner.
+///
+/// # Panics
+/// When `data` has another length.
+pub fn softmax(data: &mut [f32], outer: usize, axis_len: usize, inner: usize) {
+    assert_eq!(data.len(), outer * axis_len * inner, "values of the tensor");
+    if data.is_empty() {
+        return;
+    }
+    for part in data.chunks_exact_mut(axis_len * inner) {
+        for i in 0..inner {
+            let at = |k: usize| k * inner + i;
+            let largest = (0..axis_len).map(|k| part[at(k)]).fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for k in 0..axis_len {
+                part[at(k)] = (part[at(k)] - largest).exp();
+                sum += part[at(k)];
+            }
+            (0..axis_len).for_each(|k| part[at(k)] /= sum);
+        }
+    }
+}
+
+/// The factor and the offset that batch normalisation comes to: scale / √(variance + ε) and bias − factor · mean.
+///
+/// # References
+/// Ioffe, Szegedy, "Batch normalization", ICML 2015, algorithm 2.
+pub fn batch_norm_affine(scale: f32, bias: f32, mean: f32, variance: f32, epsilon: f32) -> (f32, f32) {
+    let factor = f64::from(scale) / (f64::from(variance) + f64::from(epsilon)).sqrt();
+    (factor as f32, (f64::from(bias) - factor * f64::from(mean)) as f32)
+}
+
+/// Batch normalisation with stored statistics, in place.
+///
+/// # Shapes
+/// `data` channels × anything; the others one value a channel.
+///
+/// # Panics
+/// When the lengths do not agree.
+///
+/// # References
+/// ONNX `BatchNormalization`, opset 15, inference.
+pub fn batch_norm(data: &mut [f32], scale: &[f32], bias: &[f32], mean: &[f32], variance: &[f32], epsilon: f32) {
+    let channels = scale.len();
+    assert!(bias.len() == channels && mean.len() == channels && variance.len() == channels, "statistics of a channel");
+    assert!(channels > 0 && data.len().is_multiple_of(channels), "planes of {channels} channels");
+    if data.is_empty() {
+        return;
+    }
+    let plane = data.len() / channels;
+    for (c, plane) in data.chunks_exact_mut(plane).enumerate() {
+        let (factor, offset) = batch_norm_affine(scale[c], bias[c], mean[c], variance[c], epsilon);
+        plane.iter_mut().for_each(|x| *x = *x * factor + offset);
+    }
+}

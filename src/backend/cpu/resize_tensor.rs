@@ -1,0 +1,164 @@
+//! The `Resize` of networks, on planes of floats.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::KernelError;
+use super::pool::{Pool, SharedMut};
+
+/// How a position in the output becomes one in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coordinates {
+    /// (x + ½) / scale − ½.
+    #[default]
+    HalfPixel,
+    /// As `HalfPixel`, but 0 where the output has one pixel.
+    PytorchHalfPixel,
+    /// x · (in − 1) / (out − 1).
+    AlignCorners,
+    /// x / scale.
+    Asymmetric,
+}
+
+/// Which neighbour the nearest one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// To the nearest, halves down.
+    #[default]
+    RoundPreferFloor,
+    /// To the nearest, halves up.
+    RoundPreferCeil,
+    /// Down.
+    Floor,
+    /// Up.
+    Ceil,
+}
+
+/// How values between pixels are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// The value of one neighbour.
+    Nearest(Rounding),
+    /// Between two neighbours on each axis.
+    Linear,
+}
+
+/// Sizes and rules of a resize.
+///
+/// # References
+/// ONNX `Resize`, opset 19.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResizeShape {
+    /// Planes.
+    pub planes: usize,
+    /// Height and width of the input.
+    pub in_size: [usize; 2],
+    /// Height and width of the output.
+    pub out_size: [usize; 2],
+    /// Scales down and across where the network gives them; else the ratio of the sizes.
+    pub scales: Option<[f32; 2]>,
+    /// How positions are mapped.
+    pub coordinates: Coordinates,
+    /// How values are made.
+    pub interpolation: Interpolation,
+}
+
+/// Two neighbours and the weight of the second.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    first: usize,
+    second: usize,
+    weight: f32,
+}
+
+/// A resize with its tables.
+#[derive(Clone, Debug)]
+pub struct ResizeTensor {
+    shape: ResizeShape,
+    down: Vec<Tap>,
+    across: Vec<Tap>,
+}
+
+impl ResizeTensor {
+    /// Prepares the tables.
+    ///
+    /// # Errors
+    /// When a size is zero, or a scale is not a positive number.
+    pub fn new(shape: ResizeShape) -> Result<Self, KernelError> {
+        if shape.in_size.contains(&0) || shape.out_size.contains(&0) {
+            return Err(KernelError::shape("resize", "sizes of at least 1", format!("{shape:?}")));
+        }
+        if shape.scales.is_some_and(|s| s.iter().any(|&s| !s.is_finite() || s <= 0.0)) {
+            return Err(KernelError::shape("resize", "positive scales", format!("{shape:?}")));
+        }
+        let [down, across] = [0, 1].map(|axis| (0..shape.out_size[axis]).map(|i| tap(&shape, axis, i)).collect());
+        Ok(Self { shape, down, across })
+    }
+
+    /// Its sizes and rules.
+    pub fn shape(&self) -> &ResizeShape {
+        &self.shape
+    }
+
+    /// Resizes every plane.
+    ///
+    /// # Shapes
+    /// `input` planes × height × width; `output` planes × height × width of the new size.
+    ///
+    /// # Panics
+    /// When a slice has another length.
+    pub fn run(&self, pool: &Pool, input: &[f32], output: &mut [f32]) {
+        let (planes, [h, w], [oh, ow]) = (self.shape.planes, self.shape.in_size, self.shape.out_size);
+        assert_eq!(input.len(), planes * h * w, "values of the input");
+        assert_eq!(output.len(), planes * oh * ow, "values of the output");
+        let output = SharedMut::new(output);
+        pool.run(planes, &|p| {
+            // SAFETY: one plane a task.
+            let out = unsafe { output.slice(p * oh * ow, oh * ow) };
+            let plane = &input[p * h * w..][..h * w];
+            for (row, y) in out.chunks_exact_mut(ow).zip(&self.down) {
+                let (upper, lower) = (&plane[y.first * w..][..w], &plane[y.second * w..][..w]);
+                if self.shape.interpolation != Interpolation::Linear {
+                    row.iter_mut().zip(&self.across).for_each(|(out, x)| *out = upper[x.first]);
+                    continue;
+                }
+                for (out, x) in row.iter_mut().zip(&self.across) {
+                    let (a, b) = (upper[x.first], upper[x.second]);
+                    let (c, d) = (lower[x.first], lower[x.second]);
+                    let (a, c) = (a * (1.0 - x.weight) + b * x.weight, c * (1.0 - x.weight) + d * x.weight);
+                    *out = a * (1.0 - y.weight) + c * y.weight;
+                }
+            }
+        });
+    }
+}
+
+/// Where output position `i` of an axis reads from, in single precision as ONNX Runtime computes it.
+fn tap(shape: &ResizeShape, axis: usize, i: usize) -> Tap {
+    let (size, out) = (shape.in_size[axis] as f32, shape.out_size[axis] as f32);
+    let (x, scale) = (i as f32, shape.scales.map_or(out / size, |s| s[axis]));
+    let position = match shape.coordinates {
+        Coordinates::PytorchHalfPixel if out <= 1.0 => 0.0,
+        Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => (x + 0.5) / scale - 0.5,
+        Coordinates::AlignCorners if out <= 1.0 => 0.0,
+        Coordinates::AlignCorners => x * (size - 1.0) / (out - 1.0),
+        Coordinates::Asymmetric => x / scale,
+    };
+    let last = shape.in_size[axis] - 1;
+    if let Interpolation::Nearest(rounding) = shape.interpolation {
+        let nearest = match rounding {
+            Rounding::RoundPreferFloor if position.fract() == 0.5 => position.floor(),
+            Rounding::RoundPreferFloor | Rounding::RoundPreferCeil => (position + 0.5).floor(),
+            Rounding::Floor => position.floor(),
+            Rounding::Ceil => position.ceil(),
+        };
+        // A negative position becomes 0 in the cast.
+        let first = (nearest as usize).min(last);
+        return Tap { first, second: first, weight: 0.0 };
+    }
+    let position = position.clamp(0.0, last as f32);
+    let first = (position as usize).min(last);
+    Tap { first, second: (first + 1).min(last), weight: position - first as f32 }
+}

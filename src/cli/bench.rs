@@ -1,0 +1,46 @@
+//! `sonoplex bench`: every stage's percentiles over many frames.
+
+use std::process::ExitCode;
+
+use sonoplex::pipeline::{self, RunOptions, Speed};
+use sonoplex::source::{OpenOptions, open};
+
+use super::args::{BenchArgs, OutputArgs};
+use super::file::Settings;
+use super::run;
+
+/// What is measured on when nothing is given: a phantom of the size of the competition's frames.
+const PHANTOM: &str = "phantom:seed=1,size=580x420,frames=100000";
+
+pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
+    if args.explain {
+        return explain();
+    }
+    let mut settings = Settings::read(args.pipeline.as_deref())?;
+    run::apply(&args.segmenter, &mut settings.segmenter);
+    let spec = args.source.or(settings.source.take()).unwrap_or_else(|| PHANTOM.to_owned());
+    let source = open(&spec, &OpenOptions::default())?;
+    let frames = args.frames.or(settings.frames).unwrap_or(300);
+    let warm_up = args.warm_up.or(settings.warm_up).unwrap_or(20);
+    let paced = args.paced || settings.paced;
+    let options = RunOptions {
+        speed: if paced { Speed::Times(1.0) } else { Speed::Max },
+        // A short recording is played again and again until there are enough frames.
+        repeat: true,
+        frames: Some(frames + warm_up),
+        warm_up,
+        ..RunOptions::default()
+    };
+    let output = OutputArgs { headless: true, json: args.json, ..OutputArgs::default() };
+    run::go(settings.job(source, options, &output))
+}
+
+/// Every field of the report with its meaning.
+pub fn explain() -> anyhow::Result<ExitCode> {
+    let mut text = String::new();
+    for field in pipeline::explain() {
+        text += &format!("{:<32} {}\n", field.path, field.meaning);
+    }
+    super::write_text(std::path::Path::new("-"), &text)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,51 @@
+//! `sonoplex infer`: any model that the engine runs, on given tensors.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, npy};
+
+use super::args::InferArgs;
+
+pub fn main(args: &InferArgs) -> anyhow::Result<ExitCode> {
+    let network = Network::open(&args.model)?;
+    let mut tensors = Vec::new();
+    for (name, path) in &args.input {
+        let array = npy::read(path)?;
+        tensors.push((name.clone(), array));
+    }
+    let inputs = tensors.iter().map(|(n, t)| (n.clone(), t.shape.clone())).collect::<BTreeMap<_, _>>();
+    let config = BuilderConfig { device: args.device, threads: args.threads, inputs, ..BuilderConfig::default() };
+    let engine = Engine::new(Builder::new(config).build(&network)?)?;
+    let targets = targets(&args.output, &engine)?;
+
+    let mut context = engine.context();
+    for (name, array) in &tensors {
+        context.bind(name, &array.shape, &array.data)?;
+    }
+    context.enqueue()?;
+    context.synchronize()?;
+    for (name, path) in &targets {
+        let info = engine.outputs().iter().find(|o| &o.name == name).context("an output that was just found")?;
+        npy::write(path, &info.shape, context.output(name)?)?;
+        println!("{name} {:?} -> {}", info.shape, path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which output goes to which file.
+fn targets(wanted: &[String], engine: &Engine) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let names: Vec<&str> = engine.outputs().iter().map(|o| o.name.as_str()).collect();
+    let mut targets = Vec::new();
+    for text in wanted {
+        match text.split_once('=') {
+            Some((name, path)) if names.contains(&name) => targets.push((name.to_owned(), path.into())),
+            Some((name, _)) => bail!("cannot write the output `{name}`: the model has {names:?}; name one of these"),
+            None if names.len() == 1 => targets.push((names[0].to_owned(), text.into())),
+            None => bail!("cannot tell which output goes to `{text}`: the model has {names:?}; write NAME={text}"),
+        }
+    }
+    Ok(targets)
+}

@@ -1,0 +1,157 @@
+//! `sonoplex inspect`: what a model or a recording is.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use sonoplex::engine::describe::{NetworkSummary, StepRow, describe};
+use sonoplex::engine::{Builder, BuilderConfig, Device, Network};
+use sonoplex::geometry::Rect;
+use sonoplex::segmentation::Class;
+use sonoplex::segmenter::crop::CropKind;
+use sonoplex::segmenter::{BUILT_IN, Segmenter, SegmenterConfig};
+use sonoplex::source::{OpenOptions, SourceInfo, open};
+
+use super::args::InspectArgs;
+
+/// Frames that are looked at to find the picture in a scanner's screen.
+const LOOK: usize = 8;
+
+#[derive(Serialize)]
+struct ModelReport {
+    file: String,
+    network: NetworkSummary,
+    /// Classes as the segmenter will name them, where the model is a segmenter.
+    classes: Vec<Class>,
+    /// What was read and what was assumed of pre- and post-processing.
+    notes: Vec<String>,
+    plan: Vec<StepRow>,
+}
+
+#[derive(Serialize)]
+struct RecordingReport {
+    recording: SourceInfo,
+    crop: Rect,
+    chrome: String,
+}
+
+pub fn main(args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    let text = if is_model(&args.file) { model(args)? } else { recording(args)? };
+    if args.json.as_deref() != Some(Path::new("-")) {
+        super::write_text(Path::new("-"), &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// By name, since ONNX has no signature; everything else is told by its content.
+fn is_model(file: &str) -> bool {
+    file == BUILT_IN || Path::new(file).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+}
+
+fn model(args: &InspectArgs) -> anyhow::Result<String> {
+    let config = SegmenterConfig { model: args.file.clone().into(), ..SegmenterConfig::default() };
+    let network = sonoplex::segmenter::open_network(&config.model)?;
+    let summary = describe(&network);
+    let (classes, notes) = match Segmenter::open(&config) {
+        Ok(s) => (s.classes().to_vec(), s.model().notes.clone()),
+        // Any network can be inspected; why it is no segmenter of pictures is part of the answer.
+        Err(error) => (Vec::new(), vec![format!("not a segmenter: {error}")]),
+    };
+    let plan = if args.plan { plan(args, &network)? } else { Vec::new() };
+    let report = ModelReport { file: args.file.clone(), network: summary, classes, notes, plan };
+    if let Some(path) = &args.json {
+        super::write_json(path, &report)?;
+    }
+    model_text(&report)
+}
+
+fn plan(args: &InspectArgs, network: &Network) -> anyhow::Result<Vec<StepRow>> {
+    let inputs = args.input.iter().cloned().collect();
+    let config = BuilderConfig { device: Device::Cpu, inputs, ..BuilderConfig::default() };
+    Ok(Builder::new(config).build(network)?.table())
+}
+
+fn model_text(report: &ModelReport) -> anyhow::Result<String> {
+    let (n, mut t) = (&report.network, String::new());
+    writeln!(t, "model       {}", report.file)?;
+    writeln!(t, "network     {} ({}, opset {}), sha256 {}", n.name, n.producer, n.opset, &n.sha256[..16.min(n.sha256.len())])?;
+    for i in &n.inputs {
+        writeln!(t, "input       {} {} {}", i.name, i.shape, i.dtype)?;
+    }
+    for o in &n.outputs {
+        writeln!(t, "output      {} {} {}", o.name, o.shape, o.dtype)?;
+    }
+    let operators: Vec<String> = n.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    writeln!(t, "layers      {}: {}", n.layers, operators.join(", "))?;
+    writeln!(t, "size        {:.3} M parameters", n.parameters as f64 / 1e6)?;
+    match n.flops {
+        Some(flops) => writeln!(t, "work        {:.3} GFLOP a frame (2 a multiply-add)", flops as f64 / 1e9)?,
+        None => writeln!(t, "work        unknown until the input shape is fixed: --input NAME=1x1x256x256 with --plan")?,
+    }
+    for (i, class) in report.classes.iter().enumerate() {
+        let [r, g, b] = class.color;
+        writeln!(t, "class {}     {} #{r:02x}{g:02x}{b:02x}", i + 1, class.name)?;
+    }
+    if let Some(problem) = &n.problem {
+        writeln!(t, "problem     {problem}")?;
+    }
+    for note in &report.notes {
+        writeln!(t, "note        {note}")?;
+    }
+    if !report.plan.is_empty() {
+        writeln!(t, "\n{:<34} {:<28} {:>18} {:>9}  tactic", "step", "operation", "output", "GFLOP")?;
+        for s in &report.plan {
+            let shape = format!("{:?}", s.shape);
+            writeln!(t, "{:<34} {:<28} {:>18} {:>9.4}  {}", s.name, s.op, shape, s.gflop, s.tactic)?;
+        }
+    }
+    Ok(t)
+}
+
+fn recording(args: &InspectArgs) -> anyhow::Result<String> {
+    let mut source = open(&args.file, &OpenOptions::default())?;
+    let mut finder = sonoplex::segmenter::CropTracker::default();
+    let mut gray = Vec::new();
+    let mut found = None;
+    let mut first = None;
+    for _ in 0..LOOK {
+        let Some(frame) = source.next()? else { break };
+        gray.resize(frame.size.area(), 0);
+        frame.write_gray(&mut gray);
+        found = Some(finder.update(&gray, frame.size));
+        first.get_or_insert((frame.size, frame.spacing));
+    }
+    let mut info = source.info().clone();
+    let (Some(found), Some((size, spacing))) = (found, first) else {
+        anyhow::bail!("cannot inspect `{}`: it has no frames; check that the recording is complete", args.file);
+    };
+    info.size = info.size.or(Some(size));
+    info.spacing = info.spacing.or(spacing);
+    let kind = match found.kind {
+        CropKind::Linear => "linear array",
+        CropKind::Curved => "curved array",
+        CropKind::None => "no chrome",
+    };
+    let report = RecordingReport { recording: info, crop: found.rect, chrome: format!("{kind}: {}", found.note) };
+    if let Some(path) = &args.json {
+        super::write_json(path, &report)?;
+    }
+    let (i, mut t) = (&report.recording, String::new());
+    let or_unknown = |v: Option<String>| v.unwrap_or_else(|| "unknown".to_owned());
+    writeln!(t, "recording   {}", i.name)?;
+    writeln!(t, "format      {}", i.format)?;
+    writeln!(t, "size        {}", or_unknown(i.size.map(|s| s.to_string())))?;
+    writeln!(t, "frames      {}", or_unknown(i.frames.map(|n| n.to_string())))?;
+    writeln!(t, "rate        {}", or_unknown(i.rate_hz.map(|r| format!("{r:.3} Hz"))))?;
+    let spacing = i.spacing.map(|s| format!("{:.4} x {:.4} mm", s.x_mm, s.y_mm));
+    writeln!(t, "spacing     {}", spacing.unwrap_or_else(|| "uncalibrated".to_owned()))?;
+    writeln!(t, "orientation {}", i.orientation.as_deref().unwrap_or("as stored"))?;
+    writeln!(t, "picture     {} ({})", report.crop, report.chrome)?;
+    let classes: Vec<&str> = i.truth.iter().map(|c| c.name.as_str()).collect();
+    writeln!(t, "truth       {}", if classes.is_empty() { "none".to_owned() } else { classes.join(", ") })?;
+    for note in &i.notes {
+        writeln!(t, "note        {note}")?;
+    }
+    Ok(t)
+}

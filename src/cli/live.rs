@@ -1,0 +1,32 @@
+//! `sonoplex live`: the newest frame of a device; without a source, the devices there are.
+
+use std::process::ExitCode;
+
+use sonoplex::pipeline::{RunOptions, Speed};
+use sonoplex::source::{OpenOptions, devices, open};
+
+use super::args::LiveArgs;
+use super::file::Settings;
+use super::run;
+
+pub fn main(args: LiveArgs) -> anyhow::Result<ExitCode> {
+    if args.output.explain {
+        return super::bench::explain();
+    }
+    let mut settings = Settings::read(args.output.pipeline.as_deref())?;
+    let Some(spec) = args.source.or(settings.source.take()) else {
+        println!("devices (give one to `sonoplex live`):");
+        for device in devices::list() {
+            println!("  {:<20} {}", device.spec, device.name);
+            for note in &device.notes {
+                println!("  {:<20}   {note}", "");
+            }
+        }
+        println!("also: v4l2:/dev/videoN, gst:'GRAPH', rtsp://HOST/STREAM");
+        return Ok(ExitCode::SUCCESS);
+    };
+    run::apply(&args.segmenter, &mut settings.segmenter);
+    let source = open(&spec, &OpenOptions::default())?;
+    let options = RunOptions { speed: Speed::Times(1.0), frames: args.frames, ..RunOptions::default() };
+    run::go(settings.job(source, options, &args.output))
+}

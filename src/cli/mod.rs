@@ -1,0 +1,68 @@
+//! One file a subcommand; what they share is here.
+
+mod annotate;
+mod args;
+mod bench;
+mod file;
+mod infer;
+mod inspect;
+mod live;
+mod replay;
+mod run;
+mod screen;
+mod segment;
+mod segmenting;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use args::{Cli, Command};
+
+/// Parses, runs, and says in one sentence what went wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let done = match cli.command {
+        Command::Replay(args) => replay::main(args),
+        Command::Live(args) => live::main(args),
+        Command::Segment(args) => segment::main(&args),
+        Command::Bench(args) => bench::main(args),
+        Command::Inspect(args) => inspect::main(&args),
+        Command::Infer(args) => infer::main(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("sonoplex: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SONOPLEX_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,sonoplex={level}")));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}
+
+/// Writes pretty JSON to a file, or to standard output for `-`.
+fn write_json(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value).context("cannot write the report as JSON")? + "\n";
+    write_text(path, &text)
+}
+
+/// Writes text to a file, or to standard output for `-`; a closed pipe is not an error.
+fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        return match std::io::stdout().write_all(text.as_bytes()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("cannot write to standard output"),
+            _ => Ok(()),
+        };
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}

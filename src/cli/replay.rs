@@ -1,0 +1,71 @@
+//! `sonoplex replay`: a recording with the nerve found in every frame; or proof that a session's masks come out again.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use sonoplex::pipeline::verify::{Verifier, verify};
+use sonoplex::pipeline::{RunOptions, Speed};
+use sonoplex::segmenter::{Segmenter, SegmenterConfig};
+use sonoplex::session::Session;
+use sonoplex::source::{OpenOptions, open};
+
+use super::args::ReplayArgs;
+use super::file::Settings;
+use super::run;
+use super::segmenting::Segmenting;
+
+pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
+    if args.output.explain {
+        return super::bench::explain();
+    }
+    let mut settings = Settings::read(args.output.pipeline.as_deref())?;
+    let spec = args.recording.clone().or(settings.source.take());
+    let spec = spec.context("cannot replay: neither the command line nor the pipeline file names a recording")?;
+    if args.verify {
+        return prove(&args, Path::new(&spec));
+    }
+    run::apply(&args.segmenter, &mut settings.segmenter);
+    let start = args.start.or(settings.start);
+    let end = args.end.or(settings.end);
+    let source = open(&spec, &OpenOptions { start, end })?;
+    let speed = args.speed.or(settings.speed).unwrap_or(Speed::Times(1.0));
+    let options =
+        RunOptions { speed, repeat: args.looped || settings.repeat, sync: args.output.sync, ..RunOptions::default() };
+    run::go(settings.job(source, options, &args.output))
+}
+
+/// Computes the masks of a session again with what the session says it was made with.
+fn prove(args: &ReplayArgs, dir: &Path) -> anyhow::Result<ExitCode> {
+    let report = verify(dir, |session: &Session| {
+        let config = stored(args, session)?;
+        let segmenter = Segmenter::open(&config)?;
+        let (plan_sha256, device) = (segmenter.model().plan_sha256.clone(), segmenter.model().device.clone());
+        Ok(Verifier { segmenter: Box::new(Segmenting::new(segmenter, config.despeckle)), plan_sha256, device })
+    })?;
+    if args.output.json.as_deref() != Some(Path::new("-")) {
+        println!("{report}");
+    }
+    if let Some(path) = &args.output.json {
+        super::write_json(path, &report)?;
+    }
+    Ok(ExitCode::from(report.verdict.exit_code() as u8))
+}
+
+/// The segmenter that a session was recorded with; what is written on the command line wins.
+fn stored(args: &ReplayArgs, session: &Session) -> anyhow::Result<SegmenterConfig> {
+    let setting = |key: &str| session.settings.get(key).map(String::as_str);
+    let mut config = SegmenterConfig { model: session.model.clone().into(), ..SegmenterConfig::default() };
+    if let Some(text) = setting("despeckle") {
+        config.despeckle = text.parse()?;
+    }
+    if let Some(text) = setting("crop") {
+        config.crop = text.parse()?;
+    }
+    if let Some(text) = setting("threshold").filter(|t| *t != "model") {
+        config.threshold = Some(text.parse().with_context(|| format!("cannot read the session's threshold `{text}`"))?);
+    }
+    config.tactics = Some(session.tactics.clone());
+    run::apply(&args.segmenter, &mut config);
+    Ok(config)
+}

@@ -1,0 +1,223 @@
+//! Wires source, segmenter, screen and recorder to the pipeline, and says at the end what became of the frames.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sonoplex::display::{DisplayError, Style, Window};
+use sonoplex::geometry::Size;
+use sonoplex::pipeline::{self, About, Progress, Recording, Run, RunOptions, Screen};
+use sonoplex::record::Recorder;
+use sonoplex::segmentation::Class;
+use sonoplex::segmenter::{ModelInfo, Segmenter, SegmenterConfig};
+use sonoplex::session::Session;
+use sonoplex::source::{Source, SourceInfo};
+
+use super::annotate::Annotated;
+use super::args::SegmenterArgs;
+use super::screen::{Labels, Sheet, Show};
+use super::segmenting::Segmenting;
+
+/// Everything that a run needs, after file and command line have been put together.
+pub struct Job {
+    pub source: Box<dyn Source>,
+    pub segmenter: SegmenterConfig,
+    pub options: RunOptions,
+    /// Whether a window is wanted.
+    pub window: bool,
+    pub style: Style,
+    /// Whether numbers and words stand beside the picture.
+    pub hud: bool,
+    pub record: Option<PathBuf>,
+    pub annotate: bool,
+    pub sheet: Option<PathBuf>,
+    pub json: Option<PathBuf>,
+}
+
+/// The segmenter's settings from the command line alone.
+pub fn segmenter_config(args: &SegmenterArgs) -> anyhow::Result<SegmenterConfig> {
+    let mut config = SegmenterConfig::default();
+    apply(args, &mut config);
+    Ok(config)
+}
+
+/// What is written on the command line wins.
+pub fn apply(args: &SegmenterArgs, config: &mut SegmenterConfig) {
+    if let Some(model) = &args.model {
+        config.model = model.clone();
+    }
+    config.device = args.device.unwrap_or(config.device);
+    config.threads = args.threads.unwrap_or(config.threads);
+    config.despeckle = args.despeckle.unwrap_or(config.despeckle);
+    config.threshold = args.threshold.or(config.threshold);
+    config.crop = args.crop.unwrap_or(config.crop);
+}
+
+/// Every setting that changes a mask, as the session keeps them.
+pub fn settings(config: &SegmenterConfig) -> BTreeMap<String, String> {
+    let threshold = config.threshold.map_or("model".to_owned(), |t| t.to_string());
+    [("despeckle", config.despeckle.to_string()), ("threshold", threshold), ("crop", config.crop.to_string())]
+        .map(|(k, v)| (k.to_owned(), v))
+        .into()
+}
+
+/// Set by Ctrl-C (and SIGTERM); a second one ends the program at once.
+pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+/// Runs a job to its end; prints the table, writes JSON and sheet.
+pub fn go(job: Job) -> anyhow::Result<ExitCode> {
+    let Job { source, segmenter: config, mut options, window, style, hud, record, annotate, sheet, json } = job;
+    options.stop = stop_flag()?;
+    let segmenter = Segmenter::open(&config)?;
+    let model = segmenter.model().clone();
+    let classes = segmenter.classes().to_vec();
+    let info = source.info().clone();
+    for note in info.notes.iter().chain(&model.notes) {
+        tracing::info!("{note}");
+    }
+
+    let new_session = session(&info, &model, &classes, &config);
+    let start = |dir: &Path| -> anyhow::Result<Recording> { recording(dir, new_session.clone(), &info, annotate) };
+    let recording = record.as_deref().map(start).transpose()?;
+    options.record = recording.is_some();
+
+    let labels = Labels {
+        source: info.name.clone(),
+        model: model.name.clone(),
+        device: model.device.clone(),
+        despeckle: config.despeckle.to_string(),
+        frames: info.frames,
+    };
+    let mut show = screen(window, labels, &info)?.with(style, hud, sheet.map(Sheet::new));
+    let windowed = show.is_window();
+    let bar = (!windowed).then(|| progress_bar(&info)).flatten();
+    let mut tell = |p: &Progress| {
+        if let Some(bar) = &bar {
+            bar.set_position(p.frames.captured);
+        }
+    };
+    let open_recording = windowed.then(|| later_recordings(new_session.clone(), info.clone(), annotate));
+    let outcome = pipeline::run(Run {
+        source,
+        segmenter: Box::new(Segmenting::new(segmenter, config.despeckle)),
+        screen: Some(&mut show),
+        recording,
+        open_recording,
+        progress: Some(&mut tell),
+        about: About {
+            model: model.name.clone(),
+            model_sha256: model.sha256.clone(),
+            plan_sha256: model.plan_sha256.clone(),
+            device: model.device.clone(),
+        },
+        options,
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    if let Some(sheet) = show.into_sheet() {
+        sheet.save().map_err(|e| anyhow::anyhow!("{e}"))?;
+    }
+    match &json {
+        // The table would spoil a JSON stream.
+        Some(path) if path == Path::new("-") => {}
+        _ => print!("{}", outcome.report),
+    }
+    if let Some(path) = &json {
+        super::write_text(path, &outcome.report.to_json())?;
+    }
+    match outcome.error {
+        Some(error) => bail!(error),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// A window where one is wanted and can be had, else the composited picture of a headless run.
+fn screen(window: bool, labels: Labels, info: &SourceInfo) -> anyhow::Result<Show> {
+    let size = comfortable(info.size);
+    if window {
+        match Window::open(&format!("Sonoplex – {}", info.name), size) {
+            Ok(window) => return Ok(Show::new(Some(window), size, labels)),
+            Err(error @ (DisplayError::NoDisplay | DisplayError::FeatureMissing)) => {
+                eprintln!("sonoplex: {error}; going on headless");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Show::new(None, size, labels))
+}
+
+/// A canvas with room for the frame and for the panel beside it.
+pub fn comfortable(frame: Option<Size>) -> Size {
+    let frame = frame.unwrap_or(Size::new(640, 480));
+    let times = (600.0 / f64::from(frame.height.max(1))).clamp(0.25, 3.0);
+    let scaled = |v: u32| (f64::from(v) * times).round() as u32;
+    Size::new((scaled(frame.width) + 280).clamp(640, 1600), scaled(frame.height).clamp(480, 1000) + 40)
+}
+
+fn session(info: &SourceInfo, model: &ModelInfo, classes: &[Class], config: &SegmenterConfig) -> Session {
+    Session {
+        source: info.name.clone(),
+        model: model.path.display().to_string(),
+        model_sha256: model.sha256.clone(),
+        plan_sha256: model.plan_sha256.clone(),
+        tactics: model.tactics.clone(),
+        device: model.device.clone(),
+        classes: classes.to_vec(),
+        settings: settings(config),
+        ..Session::default()
+    }
+}
+
+fn recording(dir: &Path, session: Session, info: &SourceInfo, annotate: bool) -> anyhow::Result<Recording> {
+    let classes = session.classes.clone();
+    let mut recorder = Recorder::create(dir, session)?;
+    recorder.set_truth(&info.truth);
+    let annotate = if annotate { Annotated::create(&dir.join("annotated.mp4"), classes) } else { None };
+    Ok(Recording { recorder, annotate })
+}
+
+/// Recordings that the user starts by a key go into folders of their own, beside each other.
+fn later_recordings(session: Session, info: SourceInfo, annotate: bool) -> pipeline::OpenRecording {
+    let mut number = 0;
+    Box::new(move || {
+        let dir = loop {
+            let dir = PathBuf::from(format!("sonoplex-session-{number:03}"));
+            number += 1;
+            if !dir.exists() {
+                break dir;
+            }
+        };
+        recording(&dir, session.clone(), &info, annotate).map_err(|e| e.to_string().into())
+    })
+}
+
+fn progress_bar(info: &SourceInfo) -> Option<ProgressBar> {
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = info.frames.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    let text = if info.frames.is_some() {
+        "{bar:40} {pos}/{len} frames  {per_sec}  {eta} left"
+    } else {
+        "{spinner} {pos} frames  {per_sec}"
+    };
+    bar.set_style(ProgressStyle::with_template(text).expect("a constant template"));
+    Some(bar)
+}

@@ -1,0 +1,273 @@
+//! The pipeline's screen, made of the display's parts: a window, or the composited picture of a headless run.
+
+use std::path::PathBuf;
+
+use sonoplex::backend::cpu::canny::Canny;
+use sonoplex::backend::cpu::despeckle::Scratch;
+use sonoplex::backend::cpu::pool::Pool;
+use sonoplex::display::{Banner, Canvas, Command, Compositor, Hud, Scene, StageBar, Style, Tile, Window, contact_sheet};
+use sonoplex::frame::{Frame, PixelFormat};
+use sonoplex::geometry::Size;
+use sonoplex::latency::Stage;
+use sonoplex::pipeline::{BoxError, Control, Screen, Shown};
+
+/// Pictures of a sheet: between this many and twice as many are kept while the length of a run is unknown.
+const TILES: usize = 9;
+
+/// What is written beside every picture of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    pub source: String,
+    pub model: String,
+    pub device: String,
+    pub despeckle: String,
+    pub frames: Option<u64>,
+}
+
+/// Pictures spread evenly over a run of unknown length: when there are too many, every second goes and the stride
+/// doubles.
+#[derive(Debug)]
+pub struct Sheet {
+    path: PathBuf,
+    tiles: Vec<(u64, Tile)>,
+    stride: u64,
+    seen: u64,
+}
+
+impl Sheet {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, tiles: Vec::new(), stride: 1, seen: 0 }
+    }
+
+    fn add(&mut self, canvas: &Canvas, caption: &str) {
+        if self.seen.is_multiple_of(self.stride) {
+            self.tiles.push((self.seen, Tile { picture: canvas.clone(), caption: caption.to_owned() }));
+            if self.tiles.len() > 2 * TILES {
+                self.stride *= 2;
+                let stride = self.stride;
+                self.tiles.retain(|(n, _)| n.is_multiple_of(stride));
+            }
+        }
+        self.seen += 1;
+    }
+
+    /// Writes nine pictures (fewer of a shorter run), first and last included.
+    pub fn save(&self) -> Result<(), BoxError> {
+        let n = self.tiles.len();
+        let chosen = n.min(TILES);
+        let index = |i: usize| if chosen < 2 { 0 } else { i * (n - 1) / (chosen - 1) };
+        let tiles: Vec<Tile> = (0..chosen).map(|i| self.tiles[index(i)].1.clone()).collect();
+        contact_sheet(&tiles, 3).save_png(&self.path)?;
+        Ok(())
+    }
+}
+
+/// Edges of the shown frame, an aid to the eye; the pool is made when they are first asked for.
+#[derive(Default)]
+struct Edges {
+    pool: Option<Pool>,
+    scratch: Scratch,
+    gray: Vec<u8>,
+    map: Vec<u8>,
+}
+
+impl Edges {
+    fn of(&mut self, frame: &Frame) -> &[u8] {
+        self.gray.resize(frame.size.area(), 0);
+        self.map.resize(frame.size.area(), 0);
+        frame.write_gray(&mut self.gray);
+        let pool = self.pool.get_or_insert_with(|| Pool::new(1));
+        Canny::default().run(pool, frame.size, &self.gray, &mut self.map, &mut self.scratch);
+        &self.map
+    }
+}
+
+/// A window, or none.
+pub struct Show {
+    compositor: Compositor,
+    window: Option<Window>,
+    size: Size,
+    style: Style,
+    hud: Hud,
+    hud_on: bool,
+    notice_number: u64,
+    caption: String,
+    edges: Edges,
+    sheet: Option<Sheet>,
+    blank: Frame,
+    wanted: Vec<Control>,
+    snapshots: u32,
+}
+
+impl Show {
+    /// A screen of `size`; in `window` where there is one.
+    pub fn new(window: Option<Window>, size: Size, labels: Labels) -> Self {
+        let hud = Hud {
+            source: labels.source,
+            model: labels.model,
+            device: labels.device,
+            despeckle: labels.despeckle,
+            frames: labels.frames,
+            uncalibrated: true,
+            stages: Vec::with_capacity(4),
+            notice: String::with_capacity(256),
+            ..Hud::default()
+        };
+        Self {
+            compositor: Compositor::new(),
+            window,
+            size,
+            style: Style::default(),
+            hud,
+            hud_on: true,
+            notice_number: 0,
+            caption: String::new(),
+            edges: Edges::default(),
+            sheet: None,
+            blank: Frame::new(0, Size::new(4, 3), PixelFormat::Gray8, vec![0; 12]),
+            wanted: Vec::with_capacity(16),
+            snapshots: 0,
+        }
+    }
+
+    /// With this look, and with a sheet of pictures where one is wanted.
+    pub fn with(mut self, style: Style, hud: bool, sheet: Option<Sheet>) -> Self {
+        self.style = style;
+        self.hud_on = hud;
+        self.sheet = sheet;
+        self
+    }
+
+    /// The sheet, once the run is over.
+    pub fn into_sheet(self) -> Option<Sheet> {
+        self.sheet
+    }
+
+    fn fill_hud(&mut self, shown: &Shown<'_>) {
+        let (hud, status) = (&mut self.hud, shown.status);
+        let ms = |nanos: u64| nanos as f64 / 1e6;
+        hud.banner = match (status.no_signal, shown.segmentation) {
+            (Some(_), _) => Banner::NoSignal,
+            (None, Some(s)) => s.state().into(),
+            (None, None) => Banner::Waiting,
+        };
+        hud.frozen = status.frozen;
+        hud.probability = shown.segmentation.map(|s| s.confidence());
+        hud.uncalibrated = shown.segmentation.is_some_and(|s| !s.calibrated);
+        hud.picture_age_ms = status.picture_age.map(ms);
+        hud.mask_age_ms = status.mask_age.map(ms);
+        hud.drops = status.dropped;
+        hud.fps = status.frames_per_second;
+        hud.frame = shown.frame.map(|f| f.id);
+        hud.recording = status.recording;
+        if status.notice_number != self.notice_number {
+            self.notice_number = status.notice_number;
+            hud.notice.clone_from(&status.notice);
+        }
+        hud.stages.clear();
+        let now = |stage| status.stamps.stage(stage).map_or(0.0, ms);
+        let bar = |name, now_ms, p: Option<sonoplex::latency::Percentiles>| StageBar {
+            name,
+            now_ms,
+            p50_ms: p.map_or(0.0, |p| p.p50 / 1e3),
+            p99_ms: p.map_or(0.0, |p| p.p99 / 1e3),
+        };
+        hud.stages.extend([
+            bar("queue", now(Stage::Queue), None),
+            bar("preprocess", now(Stage::Preprocess), None),
+            bar("network", now(Stage::Network), Some(status.network)),
+            bar("postprocess", now(Stage::Postprocess), None),
+            bar("composite", ms(status.composite), None),
+        ]);
+    }
+
+    /// Writes the picture on the screen beside the program, under a name that is free.
+    fn snapshot(&mut self) -> Result<(), BoxError> {
+        loop {
+            let path = PathBuf::from(format!("sonoplex-{:04}.png", self.snapshots));
+            self.snapshots += 1;
+            if !path.exists() {
+                self.compositor.canvas().save_png(&path)?;
+                self.hud.notice = format!("wrote {}", path.display());
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A caption for a tile of the sheet.
+fn caption(frame: &Frame, answer: &str) -> String {
+    format!("frame {}, {:.2} s: {answer}", frame.id, frame.time.as_secs_f64())
+}
+
+impl Screen for Show {
+    fn compose(&mut self, shown: &Shown<'_>) -> Result<(), BoxError> {
+        if let Some(window) = &self.window {
+            self.size = window.size();
+        }
+        self.fill_hud(shown);
+        let frame = shown.frame.unwrap_or(&self.blank);
+        let mut edges = None;
+        if self.style.edges {
+            edges = Some(self.edges.of(frame));
+        }
+        let scene = Scene {
+            frame,
+            segmentation: shown.segmentation,
+            matched: shown.matched,
+            truth: frame.truth.as_deref(),
+            classes: shown.classes,
+            edges,
+            style: &self.style,
+            hud: self.hud_on.then_some(&self.hud),
+        };
+        self.compositor.compose(self.size, &scene);
+        if self.sheet.is_some() {
+            self.caption = caption(frame, shown.segmentation.map_or("-", |s| s.state().as_str()));
+        }
+        Ok(())
+    }
+
+    fn present(&mut self) -> Result<(), BoxError> {
+        if let Some(sheet) = &mut self.sheet {
+            sheet.add(self.compositor.canvas(), &self.caption);
+        }
+        if let Some(window) = &mut self.window {
+            window.present(self.compositor.canvas())?;
+        }
+        Ok(())
+    }
+
+    fn is_window(&self) -> bool {
+        self.window.is_some()
+    }
+
+    fn is_open(&self) -> bool {
+        self.window.as_ref().is_none_or(Window::is_open)
+    }
+
+    fn controls(&mut self, out: &mut Vec<Control>) {
+        let mut snapshot = false;
+        if let Some(window) = &mut self.window {
+            for command in window.commands() {
+                let control = match command {
+                    Command::Quit => Control::Quit,
+                    Command::Freeze => Control::Freeze,
+                    Command::Step(by) => Control::Step(by),
+                    Command::NextDespeckle => Control::NextDespeckle,
+                    Command::Record => Control::Record,
+                    look => {
+                        snapshot |= look == Command::Snapshot;
+                        self.style.apply(look);
+                        Control::Redraw
+                    }
+                };
+                self.wanted.push(control);
+            }
+        }
+        if snapshot && let Err(error) = self.snapshot() {
+            self.hud.notice = error.to_string();
+        }
+        out.append(&mut self.wanted);
+    }
+}

@@ -1,0 +1,173 @@
+//! From a network to a plan: shapes fixed, layers fused, tensors placed, tactics chosen.
+
+use std::collections::BTreeMap;
+
+use super::attribute::Node;
+use super::device::{Device, DeviceError};
+use super::network::Network;
+use super::plan::Plan;
+use super::{lower, memory, passes, tactic};
+
+/// What a plan is built for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BuilderConfig {
+    /// Where it will run.
+    pub device: Device,
+    /// Threads that compute; 0 is one a core. They change the time, never the result.
+    pub threads: usize,
+    /// Shapes of inputs, by name: needed where the file leaves them open.
+    pub inputs: BTreeMap<String, Vec<usize>>,
+    /// Tactics by the name of the step, as a session stored them; steps that are not named get the first that fits.
+    pub tactics: Option<BTreeMap<String, String>>,
+}
+
+/// Turns networks into plans.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    config: BuilderConfig,
+}
+
+impl Builder {
+    /// A builder with these settings.
+    pub fn new(config: BuilderConfig) -> Self {
+        Self { config }
+    }
+
+    /// The plan of `network`.
+    ///
+    /// # Errors
+    /// When an input has no fixed shape, an operator is not understood, a node contradicts its inputs, the device is
+    /// not there, or a stored tactic does not fit.
+    pub fn build(&self, network: &Network) -> Result<Plan, BuildError> {
+        self.build_with(network, passes::PASSES)
+    }
+
+    /// The plan of `network` with these passes alone, to compare a pass with its absence.
+    ///
+    /// # Errors
+    /// As for [`Builder::build`].
+    pub fn build_with(&self, network: &Network, passes: &[passes::Pass]) -> Result<Plan, BuildError> {
+        self.config.device.resolve()?;
+        let mut graph = lower::lower(network, &self.config.inputs)?;
+        passes.iter().for_each(|(_, pass)| pass(&mut graph));
+        let tactics = tactic::choose(&graph, self.config.tactics.as_ref())?;
+        let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
+        Ok(Plan::new(network, graph, arena, tactics, self.config.threads))
+    }
+}
+
+/// Why a network cannot become a plan. The message says which node, what was found and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// An operator that is not understood.
+    #[error("cannot compute the node `{node}`: the operator `{operator}` is not supported; {advice}")]
+    Unsupported {
+        /// Node.
+        node: String,
+        /// Operator.
+        operator: String,
+        /// What would help.
+        advice: String,
+    },
+    /// A node contradicts its inputs, or asks for what is not computed.
+    #[error("cannot compute the node `{node}` ({operator}): {found}")]
+    Node {
+        /// Node.
+        node: String,
+        /// Operator.
+        operator: String,
+        /// What is wrong, and what was expected.
+        found: String,
+    },
+    /// An output that cannot be given.
+    #[error("cannot give the tensor `{name}`: {found}")]
+    Output {
+        /// Tensor.
+        name: String,
+        /// What is wrong.
+        found: String,
+    },
+    /// The file leaves the shape open and nobody fixed it.
+    #[error(
+        "cannot fix the shape of the input `{name}`: the model declares {declared}; give it, for example `--input {name}={example}`"
+    )]
+    InputOpen {
+        /// Input.
+        name: String,
+        /// What the file says.
+        declared: String,
+        /// A shape that would do.
+        example: String,
+    },
+    /// The shape that was given contradicts the file.
+    #[error("cannot use the shape {given:?} for the input `{name}`: the model declares {declared}")]
+    InputShape {
+        /// Input.
+        name: String,
+        /// What the file says.
+        declared: String,
+        /// What was given.
+        given: Vec<usize>,
+    },
+    /// An input that is not made of floats.
+    #[error(
+        "cannot use the input `{name}` of type {found}: expected float32 or float16; move the conversion out of the model"
+    )]
+    InputType {
+        /// Input.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// A shape for something that is no input.
+    #[error("cannot fix the shape of `{name}`: the model has no such input; it has {known}")]
+    UnknownInput {
+        /// What was given.
+        name: String,
+        /// Inputs there are.
+        known: String,
+    },
+    /// A stored tactic that does not fit.
+    #[error(
+        "cannot compute the step `{step}` with the tactic `{found}`: this machine offers {known}; leave the stored tactics out to choose new ones"
+    )]
+    Tactic {
+        /// Step.
+        step: String,
+        /// What was stored.
+        found: String,
+        /// What there is.
+        known: String,
+    },
+    /// The tensors do not fit.
+    #[error("cannot place the tensors of the network: {found}")]
+    Memory {
+        /// What is wrong.
+        found: String,
+    },
+    /// The device is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+impl BuildError {
+    /// The error for an operator that is not among `known`, with what would help.
+    pub(super) fn unsupported(node: &Node, known: &[&str]) -> Self {
+        let advice = match node.operator.as_str() {
+            "If" | "Loop" | "Scan" | "SequenceConstruct" | "SequenceAt" | "SplitToSequence" => {
+                "control flow is not run: export by tracing with a fixed input size, or run onnxsim over the file"
+                    .to_owned()
+            }
+            name if name.starts_with("QLinear")
+                || ["QuantizeLinear", "DequantizeLinear", "ConvInteger"].contains(&name) =>
+            {
+                "quantised models are not read yet: export the floating-point model".to_owned()
+            }
+            name if name.contains('.') => {
+                "it is of a domain other than ONNX's own: export with standard operators alone".to_owned()
+            }
+            _ => format!("export the model without it; supported are {}", known.join(", ")),
+        };
+        Self::Unsupported { node: node.name.clone(), operator: node.operator.clone(), advice }
+    }
+}

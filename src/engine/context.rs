@@ -1,0 +1,92 @@
+//! What changes while a plan runs: the arena and the scratch memory of one stream of frames.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::engine::{EngineError, Inner, TensorInfo};
+use super::plan::Place;
+
+/// One stream through an [`super::Engine`]. After it is made, nothing is allocated.
+pub struct ExecutionContext {
+    inner: Arc<Inner>,
+    arena: Vec<f32>,
+    scratch: Vec<f32>,
+}
+
+impl ExecutionContext {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        let (arena, scratch) = (vec![0.0; inner.plan.header.arena], vec![0.0; inner.scratch]);
+        Self { inner, arena, scratch }
+    }
+
+    /// The memory of an input, to write to; it keeps what was written for the runs that follow.
+    ///
+    /// # Errors
+    /// When there is no such input.
+    pub fn input_mut(&mut self, name: &str) -> Result<&mut [f32], EngineError> {
+        let inner = &self.inner;
+        let index = find(&inner.inputs, name, "input")?;
+        let range = self.range(self.inner.plan.header.inputs[index]);
+        Ok(&mut self.arena[range])
+    }
+
+    /// Copies a tensor into an input.
+    ///
+    /// # Errors
+    /// When there is no such input, or the shape is another one.
+    pub fn bind(&mut self, name: &str, shape: &[usize], data: &[f32]) -> Result<(), EngineError> {
+        let expected = &self.inner.inputs[find(&self.inner.inputs, name, "input")?].shape;
+        if expected != shape || expected.iter().product::<usize>() != data.len() {
+            return Err(EngineError::Shape {
+                name: name.to_owned(),
+                expected: expected.clone(),
+                found: shape.to_vec(),
+                elements: data.len(),
+            });
+        }
+        self.input_mut(name)?.copy_from_slice(data);
+        Ok(())
+    }
+
+    /// Starts a run on what is bound. On the CPU it has ended when this returns.
+    ///
+    /// # Errors
+    /// On the CPU never; a GPU may refuse.
+    pub fn enqueue(&mut self) -> Result<(), EngineError> {
+        let inner = &self.inner;
+        for (step, kernel) in inner.plan.header.steps.iter().zip(&inner.kernels) {
+            kernel.run(inner, step, &mut self.arena, &mut self.scratch);
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    /// On the CPU never; a GPU may have failed since.
+    pub fn synchronize(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// The numbers of an output, as the last run left them.
+    ///
+    /// # Errors
+    /// When there is no such output.
+    pub fn output(&self, name: &str) -> Result<&[f32], EngineError> {
+        let index = find(&self.inner.outputs, name, "output")?;
+        Ok(&self.arena[self.range(self.inner.plan.header.outputs[index].1)])
+    }
+
+    fn range(&self, value: usize) -> Range<usize> {
+        let value = &self.inner.plan.header.values[value];
+        let Place::Arena { offset, .. } = value.place else { unreachable!("inputs and outputs lie in the arena") };
+        offset..offset + value.shape.iter().product::<usize>()
+    }
+}
+
+fn find(tensors: &[TensorInfo], name: &str, kind: &'static str) -> Result<usize, EngineError> {
+    tensors.iter().position(|t| t.name == name).ok_or_else(|| {
+        let known = tensors.iter().map(|t| format!("`{}`", t.name)).collect::<Vec<_>>().join(", ");
+        EngineError::UnknownTensor { kind, name: name.to_owned(), known }
+    })
+}

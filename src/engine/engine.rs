@@ -1,0 +1,120 @@
+//! A plan on a device: weights laid out, threads started; nothing in it changes.
+
+use std::sync::Arc;
+
+use super::context::ExecutionContext;
+use super::execute::Kernel;
+use super::plan::{Plan, REBUILD};
+use crate::backend::cpu::error::KernelError;
+use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::pool::Pool;
+
+/// A plan that can be run, from as many contexts as one likes.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What all contexts of an engine share.
+pub(super) struct Inner {
+    pub plan: Plan,
+    pub kernels: Vec<Kernel>,
+    pub scratch: usize,
+    pub pool: Pool,
+    pub inputs: Vec<TensorInfo>,
+    pub outputs: Vec<TensorInfo>,
+}
+
+/// An input or output: its name, and the shape of its f32 elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Name in the model.
+    pub name: String,
+    /// Dimensions.
+    pub shape: Vec<usize>,
+}
+
+impl Engine {
+    /// Prepares a plan for this machine.
+    ///
+    /// # Errors
+    /// When a tactic of the plan needs what this processor has not.
+    pub fn new(plan: Plan) -> Result<Self, EngineError> {
+        let mut kernels = Vec::with_capacity(plan.steps().len());
+        for step in plan.steps() {
+            let kernel = Kernel::new(step, &plan.weights)
+                .map_err(|cause| EngineError::Step { step: step.name.clone(), cause })?;
+            kernels.push(kernel);
+        }
+        let info = |name: &str, value: usize| TensorInfo {
+            name: name.to_owned(),
+            shape: plan.header.values[value].shape.clone(),
+        };
+        let inputs = plan.header.inputs.iter().map(|&v| info(&plan.header.values[v].name, v)).collect();
+        let outputs = plan.header.outputs.iter().map(|(name, v)| info(name, *v)).collect();
+        let scratch = kernels.iter().map(Kernel::scratch_len).max().unwrap_or(0);
+        let pool = Pool::new(plan.threads());
+        Ok(Self { inner: Arc::new(Inner { plan, kernels, scratch, pool, inputs, outputs }) })
+    }
+
+    /// All that changes during a run, allocated once; one for each stream of frames.
+    pub fn context(&self) -> ExecutionContext {
+        ExecutionContext::new(self.inner.clone())
+    }
+
+    /// What has to be bound.
+    pub fn inputs(&self) -> &[TensorInfo] {
+        &self.inner.inputs
+    }
+
+    /// What comes out.
+    pub fn outputs(&self) -> &[TensorInfo] {
+        &self.inner.outputs
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.inner.plan
+    }
+
+    /// What computes: `cpu avx512, 8 threads`. The first two words decide the bits of a result, the threads do not.
+    pub fn device_name(&self) -> String {
+        let threads = self.inner.pool.threads();
+        format!("cpu {}, {threads} thread{}", Isa::detect(), if threads == 1 { "" } else { "s" })
+    }
+}
+
+/// Why a plan cannot be run, or a tensor cannot be bound.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum EngineError {
+    /// A step that this processor cannot compute.
+    #[error("cannot prepare the step `{step}`: {cause}; {REBUILD}")]
+    Step {
+        /// Step.
+        step: String,
+        /// What the kernel said.
+        cause: KernelError,
+    },
+    /// No such input or output.
+    #[error("cannot find the {kind} `{name}`: the model has {known}")]
+    UnknownTensor {
+        /// `input` or `output`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The tensor does not fit.
+    #[error("cannot bind `{name}`: expected {expected:?} f32, got {found:?} f32 with {elements} elements")]
+    Shape {
+        /// Input.
+        name: String,
+        /// Shape of the plan.
+        expected: Vec<usize>,
+        /// Shape that was given.
+        found: Vec<usize>,
+        /// Elements that were given.
+        elements: usize,
+    },
+}

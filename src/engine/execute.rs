@@ -1,0 +1,224 @@
+//! One step on the CPU: finds the slices it reads and writes, and calls its kernel image by image.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::engine::Inner;
+use super::graph::Op;
+use super::plan::{Place, PlanStep, PlanValue};
+use crate::backend::cpu::conv::Conv;
+use crate::backend::cpu::conv_transpose::ConvTranspose;
+use crate::backend::cpu::elementwise;
+use crate::backend::cpu::error::KernelError;
+use crate::backend::cpu::max_pool::{average_pool, average_pool_padded, max_pool};
+use crate::backend::cpu::resize_tensor::ResizeTensor;
+
+/// What a step has prepared before its first run.
+pub(super) enum Kernel {
+    /// Weights laid out for a tactic.
+    Conv(Box<Conv>),
+    /// The same of a transposed convolution.
+    ConvTranspose(Box<ConvTranspose>),
+    /// Tables of positions.
+    Resize(Box<ResizeTensor>),
+    /// Nothing.
+    Plain,
+}
+
+/// The arena without what a step writes: all that it may read.
+struct Readable<'a> {
+    before: &'a [f32],
+    after: &'a [f32],
+    /// Where `after` begins.
+    resume: usize,
+    weights: &'a [Arc<Vec<f32>>],
+}
+
+impl<'a> Readable<'a> {
+    /// Image `image` of `value`.
+    fn image(&self, value: &PlanValue, image: usize) -> &'a [f32] {
+        self.slice(value.place, |offset, stride| offset + image * stride, image * value.image_len(), value.image_len())
+    }
+
+    /// All of `value`, which lies in one piece.
+    fn whole(&self, value: &PlanValue) -> &'a [f32] {
+        self.slice(value.place, |offset, _| offset, 0, value.shape.iter().product())
+    }
+
+    fn slice(&self, place: Place, start: impl Fn(usize, usize) -> usize, in_weights: usize, len: usize) -> &'a [f32] {
+        match place {
+            Place::Weights(index) => &self.weights[index][in_weights..in_weights + len],
+            Place::Arena { offset, stride } => match start(offset, stride) {
+                at if at >= self.resume => &self.after[at - self.resume..at - self.resume + len],
+                at => &self.before[at..at + len],
+            },
+            Place::Nowhere => unreachable!("a plan is checked: every tensor that is read has a place"),
+        }
+    }
+}
+
+/// The arena as what is written and what may be read beside it.
+fn split<'a>(
+    arena: &'a mut [f32],
+    written: Range<usize>,
+    weights: &'a [Arc<Vec<f32>>],
+) -> (&'a mut [f32], Readable<'a>) {
+    let resume = written.end;
+    let (before, rest) = arena.split_at_mut(written.start);
+    let (output, after) = rest.split_at_mut(written.len());
+    (output, Readable { before, after, resume, weights })
+}
+
+fn written(value: &PlanValue, image: usize, len: usize) -> Range<usize> {
+    let Place::Arena { offset, stride } = value.place else {
+        unreachable!("a plan is checked: what is written lies in the arena")
+    };
+    let start = offset + image * stride;
+    start..start + len
+}
+
+impl Kernel {
+    /// Lays out what `step` needs.
+    pub(super) fn new(step: &PlanStep, weights: &[Arc<Vec<f32>>]) -> Result<Self, KernelError> {
+        let numbers = |bias: &Option<usize>| bias.map_or(&[] as &[f32], |b| &weights[b]);
+        Ok(match &step.op {
+            Op::Conv { shape, weights: w, bias, .. } => {
+                Self::Conv(Box::new(Conv::new(shape.clone(), &step.tactic, &weights[*w], numbers(bias))?))
+            }
+            Op::ConvTranspose { shape, weights: w, bias, .. } => Self::ConvTranspose(Box::new(ConvTranspose::new(
+                shape.clone(),
+                &step.tactic,
+                &weights[*w],
+                numbers(bias),
+            )?)),
+            Op::Resize(shape) => Self::Resize(Box::new(ResizeTensor::new(shape.clone())?)),
+            _ => Self::Plain,
+        })
+    }
+
+    /// Elements of scratch memory that a run needs.
+    pub(super) fn scratch_len(&self) -> usize {
+        match self {
+            Self::Conv(conv) => conv.scratch_len(),
+            Self::ConvTranspose(conv) => conv.scratch_len(),
+            _ => 0,
+        }
+    }
+
+    /// Runs `step`.
+    pub(super) fn run(&self, inner: &Inner, step: &PlanStep, arena: &mut [f32], scratch: &mut [f32]) {
+        let values = &inner.plan.header.values;
+        let (first, output) = (&values[step.inputs[0]], &values[step.output]);
+        let whole = !step.op.by_image() || matches!(step.op, Op::Copy) && first.images() != output.images();
+        if let Op::Concat { axis } = step.op {
+            return concat(inner, step, axis, arena);
+        }
+        if whole {
+            let (out, readable) = split(arena, written(output, 0, output.shape.iter().product()), &inner.plan.weights);
+            return self.run_whole(inner, step, &readable, out);
+        }
+        for image in 0..output.images() {
+            let (out, readable) = split(arena, written(output, image, output.image_len()), &inner.plan.weights);
+            self.run_image(inner, step, image, &readable, out, scratch);
+        }
+    }
+
+    fn run_image(
+        &self,
+        inner: &Inner,
+        step: &PlanStep,
+        image: usize,
+        readable: &Readable,
+        out: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let (pool, values) = (&inner.pool, &inner.plan.header.values);
+        let input = readable.image(&values[step.inputs[0]], image);
+        match (&step.op, self) {
+            (Op::Conv { activation, .. }, Self::Conv(conv)) => {
+                let residual = step.inputs.get(1).map(|&v| readable.image(&values[v], image));
+                conv.run(pool, input, residual, *activation, out, scratch);
+            }
+            (Op::ConvTranspose { activation, .. }, Self::ConvTranspose(conv)) => {
+                conv.run(pool, input, None, *activation, out, scratch);
+            }
+            (Op::Resize(_), Self::Resize(resize)) => resize.run(pool, input, out),
+            (Op::MaxPool(shape), _) => max_pool(pool, shape, input, out),
+            (Op::AveragePool { shape, padded: false }, _) => average_pool(pool, shape, input, out),
+            (Op::AveragePool { shape, padded: true }, _) => average_pool_padded(pool, shape, input, out),
+            (Op::BatchNorm { numbers, epsilon }, _) => {
+                out.copy_from_slice(input);
+                let [scale, bias, mean, variance] = numbers.map(|n| inner.plan.weights[n].as_slice());
+                elementwise::batch_norm(out, scale, bias, mean, variance, *epsilon);
+            }
+            (Op::Activate(activation), _) => {
+                out.copy_from_slice(input);
+                activation.run(pool, out);
+            }
+            (Op::Pad { channels, size, pads, level }, _) => pad(*channels, *size, *pads, *level, input, out),
+            (Op::Copy, _) => out.copy_from_slice(input),
+            _ => unreachable!("`Kernel::new` made the kernel of this operation"),
+        }
+    }
+
+    fn run_whole(&self, inner: &Inner, step: &PlanStep, readable: &Readable, out: &mut [f32]) {
+        let values = &inner.plan.header.values;
+        let first = &values[step.inputs[0]];
+        match &step.op {
+            Op::Softmax { outer, axis, inner } => {
+                out.copy_from_slice(readable.whole(first));
+                elementwise::softmax(out, *outer, *axis, *inner);
+            }
+            Op::Binary(op) => {
+                let (second, shape) = (&values[step.inputs[1]], &values[step.output].shape);
+                let (a, b) = (readable.whole(first), readable.whole(second));
+                elementwise::broadcast(*op, a, &first.shape, b, &second.shape, out, shape);
+            }
+            _ => out.copy_from_slice(readable.whole(first)),
+        }
+    }
+}
+
+/// Joins along `axis`; along the first or second axis every image of every part is one piece.
+fn concat(inner: &Inner, step: &PlanStep, axis: usize, arena: &mut [f32]) {
+    let values = &inner.plan.header.values;
+    let output = &values[step.output];
+    let outer = if axis == 1 { output.images() } else { output.shape[..axis].iter().product() };
+    let row: usize = output.shape[axis..].iter().product();
+    for o in 0..outer {
+        let mut offset = 0;
+        for &part in &step.inputs {
+            let part = &values[part];
+            let len: usize = part.shape[axis..].iter().product();
+            let start = match (axis, output.place) {
+                (1, _) => written(output, o, 0).start + offset,
+                _ => written(output, 0, 0).start + o * row + offset,
+            };
+            let (out, readable) = split(arena, start..start + len, &inner.plan.weights);
+            match axis {
+                1 => out.copy_from_slice(readable.image(part, o)),
+                _ => out.copy_from_slice(&readable.whole(part)[o * len..(o + 1) * len]),
+            }
+            offset += len;
+        }
+    }
+}
+
+/// Draws a border of `level` around each plane.
+fn pad(
+    channels: usize,
+    [h, w]: [usize; 2],
+    [top, left, bottom, right]: [usize; 4],
+    level: f32,
+    input: &[f32],
+    out: &mut [f32],
+) {
+    let (rows, columns) = (h + top + bottom, w + left + right);
+    out.fill(level);
+    for c in 0..channels {
+        for y in 0..h {
+            let at = (c * rows + y + top) * columns + left;
+            out[at..at + w].copy_from_slice(&input[(c * h + y) * w..][..w]);
+        }
+    }
+}

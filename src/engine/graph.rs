@@ -1,0 +1,294 @@
+//! The network with every shape known: what the passes rewrite and the plan is made of.
+//!
+//! Architecture invariant: steps stand in an order in which they can run, every value has at most one writer, and
+//! dimensions never change after lowering.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::cpu::activation::Activation;
+use crate::backend::cpu::conv::ConvShape;
+use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+use crate::backend::cpu::elementwise::Arithmetic;
+use crate::backend::cpu::max_pool::PoolShape;
+use crate::backend::cpu::resize_tensor::ResizeShape;
+
+/// Values, steps and weights.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// Every tensor that is computed or given.
+    pub values: Vec<Value>,
+    /// Operations in order.
+    pub steps: Vec<Step>,
+    /// Constant numbers, by the index that operations carry.
+    pub weights: Vec<Arc<Vec<f32>>>,
+    /// Values that are given, in the order of the file.
+    pub inputs: Vec<usize>,
+    /// Values that come out, with the name they are asked for by.
+    pub outputs: Vec<(String, usize)>,
+}
+
+/// A tensor of f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// Name in the file.
+    pub name: String,
+    /// Dimensions.
+    pub shape: Vec<usize>,
+    /// Index of its numbers in the weights, where it is constant.
+    pub constant: Option<usize>,
+    /// The larger value it is a slice of, where it has no memory of its own.
+    pub part_of: Option<Part>,
+}
+
+/// Where a value lies in a larger one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The larger value.
+    pub whole: usize,
+    /// Elements from the beginning of each image of it.
+    pub offset: usize,
+}
+
+/// One operation of the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Name, unique in the plan.
+    pub name: String,
+    /// What is done.
+    pub op: Op,
+    /// Values that are read.
+    pub inputs: Vec<usize>,
+    /// The value that is written.
+    pub output: usize,
+}
+
+/// What a step does. Shapes are those of one image; `weights`, `bias` and the like are indices of constant numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Convolution; a second input is added before the activation.
+    Conv {
+        /// Geometry.
+        shape: ConvShape,
+        /// Out, in / groups, rows, columns.
+        weights: usize,
+        /// One a channel.
+        bias: Option<usize>,
+        /// Applied last.
+        activation: Activation,
+    },
+    /// Transposed convolution.
+    ConvTranspose {
+        /// Geometry.
+        shape: ConvTransposeShape,
+        /// In, out / groups, rows, columns.
+        weights: usize,
+        /// One a channel.
+        bias: Option<usize>,
+        /// Applied last.
+        activation: Activation,
+    },
+    /// (x − mean) / √(variance + ε) · scale + bias, one of each a channel.
+    BatchNorm {
+        /// Scale, bias, mean and variance.
+        numbers: [usize; 4],
+        /// ε.
+        epsilon: f32,
+    },
+    /// One function on every element.
+    Activate(Activation),
+    /// exp(x) / Σ exp(x) along an axis.
+    Softmax {
+        /// Product of the dimensions before the axis.
+        outer: usize,
+        /// Length of the axis.
+        axis: usize,
+        /// Product of the dimensions after it.
+        inner: usize,
+    },
+    /// Largest of a window.
+    MaxPool(PoolShape),
+    /// Mean of a window.
+    AveragePool {
+        /// Geometry.
+        shape: PoolShape,
+        /// Whether the border counts as zeros; else it does not count.
+        padded: bool,
+    },
+    /// Values one after the other along an axis.
+    Concat {
+        /// The axis.
+        axis: usize,
+    },
+    /// Element by element, with broadcasting.
+    Binary(Arithmetic),
+    /// Another height and width.
+    Resize(ResizeShape),
+    /// A border of one level around each plane.
+    Pad {
+        /// Planes of one image.
+        channels: usize,
+        /// Rows and columns before.
+        size: [usize; 2],
+        /// Top, left, bottom, right.
+        pads: [usize; 4],
+        /// The level.
+        level: f32,
+    },
+    /// The same numbers, perhaps under another shape.
+    Copy,
+}
+
+impl Op {
+    /// The word for people.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Conv { .. } => "conv",
+            Self::ConvTranspose { .. } => "conv_transpose",
+            Self::BatchNorm { .. } => "batch_norm",
+            Self::Activate(_) => "activation",
+            Self::Softmax { .. } => "softmax",
+            Self::MaxPool(_) => "max_pool",
+            Self::AveragePool { .. } => "average_pool",
+            Self::Concat { .. } => "concat",
+            Self::Binary(_) => "binary",
+            Self::Resize(_) => "resize",
+            Self::Pad { .. } => "pad",
+            Self::Copy => "copy",
+        }
+    }
+
+    /// Whether it works image by image, so that its values may lie in slices of a joined buffer at any batch size.
+    pub fn by_image(&self) -> bool {
+        !matches!(self, Self::Softmax { .. } | Self::Concat { .. } | Self::Binary(_))
+    }
+
+    /// Floating-point operations on one image, 2 a multiply-add, of what dominates: convolutions.
+    pub fn flops(&self) -> u64 {
+        match self {
+            Self::Conv { shape, .. } => shape.flops(),
+            Self::ConvTranspose { shape, .. } => shape.flops(),
+            _ => 0,
+        }
+    }
+
+    /// What it does with `inputs` inputs, for people: `conv 3x3 + add + relu`.
+    pub fn summary(&self, inputs: usize) -> String {
+        let (mut text, activation) = match self {
+            Self::Conv { shape, activation, .. } => {
+                (format!("conv {}x{}", shape.kernel[0], shape.kernel[1]), *activation)
+            }
+            Self::ConvTranspose { shape, activation, .. } => {
+                (format!("conv_transpose {}x{}", shape.kernel[0], shape.kernel[1]), *activation)
+            }
+            Self::Activate(activation) => return name_of(*activation),
+            Self::Binary(op) => return format!("{op:?}").to_lowercase(),
+            other => return other.as_str().to_owned(),
+        };
+        if inputs > 1 {
+            text.push_str(" + add");
+        }
+        if activation != Activation::None {
+            text.push_str(" + ");
+            text.push_str(&name_of(activation));
+        }
+        text
+    }
+
+    /// Indices of the constant numbers it carries.
+    pub fn weights(&self) -> Vec<usize> {
+        match self {
+            Self::Conv { weights, bias, .. } | Self::ConvTranspose { weights, bias, .. } => {
+                std::iter::once(*weights).chain(*bias).collect()
+            }
+            Self::BatchNorm { numbers, .. } => numbers.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The activation that is applied last, where it has one to change.
+    pub fn activation_mut(&mut self) -> Option<&mut Activation> {
+        match self {
+            Self::Conv { activation, .. } | Self::ConvTranspose { activation, .. } => Some(activation),
+            _ => None,
+        }
+    }
+}
+
+/// The word for an activation, without its settings: `relu`.
+fn name_of(activation: Activation) -> String {
+    let text = format!("{activation:?}");
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase()
+}
+
+impl Value {
+    /// Images in it: its first dimension where there are planes behind it.
+    pub fn images(&self) -> usize {
+        if self.shape.len() >= 2 { self.shape[0] } else { 1 }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements of one image.
+    pub fn image_len(&self) -> usize {
+        self.len() / self.images().max(1)
+    }
+}
+
+impl Graph {
+    /// Adds a value and returns its index.
+    pub fn value(&mut self, name: impl Into<String>, shape: Vec<usize>) -> usize {
+        self.values.push(Value { name: name.into(), shape, constant: None, part_of: None });
+        self.values.len() - 1
+    }
+
+    /// Adds constant numbers and returns their index.
+    pub fn weight(&mut self, numbers: Vec<f32>) -> usize {
+        self.weights.push(Arc::new(numbers));
+        self.weights.len() - 1
+    }
+
+    /// Steps that read `value`, by position; a step that reads it twice is there twice.
+    pub fn readers(&self, value: usize) -> Vec<usize> {
+        let reads = |(i, s): (usize, &Step)| std::iter::repeat_n(i, s.inputs.iter().filter(|&&v| v == value).count());
+        self.steps.iter().enumerate().flat_map(reads).collect()
+    }
+
+    /// The step that writes `value`.
+    pub fn writer(&self, value: usize) -> Option<usize> {
+        self.steps.iter().position(|s| s.output == value)
+    }
+
+    /// Whether `value` is asked for from outside.
+    pub fn is_output(&self, value: usize) -> bool {
+        self.outputs.iter().any(|(_, v)| *v == value)
+    }
+
+    /// The one step that reads `value`, where there is exactly one and nobody outside asks for it.
+    pub fn only_reader(&self, value: usize) -> Option<usize> {
+        match self.readers(value)[..] {
+            [reader] if !self.is_output(value) => Some(reader),
+            _ => None,
+        }
+    }
+
+    /// The value that `value` has its memory in, and the elements from the beginning of each image there.
+    pub fn root(&self, value: usize) -> (usize, usize) {
+        let (mut at, mut offset) = (value, 0);
+        while let Some(part) = self.values[at].part_of {
+            offset += part.offset;
+            at = part.whole;
+        }
+        (at, offset)
+    }
+}

@@ -1,0 +1,183 @@
+//! Whether what a plan says can be, so that no plan can make an engine read or write where it should not.
+
+use super::{Header, Place, PlanStep, PlanValue};
+use crate::engine::graph::Op;
+use crate::engine::memory::MAX_ARENA;
+use crate::engine::tensor;
+
+/// The first contradiction.
+pub(super) fn check(header: &Header) -> Result<(), String> {
+    if header.arena > MAX_ARENA {
+        return Err(format!("its arena has {} elements, more than {MAX_ARENA}", header.arena));
+    }
+    for value in &header.values {
+        check_value(header, value).map_err(|found| format!("the tensor `{}`: {found}", value.name))?;
+    }
+    for step in &header.steps {
+        check_step(header, step).map_err(|found| format!("the step `{}`: {found}", step.name))?;
+    }
+    let outside = header.inputs.iter().chain(header.outputs.iter().map(|(_, v)| v));
+    for &index in outside {
+        let value = header.values.get(index).ok_or("an input or output is not among its tensors")?;
+        let Place::Arena { stride, .. } = value.place else {
+            return Err(format!("the tensor `{}` is an input or output without memory", value.name));
+        };
+        if value.images() > 1 && stride != value.image_len() {
+            return Err(format!("the tensor `{}` is an input or output in pieces", value.name));
+        }
+    }
+    Ok(())
+}
+
+fn check_value(header: &Header, value: &PlanValue) -> Result<(), String> {
+    let len = tensor::elements(&value.shape)?;
+    if len == 0 {
+        // A dimension of zero could only come from a file that was made by hand.
+        return Err(format!("its shape is {:?}", value.shape));
+    }
+    match value.place {
+        Place::Nowhere => Ok(()),
+        Place::Weights(index) => match header.weights.get(index) {
+            Some(&n) if n == len => Ok(()),
+            found => Err(format!("its shape is {:?}, its weights have {found:?} elements", value.shape)),
+        },
+        Place::Arena { offset, stride } => {
+            let end = (value.images() - 1)
+                .checked_mul(stride)
+                .and_then(|n| n.checked_add(offset))
+                .and_then(|n| n.checked_add(value.image_len()));
+            if end.is_none_or(|end| end > header.arena) || (value.images() > 1 && stride < value.image_len()) {
+                return Err(format!("it does not lie in the arena of {} elements", header.arena));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
+    let value = |index: usize| {
+        header.values.get(index).filter(|v| v.place != Place::Nowhere).ok_or("it uses a tensor that the plan has not")
+    };
+    let inputs = step.inputs.iter().map(|&i| value(i)).collect::<Result<Vec<_>, _>>()?;
+    let output = value(step.output)?;
+    let &first = inputs.first().ok_or("it reads nothing")?;
+    if matches!(output.place, Place::Weights(_)) {
+        return Err("it writes to a constant".to_owned());
+    }
+    if step.op.weights().iter().any(|&w| w >= header.weights.len()) {
+        return Err("it uses weights that the plan has not".to_owned());
+    }
+    for input in &inputs {
+        apart(input, output)?;
+    }
+    let expected = |what: &str, fits: bool| if fits { Ok(()) } else { Err(format!("{what} does not fit its shapes")) };
+    // What works image by image: elements of one image that it reads and writes.
+    let images = |reads: usize, writes: usize, most: usize| {
+        let fits = inputs.len() <= most
+            && first.image_len() == reads
+            && output.image_len() == writes
+            && inputs.iter().all(|i| i.images() == output.images())
+            && inputs.iter().skip(1).all(|i| i.image_len() == writes);
+        expected(step.op.as_str(), fits)
+    };
+    let contiguous = || {
+        let whole = |v: &&PlanValue| match v.place {
+            Place::Arena { stride, .. } => v.images() == 1 || stride == v.image_len(),
+            _ => true,
+        };
+        expected("the layout", inputs.iter().chain([&output]).all(whole))
+    };
+    match &step.op {
+        Op::Conv { shape, .. } => {
+            shape.check().map_err(|e| e.to_string())?;
+            images(shape.in_len(), shape.out_len(), 2)
+        }
+        Op::ConvTranspose { shape, .. } => {
+            shape.check().map_err(|e| e.to_string())?;
+            images(shape.in_len(), shape.out_len(), 1)
+        }
+        Op::MaxPool(shape) | Op::AveragePool { shape, .. } => {
+            shape.check().map_err(|e| e.to_string())?;
+            images(shape.in_len(), shape.out_len(), 1)
+        }
+        Op::Resize(shape) => {
+            let len = |[h, w]: [usize; 2]| tensor::elements(&[shape.planes, h, w]);
+            images(len(shape.in_size)?, len(shape.out_size)?, 1)
+        }
+        Op::BatchNorm { numbers, .. } => {
+            let channels = first.shape.get(1).copied().unwrap_or(0);
+            expected("batch_norm", numbers.iter().all(|&n| header.weights[n] == channels))?;
+            images(output.image_len(), output.image_len(), 1)
+        }
+        Op::Activate(_) => images(output.image_len(), output.image_len(), 1),
+        Op::Copy if first.images() == output.images() => images(output.image_len(), output.image_len(), 1),
+        Op::Copy => {
+            contiguous()?;
+            expected(
+                "copy",
+                inputs.len() == 1 && first.shape.iter().product::<usize>() == output.shape.iter().product::<usize>(),
+            )
+        }
+        Op::Pad { channels, size: [h, w], pads: [top, left, bottom, right], .. } => {
+            let sum = |a: usize, b: usize, c: usize| a.checked_add(b).and_then(|n| n.checked_add(c));
+            let product = |h: Option<usize>, w: Option<usize>| tensor::elements(&[*channels, h?, w?]).ok();
+            match (product(Some(*h), Some(*w)), product(sum(*h, *top, *bottom), sum(*w, *left, *right))) {
+                (Some(reads), Some(writes)) => images(reads, writes, 1),
+                _ => expected("pad", false),
+            }
+        }
+        Op::Softmax { outer, axis, inner } => {
+            contiguous()?;
+            let len = tensor::elements(&[*outer, *axis, *inner])?;
+            expected(
+                "softmax",
+                inputs.len() == 1 && first.shape == output.shape && len == first.shape.iter().product::<usize>(),
+            )
+        }
+        Op::Binary(_) => {
+            contiguous()?;
+            let rank = output.shape.len();
+            let fits = |v: &&PlanValue| {
+                v.shape.len() <= rank
+                    && v.shape.iter().rev().zip(output.shape.iter().rev()).all(|(&a, &b)| a == b || a == 1)
+            };
+            expected("binary", inputs.len() == 2 && inputs.iter().all(fits))
+        }
+        Op::Concat { axis } => {
+            let axis = *axis;
+            if axis != 1 {
+                contiguous()?;
+            }
+            let others = |v: &&PlanValue| {
+                v.shape.len() == output.shape.len()
+                    && (0..v.shape.len()).all(|d| d == axis || v.shape[d] == output.shape[d])
+            };
+            let fits = axis < output.shape.len()
+                && inputs.iter().all(others)
+                && inputs.iter().map(|v| v.shape[axis]).sum::<usize>() == output.shape[axis];
+            expected("concat", fits)
+        }
+    }
+}
+
+/// What is read and what is written must not share an element of the same image.
+fn apart(input: &PlanValue, output: &PlanValue) -> Result<(), String> {
+    let (Place::Arena { offset: a, stride: s }, Place::Arena { offset: b, stride: t }) = (input.place, output.place)
+    else {
+        return Ok(());
+    };
+    // Values in slices of one buffer step through it together; all others lie wholly apart.
+    let disjoint = |a: usize, a_len: usize, b: usize, b_len: usize| a + a_len <= b || b + b_len <= a;
+    let span = |v: &PlanValue, stride: usize| (v.images() - 1) * stride + v.image_len();
+    let together = s == t && input.images() == output.images() && a.abs_diff(b) < s && {
+        let (low, low_len, high, high_len) = match a < b {
+            true => (a, input.image_len(), b, output.image_len()),
+            false => (b, output.image_len(), a, input.image_len()),
+        };
+        low + low_len <= high && high + high_len <= low + s
+    };
+    match together || disjoint(a, span(input, s), b, span(output, t)) {
+        true => Ok(()),
+        false => Err(format!("it reads `{}` and writes `{}` in the same place", input.name, output.name)),
+    }
+}

@@ -1,0 +1,199 @@
+//! Proves a recorded session: segments its frames again, in order, and compares the masks bit for bit.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::ports::{BoxError, Segment};
+use crate::latency::{Clock, Moment};
+use crate::mask::Mask;
+use crate::record::{EventKind, RecordError, read::Recorded};
+use crate::segmentation::Segmentation;
+use crate::session::Session;
+
+/// A fresh segmenter to verify with, and what it is.
+pub struct Verifier {
+    /// It must not have seen a frame yet.
+    pub segmenter: Box<dyn Segment>,
+    /// SHA-256 of its plan.
+    pub plan_sha256: String,
+    /// What computes it.
+    pub device: String,
+}
+
+/// How a verification ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every mask is the same to the last bit.
+    Identical,
+    /// A mask differs although plan and device are the same.
+    Different,
+    /// The plan, the device or the course of the frames is another: differences prove nothing.
+    NotComparable,
+}
+
+impl Verdict {
+    /// 0, 1 and 3; 2 is what a wrong command line exits with.
+    pub const fn exit_code(self) -> i32 {
+        match self {
+            Self::Identical => 0,
+            Self::Different => 1,
+            Self::NotComparable => 3,
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VerifyReport {
+    /// See [`Verdict`].
+    pub verdict: Verdict,
+    /// Masks that were compared.
+    pub compared: u64,
+    /// Masks that differ.
+    pub differing_frames: u64,
+    /// Id of the first of them.
+    pub first_difference: Option<u64>,
+    /// Pixels whose class differs, over all masks.
+    pub differing_pixels: u64,
+    /// Mean Dice of the nerve between the recorded and the new masks; 1 when both are empty.
+    pub mean_dice: f64,
+    /// Why it is not comparable bit for bit.
+    pub reasons: Vec<String>,
+}
+
+/// One or two sentences for the terminal.
+impl fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { compared, differing_frames, differing_pixels, mean_dice, .. } = self;
+        let numbers =
+            format!("{differing_frames} of {compared} masks differ in {differing_pixels} pixels, Dice {mean_dice:.6}");
+        match (self.verdict, self.first_difference) {
+            (Verdict::Identical, _) => write!(f, "{compared} masks are identical to the last bit"),
+            (Verdict::Different, Some(id)) => write!(f, "frame {id} is the first that differs: {numbers}"),
+            (Verdict::Different, None) => write!(f, "{numbers}"),
+            (Verdict::NotComparable, first) => {
+                write!(f, "not comparable bit for bit: {}; {numbers}", self.reasons.join(", "))?;
+                first.map_or(Ok(()), |id| write!(f, ", first in frame {id}"))
+            }
+        }
+    }
+}
+
+/// What can go wrong with a verification.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The session cannot be read.
+    #[error("{cause}")]
+    Record {
+        /// Its own words.
+        #[from]
+        cause: RecordError,
+    },
+    /// The segmenter cannot be made.
+    #[error("cannot prepare the segmenter of the session: {cause}")]
+    Open {
+        /// Its own words.
+        cause: BoxError,
+    },
+    /// The segmenter has failed.
+    #[error("cannot segment frame {frame}: {cause}")]
+    Segmenter {
+        /// Id of the frame.
+        frame: u64,
+        /// Its own words.
+        cause: BoxError,
+    },
+    /// There is nothing to prove.
+    #[error("cannot verify `{dir}`: none of its {frames} frames was segmented")]
+    Nothing {
+        /// Folder.
+        dir: std::path::PathBuf,
+        /// Frames in the session.
+        frames: usize,
+    },
+}
+
+/// Segments the frames of the session in `dir` that were segmented, in the same order, with the segmenter that
+/// `make_segmenter` makes from the session, and compares.
+///
+/// # Errors
+/// When the session cannot be read or has no mask, or the segmenter fails.
+pub fn verify(
+    dir: &Path,
+    make_segmenter: impl FnOnce(&Session) -> Result<Verifier, BoxError>,
+) -> Result<VerifyReport, VerifyError> {
+    let recorded = Recorded::open(dir)?;
+    let session = &recorded.session;
+    let Verifier { mut segmenter, plan_sha256, device } =
+        make_segmenter(session).map_err(|cause| VerifyError::Open { cause })?;
+    let mut reasons = Vec::new();
+    for (what, now, then) in [("plan", &plan_sha256, &session.plan_sha256), ("device", &device, &session.device)] {
+        if now != then {
+            reasons.push(format!("the {what} is `{now}`, the session was made with `{then}`"));
+        }
+    }
+    let clock = Clock::monotonic();
+    let mut events = recorded.events.iter().peekable();
+    let mut gap = None;
+    let mut answer = Segmentation::default();
+    let mut report = VerifyReport {
+        verdict: Verdict::Identical,
+        compared: 0,
+        differing_frames: 0,
+        first_difference: None,
+        differing_pixels: 0,
+        mean_dice: 0.0,
+        reasons,
+    };
+    for row in &recorded.rows {
+        let failed = |cause| VerifyError::Segmenter { frame: row.id, cause };
+        let Some(then) = recorded.mask(row)? else { continue };
+        while let Some(event) = events.next_if(|e| e.before <= row.id) {
+            match event.event {
+                EventKind::Reset => segmenter.reset(),
+                EventKind::Despeckle => segmenter.set_despeckle(&event.value).map_err(failed)?,
+                EventKind::Gap => gap = gap.or(Some(event.before)),
+            }
+        }
+        let mut frame = recorded.frame(row)?;
+        let now = clock.now();
+        for moment in [Moment::Captured, Moment::Received, Moment::Dequeued] {
+            frame.stamps.set(moment, now);
+        }
+        answer.stamps = frame.stamps;
+        segmenter.segment(&frame, &clock, &mut answer).map_err(failed)?;
+        report.compare(row.id, &then, &answer.mask);
+    }
+    if report.compared == 0 {
+        return Err(VerifyError::Nothing { dir: dir.to_owned(), frames: recorded.rows.len() });
+    }
+    report.mean_dice /= report.compared as f64;
+    // Only what differs after the gap can be its doing; identical masks are proven all the same.
+    if let (Some(gap), Some(first)) = (gap, report.first_difference)
+        && first >= gap
+    {
+        report.reasons.push(format!("from frame {gap} on the segmenter had seen frames that were not recorded"));
+    }
+    report.verdict = match (report.differing_frames, report.reasons.is_empty()) {
+        (0, true) => Verdict::Identical,
+        (_, true) => Verdict::Different,
+        (_, false) => Verdict::NotComparable,
+    };
+    Ok(report)
+}
+
+impl VerifyReport {
+    fn compare(&mut self, id: u64, then: &Mask, now: &Mask) {
+        self.compared += 1;
+        let differing = if then.size == now.size { then.differing(now) } else { then.size.area().max(now.size.area()) };
+        self.mean_dice += if then.size == now.size { then.dice(now, 1) } else { 0.0 };
+        if differing > 0 {
+            self.differing_frames += 1;
+            self.differing_pixels += differing as u64;
+            self.first_difference.get_or_insert(id);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Pictures from files: one alone, or a folder of them in natural order.
+
+pub mod decode;
+pub mod layout;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Source, SourceError, SourceInfo};
+use crate::frame::Frame;
+use crate::segmentation::Class;
+
+use layout::Layout;
+
+/// Frames a second of a folder, which has no times of its own.
+pub const RATE_HZ: u64 = 10;
+/// Masks that are looked at to tell how many classes there are.
+const LOOK_AT: usize = 32;
+
+/// Opens one picture or a folder of pictures.
+///
+/// Masks are recognised beside the pictures (`NAME_mask`, as in the Kaggle nerve data) and in a `masks` folder beside
+/// an `images` folder (same names, with or without `_mask`); they become [`Frame::truth`].
+///
+/// # Errors
+/// When nothing can be read, or the first picture cannot; a later one that cannot is an error of its own turn.
+pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
+    Ok(Box::new(Images::open(path)?))
+}
+
+/// One picture, or a folder of them.
+#[derive(Debug)]
+pub struct Images {
+    info: SourceInfo,
+    layout: Layout,
+    position: usize,
+    delivered: u64,
+}
+
+impl Images {
+    /// See [`open`].
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        let folder = path.is_dir();
+        let mut layout = if folder { layout::folder(path)? } else { layout::single(path) };
+        let size = decode::size(&layout.pairs[0].0)?;
+        let mut notes = std::mem::take(&mut layout.notes);
+        if !folder {
+            // A single picture is read at once, so that what is wrong with it is said when it is opened.
+            let change = decode::picture(path)?.change;
+            if !change.is_empty() {
+                notes.push(change.to_owned());
+            }
+        }
+        let mut truth = Vec::new();
+        if let Some(found) = &layout.masks {
+            truth = classes(&layout)?;
+            notes.push(found.clone());
+        }
+        if folder {
+            notes.push(format!("a folder has no times: {RATE_HZ} frames a second assumed"));
+        }
+        let info = SourceInfo {
+            name: path.display().to_string(),
+            format: if folder { "folder of images".into() } else { "image".into() },
+            size: Some(size),
+            frames: Some(layout.pairs.len() as u64),
+            rate_hz: folder.then_some(RATE_HZ as f64),
+            truth,
+            notes,
+            ..SourceInfo::default()
+        };
+        Ok(Self { info, layout, position: 0, delivered: 0 })
+    }
+}
+
+/// Classes of the masks: the nerve, and as many more as the first masks show.
+fn classes(layout: &Layout) -> Result<Vec<Class>, SourceError> {
+    let mut most = 1;
+    for path in layout.pairs.iter().filter_map(|(_, mask)| mask.as_ref()).take(LOOK_AT) {
+        most = most.max(decode::mask(path)?.labels.into_iter().max().unwrap_or(0));
+    }
+    // after Okabe and Ito's palette for people who see red and green alike
+    let colors = [[255, 194, 10], [12, 123, 220], [0, 158, 115], [204, 121, 167]];
+    let name = |class: u8| match class {
+        1 => "nerve".into(),
+        2 => "vessel".into(),
+        n => format!("class {n}"),
+    };
+    Ok((1..=most).map(|n| Class { name: name(n), color: colors[(n as usize - 1) % colors.len()] }).collect())
+}
+
+impl Source for Images {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn next(&mut self) -> Result<Option<Frame>, SourceError> {
+        let Some((path, mask)) = self.layout.pairs.get(self.position) else { return Ok(None) };
+        let index = self.position as u64;
+        self.position += 1; // also past a picture that cannot be read: the next call gives the one after it
+        let picture = decode::picture(path)?;
+        let mut frame = Frame::new(self.delivered, picture.size, picture.format, picture.pixels);
+        frame.time = Duration::from_nanos(index * 1_000_000_000 / RATE_HZ);
+        frame.name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(path) = mask {
+            let mask = decode::mask(path)?;
+            if mask.size != frame.size {
+                return Err(SourceError::Malformed {
+                    path: path.clone(),
+                    what: "the mask of a picture",
+                    found: format!("expected {} pixels as in `{}`, found {}", frame.size, frame.name, mask.size),
+                    advice: "give masks of the size of their pictures, or take them away".into(),
+                });
+            }
+            frame.truth = Some(Arc::new(mask));
+        }
+        self.delivered += 1;
+        Ok(Some(frame))
+    }
+
+    fn seek(&mut self, index: u64) -> Result<(), SourceError> {
+        self.position = usize::try_from(index).unwrap_or(usize::MAX).min(self.layout.pairs.len());
+        Ok(())
+    }
+}

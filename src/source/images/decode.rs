@@ -1,0 +1,172 @@
+//! One picture file: its content decides what it is, and its header how much memory it may ask for.
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+use std::path::Path;
+
+use image::{DynamicImage, ImageError, ImageReader, Limits};
+
+use crate::frame::PixelFormat;
+use crate::geometry::Size;
+use crate::mask::Mask;
+use crate::source::SourceError;
+
+/// The largest picture that is decoded, in pixels.
+pub const MAX_PIXELS: usize = 64 << 20;
+/// The largest file that is read.
+const MAX_BYTES: u64 = 1 << 30;
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Pixels of one picture.
+pub struct Picture {
+    /// Width and height.
+    pub size: Size,
+    /// Grey or colour.
+    pub format: PixelFormat,
+    /// See [`crate::frame::Frame::pixels`].
+    pub pixels: Vec<u8>,
+    /// What was left out of it, in a few words; empty for 8-bit grey or RGB.
+    pub change: &'static str,
+}
+
+/// Reads a picture: grey stays grey, everything else becomes RGB; 16 bits become 8 (v / 257, rounded), and
+/// transparency is left out.
+///
+/// # Errors
+/// `Io` when the system refuses; `Malformed` when it is empty, damaged, too large, or no picture that we know.
+pub fn picture(path: &Path) -> Result<Picture, SourceError> {
+    let image = decode(path, read(path)?)?;
+    let size = Size::new(image.width(), image.height());
+    let change = match &image {
+        DynamicImage::ImageLuma16(_) | DynamicImage::ImageRgb16(_) => "16 bits reduced to 8",
+        DynamicImage::ImageLumaA8(_) | DynamicImage::ImageRgba8(_) => "transparency left out",
+        DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_) => "16 bits reduced to 8, transparency left out",
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => "",
+        _ => "floating-point levels 0..=1 reduced to 8 bits",
+    };
+    let (format, pixels) = if image.color().has_color() {
+        (PixelFormat::Rgb8, image.into_rgb8().into_raw())
+    } else {
+        (PixelFormat::Gray8, image.into_luma8().into_raw())
+    };
+    Ok(Picture { size, format, pixels, change })
+}
+
+/// Width and height from the header alone.
+///
+/// # Errors
+/// As [`picture`].
+pub fn size(path: &Path) -> Result<Size, SourceError> {
+    let file = File::open(path).map_err(|cause| SourceError::Io { path: path.to_owned(), cause })?;
+    let empty = file.metadata().is_ok_and(|m| m.len() == 0);
+    if empty {
+        return Err(malformed(path, "the file is empty"));
+    }
+    let reader = ImageReader::new(BufReader::new(file)).with_guessed_format();
+    let reader = reader.map_err(|cause| SourceError::Io { path: path.to_owned(), cause })?;
+    let (width, height) = reader.into_dimensions().map_err(|e| explain(path, &e))?;
+    fits(path, Size::new(width, height))
+}
+
+/// Reads a mask: class indices where they are indices (a palette, or no level above 15), else 1 where it is bright.
+///
+/// # Errors
+/// As [`picture`].
+pub fn mask(path: &Path) -> Result<Mask, SourceError> {
+    let mut bytes = read(path)?;
+    let bits = unpaint(&mut bytes);
+    let image = decode(path, bytes)?;
+    let size = Size::new(image.width(), image.height());
+    let labels = if let Some(bits) = bits {
+        // levels of 1, 2 and 4 bits come stretched to 0..=255: back to the index
+        let step = (255 / ((1u16 << bits) - 1)) as u8;
+        image.into_luma8().into_raw().into_iter().map(|v| v / step).collect()
+    } else {
+        let levels = image.into_luma16().into_raw();
+        // 8-bit levels come times 257
+        let eight = levels.iter().all(|v| v % 257 == 0);
+        let levels: Vec<u16> = if eight { levels.into_iter().map(|v| v / 257).collect() } else { levels };
+        let white = if eight { 255u16 } else { u16::MAX };
+        if levels.iter().all(|&v| v < 16) {
+            levels.into_iter().map(|v| v as u8).collect()
+        } else {
+            levels.into_iter().map(|v| u8::from(v > white / 2)).collect()
+        }
+    };
+    Ok(Mask { size, labels })
+}
+
+/// Makes a palette PNG a grey one, so that its indices are decoded and not their colours; gives the bits of an index.
+///
+/// # References
+/// PNG (third edition), 11.2.1: byte 24 is the bit depth, byte 25 the colour type (3 indexed, 0 grey), bytes 29 to 32
+/// are the CRC of what begins at byte 12.
+fn unpaint(bytes: &mut [u8]) -> Option<u8> {
+    let header = bytes.get_mut(..33).filter(|h| h.starts_with(PNG) && h[25] == 3)?;
+    let bits = header[24];
+    header[25] = 0;
+    let mut crc = flate2::Crc::new();
+    crc.update(&header[12..29]);
+    header[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    matches!(bits, 1 | 2 | 4 | 8).then_some(bits)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let io = |cause| SourceError::Io { path: path.to_owned(), cause };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.is_empty() {
+        return Err(malformed(path, "the file is empty"));
+    }
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(malformed(path, "the file is larger than 1 GiB"));
+    }
+    Ok(bytes)
+}
+
+fn decode(path: &Path, bytes: Vec<u8>) -> Result<DynamicImage, SourceError> {
+    let open = || {
+        let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format();
+        reader.map_err(|cause| SourceError::Io { path: path.to_owned(), cause })
+    };
+    let (width, height) = open()?.into_dimensions().map_err(|e| explain(path, &e))?;
+    fits(path, Size::new(width, height))?;
+    let mut reader = open()?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS as u64 * 16);
+    reader.limits(limits);
+    reader.decode().map_err(|e| explain(path, &e))
+}
+
+fn fits(path: &Path, size: Size) -> Result<Size, SourceError> {
+    if size.area() == 0 {
+        return Err(malformed(path, &format!("it is {size} pixels")));
+    }
+    if u64::from(size.width) * u64::from(size.height) > MAX_PIXELS as u64 {
+        return Err(SourceError::Malformed {
+            path: path.to_owned(),
+            what: "an image",
+            found: format!("its header asks for {size} pixels, more than {} million", MAX_PIXELS >> 20),
+            advice: "cut the picture out or make it smaller".into(),
+        });
+    }
+    Ok(size)
+}
+
+fn explain(path: &Path, error: &ImageError) -> SourceError {
+    match error {
+        ImageError::Unsupported(e) => malformed(path, &format!("this kind is not known: {e}")),
+        ImageError::Limits(e) => malformed(path, &format!("it asks for too much memory: {e}")),
+        e => malformed(path, &format!("it is damaged or cut short: {e}")),
+    }
+}
+
+fn malformed(path: &Path, found: &str) -> SourceError {
+    SourceError::Malformed {
+        path: path.to_owned(),
+        what: "an image",
+        found: found.to_lowercase().trim_end_matches('.').to_owned(),
+        advice: "give a whole PNG, JPEG, TIFF or BMP".into(),
+    }
+}

@@ -1,0 +1,154 @@
+//! The program as a user runs it: every subcommand, and bad input in one sentence.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn sonoplex(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
+    command.args(args).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    command.output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn succeeds(args: &[&str]) -> String {
+    let out = sonoplex(args);
+    assert!(out.status.success(), "{args:?}\n{}\n{}", text(&out.stdout), text(&out.stderr));
+    text(&out.stdout)
+}
+
+/// One sentence on standard error, no panic, and the given exit code.
+#[track_caller]
+fn fails(args: &[&str], code: i32, words: &[&str]) {
+    let out = sonoplex(args);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {said}");
+    assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{args:?}: {said}");
+    assert!(said.lines().filter(|l| l.starts_with("sonoplex: ")).count() == 1, "{args:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{args:?} should mention `{word}`: {said}");
+    }
+}
+
+fn path(p: &Path) -> &str {
+    p.to_str().expect("a path in UTF-8")
+}
+
+const SMALL: &str = "phantom:seed=3,size=192x144,frames=6";
+
+#[test]
+fn replay_records_a_session_that_verifies_bit_for_bit_and_plays_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (session, report, sheet) =
+        (dir.path().join("session"), dir.path().join("report.json"), dir.path().join("sheet.png"));
+    let args = ["replay", SMALL, "--headless", "--speed", "max", "--record", path(&session), "--json", path(&report)];
+    succeeds(&[&args[..], &["--sheet", path(&sheet)]].concat());
+
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("a report")).expect("JSON");
+    for count in ["captured", "segmented", "shown", "recorded"] {
+        assert_eq!(report["frames"][count], 6, "{count}: {report}");
+    }
+    for stage in ["source", "queue", "preprocess", "network", "postprocess", "composite", "capture_to_present"] {
+        assert!(report["latency_us"][stage]["p50"].as_f64() >= Some(0.0), "{stage}: {report}");
+    }
+    assert!(image::open(&sheet).expect("a sheet").width() > 192);
+
+    let said = succeeds(&["replay", "--verify", path(&session)]);
+    assert!(said.contains("bit-identical"), "{said}");
+    let said = succeeds(&["replay", path(&session), "--headless", "--speed", "max", "--json", "-"]);
+    assert!(said.contains("\"captured\": 6"), "{said}");
+
+    // A single changed pixel is found, and its frame named.
+    let mask = session.join("masks/000003.png");
+    let mut picture = image::open(&mask).expect("a mask").to_luma8();
+    let pixel = picture.get_pixel_mut(5, 5);
+    pixel.0[0] ^= 1;
+    picture.save(&mask).expect("a changed mask");
+    fails(&["replay", "--verify", path(&session)], 1, &["frame 3"]);
+}
+
+#[test]
+fn segment_writes_masks_overlays_and_lines() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let picture = dir.path().join("black.png");
+    image::GrayImage::new(120, 90).save(&picture).expect("a picture");
+    let out = dir.path().join("out");
+    let output = sonoplex(&["segment", path(&picture), "-o", path(&out)]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let line: Value = serde_json::from_slice(&output.stdout).expect("one JSON line");
+    assert_eq!((line["width"].as_u64(), line["height"].as_u64()), (Some(120), Some(90)));
+    assert_eq!(line["state"], "no_nerve");
+    assert!(text(&output.stderr).contains("no nerve found"));
+    let mask = image::open(out.join("black_mask.png")).expect("a mask");
+    assert_eq!((mask.width(), mask.height()), (120, 90));
+    assert!(out.join("black_overlay.png").exists());
+}
+
+#[test]
+fn bench_reports_every_stage_and_explains_every_number() {
+    let said = succeeds(&["bench", SMALL, "--frames", "4", "--warm-up", "1", "--json", "-"]);
+    let start = said.find('{').expect("JSON");
+    let report: Value = serde_json::from_str(&said[start..]).expect("JSON");
+    assert_eq!(report["latency_us"]["network"]["count"], 4);
+    assert!(report["latency_us"]["network"]["p50"].as_f64() > Some(0.0));
+    let explained = succeeds(&["bench", "--explain"]);
+    for word in ["capture_to_present", "p999", "dropped"] {
+        assert!(explained.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn inspect_tells_models_from_recordings() {
+    let said = succeeds(&["inspect", SMALL]);
+    for word in ["192x144", "6", "phantom"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/nerve-vessel.onnx");
+    let said = succeeds(&["inspect", path(&model)]);
+    for word in ["GFLOP", "parameters", "nerve", "vessel", "stretch"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(succeeds(&["inspect", path(&model), "--plan"]).contains("Conv"));
+}
+
+#[test]
+fn live_lists_devices_and_stops_after_the_frames_it_was_asked_for() {
+    assert!(succeeds(&["live"]).contains("phantom:"));
+    let said = succeeds(&["live", "phantom:size=160x120,fps=60", "--headless", "--frames", "5", "--json", "-"]);
+    assert!(said.contains("\"captured\""), "{said}");
+}
+
+#[test]
+fn bad_input_is_one_sentence() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, bytes: &[u8]| -> PathBuf {
+        let p = dir.path().join(name);
+        std::fs::write(&p, bytes).expect("a file");
+        p
+    };
+    let empty = file("empty.mp4", b"");
+    let noise = file("noise.dcm", &[7; 300]);
+    let png = file("cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\0\0\0\0");
+    let mha = file("lies.mha", b"ObjectType = Image\nNDims = 3\nDimSize = 900 900 9\nElementType = MET_UCHAR\nElementDataFile = LOCAL\nxx");
+    let onnx = file("noise.onnx", &[0xff; 64]);
+    let toml = file("typo.toml", b"[source]\nspeeed = 1\n");
+    let nothing = dir.path().join("nothing");
+    std::fs::create_dir(&nothing).expect("a folder");
+    for bad in [&empty, &noise, &png, &mha, &nothing, &dir.path().join("absent.mp4")] {
+        fails(&["replay", path(bad), "--headless"], 1, &[]);
+        fails(&["inspect", path(bad)], 1, &[]);
+        fails(&["segment", path(bad), "-o", path(&dir.path().join("o"))], 1, &[]);
+    }
+    fails(&["inspect", path(&onnx)], 1, &["noise.onnx"]);
+    fails(&["replay", SMALL, "--headless", "--model", path(&onnx)], 1, &["noise.onnx"]);
+    fails(&["replay", "--headless", "--pipeline", path(&toml)], 1, &["speeed", "speed"]);
+    fails(&["replay", "phantom:sed=3", "--headless"], 1, &["sed", "seed"]);
+    fails(&["replay", SMALL, "--headless", "--crop", "999x999+0+0"], 1, &["999x999+0+0"]);
+    fails(&["replay", SMALL, "--headless", "--device", "cuda:7"], 1, &["cuda:7", "cpu"]);
+    fails(&["replay", SMALL, "--headless", "--record", path(dir.path())], 1, &["record"]);
+}

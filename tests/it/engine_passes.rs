@@ -1,0 +1,117 @@
+//! Each pass before and after: what it does to the steps, and that the outputs stay.
+
+use std::collections::BTreeMap;
+
+use sonoplex::engine::passes::{PASSES, Pass};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan};
+
+use crate::engine_networks::{Up, residual, unet};
+use crate::onnx_writer::Writer;
+
+fn build(writer: &Writer, passes: &[Pass]) -> Plan {
+    let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
+    // The naive tactic on all sides: a pass must not hide behind another order of sums.
+    let plan = Builder::default().build_with(&network, passes).unwrap_or_else(|e| panic!("{e}"));
+    let naive: BTreeMap<String, String> = plan.tactics().into_keys().map(|name| (name, "naive".to_owned())).collect();
+    let config = BuilderConfig { tactics: Some(naive), ..Default::default() };
+    Builder::new(config).build_with(&network, passes).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn run(plan: Plan) -> Vec<f32> {
+    let engine = Engine::new(plan).expect("naive runs everywhere");
+    let mut context = engine.context();
+    let input = &engine.inputs()[0];
+    let data = Writer::new(13).randoms(input.shape.iter().product());
+    context.bind(&input.name, &input.shape, &data).expect("its own shape");
+    context.enqueue().expect("the CPU never refuses");
+    context.output(&engine.outputs()[0].name).expect("named by the engine").to_vec()
+}
+
+fn count(plan: &Plan, op: &str) -> usize {
+    plan.table().iter().filter(|row| row.op.split(' ').any(|word| word == op)).count()
+}
+
+/// The steps that `op` is in, before and after `pass` (with those before it), and the largest change of the output.
+fn before_and_after(writer: &Writer, pass: &str, op: &str) -> (usize, usize, f32) {
+    let at = PASSES.iter().position(|(name, _)| *name == pass).expect("it is one of them");
+    let (before, after) = (build(writer, &PASSES[..at]), build(writer, &PASSES[..=at]));
+    let counts = (count(&before, op), count(&after, op));
+    let worst = run(before).iter().zip(&run(after)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    (counts.0, counts.1, worst)
+}
+
+#[test]
+fn batch_norm_goes_into_the_weights() {
+    let (before, after, worst) =
+        before_and_after(&unet([1, 1, 16, 16], Up::Transpose, true, false, ""), "fold_batch_norm", "batch_norm");
+    assert_eq!((before, after), (7, 0));
+    assert!(worst < 1e-5, "{worst}");
+}
+
+#[test]
+fn borders_go_into_the_convolutions() {
+    let (before, after, worst) =
+        before_and_after(&unet([2, 1, 16, 16], Up::Resize, false, true, ""), "fold_pad", "pad");
+    assert_eq!((before, after, worst), (5, 0, 0.0));
+}
+
+#[test]
+fn a_shortcut_goes_into_the_convolution() {
+    let (before, after, worst) = before_and_after(&residual(2), "fuse_residual", "conv");
+    assert_eq!(before, after);
+    assert!(worst < 1e-6, "{worst}");
+    let plan = build(&residual(2), PASSES);
+    assert!(plan.table().iter().any(|row| row.op == "conv 3x3 + add + relu"), "{:?}", plan.table());
+    assert!(plan.table().iter().all(|row| row.op != "add"));
+}
+
+#[test]
+fn activations_go_into_the_convolutions() {
+    let (before, after, worst) =
+        before_and_after(&unet([1, 1, 16, 16], Up::Transpose, false, false, "Sigmoid"), "fuse_activation", "relu");
+    assert_eq!((before, after, worst), (5, 5, 0.0));
+    let plan = build(&unet([1, 1, 16, 16], Up::Transpose, true, false, "Sigmoid"), PASSES);
+    let ops: Vec<String> = plan.table().into_iter().map(|row| row.op).collect();
+    assert_eq!(ops.last().map(String::as_str), Some("conv 1x1 + sigmoid"), "{ops:?}");
+    assert!(ops.iter().all(|op| op.starts_with("conv") || op == "max_pool"), "{ops:?}");
+}
+
+#[test]
+fn concatenations_disappear_at_any_batch_size() {
+    for images in [1, 3] {
+        let net = unet([images, 2, 16, 12], Up::Transpose, true, false, "Softmax");
+        assert_eq!(before_and_after(&net, "remove_concat", "concat"), (2, 0, 0.0));
+        assert_eq!(before_and_after(&net, "remove_concat", "copy"), (0, 0, 0.0));
+    }
+    // A part that stands twice, and one that lies in another buffer already, are copied to their places.
+    let (before, after, worst) = before_and_after(&residual(1), "remove_concat", "concat");
+    assert_eq!((before, after, worst), (2, 0, 0.0));
+}
+
+#[test]
+fn reshapes_cost_nothing() {
+    let (before, after, worst) = before_and_after(&residual(1), "alias_reshape", "copy");
+    assert!(after < before, "{before} to {after}");
+    assert_eq!(worst, 0.0);
+}
+
+#[test]
+fn what_nobody_reads_is_not_computed() {
+    let mut net = unet([1, 1, 16, 16], Up::Linear, false, false, "");
+    net.node("Sigmoid", &["t0"], &[]);
+    assert_eq!(before_and_after(&net, "drop_unused", "sigmoid"), (1, 0, 0.0));
+}
+
+#[test]
+fn all_passes_together_leave_the_outputs_and_save_memory() {
+    for (net, up) in [Up::Transpose, Up::Resize, Up::Upsample, Up::Linear]
+        .into_iter()
+        .map(|up| (unet([2, 1, 20, 16], up, true, up == Up::Resize, "Softmax"), up))
+        .chain([(residual(1), Up::Linear), (residual(2), Up::Linear)])
+    {
+        let (plain, fused) = (build(&net, &[]), build(&net, PASSES));
+        assert!(fused.arena_bytes() < plain.arena_bytes() && fused.steps().len() < plain.steps().len());
+        let worst = run(plain).iter().zip(&run(fused)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 2e-5, "{up:?}: {worst}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Plans as bytes, contexts beside each other, stored tactics, what describes a network.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use sonoplex::engine::plan::VERSION;
+use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Plan, PlanError, describe};
+
+use crate::engine_networks::{Up, residual, unet};
+use crate::onnx_writer::Writer;
+
+fn network() -> Network {
+    let bytes = unet([1, 1, 16, 24], Up::Transpose, true, false, "Sigmoid").bytes();
+    Network::from_onnx(&bytes).expect("the writer writes sound files")
+}
+
+fn plan(threads: usize) -> Plan {
+    let config = BuilderConfig { threads, device: Device::Cpu, ..Default::default() };
+    Builder::new(config).build(&network()).expect("all of it is supported")
+}
+
+fn run(plan: Plan) -> Vec<f32> {
+    let engine = Engine::new(plan).expect("tactics of this machine");
+    let mut context = engine.context();
+    context.input_mut("image").expect("its input").copy_from_slice(&Writer::new(13).randoms(16 * 24));
+    context.enqueue().expect("the CPU never refuses");
+    context.synchronize().expect("the CPU never fails");
+    context.output(&engine.outputs()[0].name).expect("its output").to_vec()
+}
+
+#[test]
+fn bytes_go_both_ways_and_compute_the_same_bits_on_any_number_of_threads() {
+    let (one, two) = (plan(1), plan(2));
+    assert_eq!((one.sha256(), one.to_bytes()), (two.sha256(), two.to_bytes()), "threads are no part of a plan");
+    let read = Plan::from_bytes(&one.to_bytes()).expect("just written");
+    assert_eq!((read.sha256(), read.to_bytes(), read.tactics()), (one.sha256(), one.to_bytes(), one.tactics()));
+    let expected = run(one);
+    assert_eq!(run(two), expected);
+    assert_eq!(run(read.with_threads(3)), expected);
+}
+
+#[test]
+fn damaged_plans_are_refused_with_what_to_do() {
+    let bytes = plan(1).to_bytes();
+    let refused = |bytes: &[u8]| {
+        let error = Plan::from_bytes(bytes).expect_err("it is damaged");
+        assert!(error.to_string().contains("sonoplex build"), "{error}");
+        error
+    };
+    for at in (0..200).chain((200..bytes.len()).step_by(97)).chain(bytes.len() - 40..bytes.len()) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        refused(&flipped);
+    }
+    for length in (0..64).chain((64..bytes.len()).step_by(501)).chain([bytes.len() - 1]) {
+        refused(&bytes[..length]);
+    }
+    let mut other = bytes.clone();
+    other[8] += 1;
+    assert_eq!(refused(&other), PlanError::Version { found: VERSION + 1 });
+    assert_eq!(refused(b"not a plan at all"), PlanError::NotAPlan);
+}
+
+/// A lie with a sound checksum: numbers of the header are changed, and the hash is made to agree.
+#[test]
+fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
+    let bytes = plan(1).to_bytes();
+    let length = u64::from_le_bytes(bytes[12..20].try_into().expect("eight bytes")) as usize;
+    let (mut refused, mut kept) = (0, 0);
+    for at in (20..20 + length).filter(|&i| bytes[i].is_ascii_digit()) {
+        let mut lie = bytes.clone();
+        lie[at] = if lie[at] == b'9' { b'1' } else { lie[at] + 1 };
+        let end = lie.len() - 32;
+        let sha = Sha256::digest(&lie[..end]);
+        lie[end..].copy_from_slice(&sha);
+        match Plan::from_bytes(&lie).map(Engine::new) {
+            // What is left is sound in itself: it runs, whatever it computes. Every tenth is enough to see that.
+            Ok(Ok(engine)) => {
+                kept += 1;
+                if kept % 10 == 0 {
+                    engine.context().enqueue().expect("the CPU never refuses");
+                }
+            }
+            _ => refused += 1,
+        }
+    }
+    assert!(refused > 100, "{refused} refused, {kept} kept");
+}
+
+#[test]
+fn stored_tactics_are_taken_or_refused() {
+    let stored: BTreeMap<_, _> = plan(1).tactics().into_keys().map(|k| (k, "naive".to_owned())).collect();
+    let with = |tactics| Builder::new(BuilderConfig { tactics: Some(tactics), ..Default::default() }).build(&network());
+    let naive = with(stored.clone()).expect("naive is always offered");
+    assert_eq!(naive.tactics(), stored);
+    assert_ne!(naive.sha256(), plan(1).sha256());
+    let (a, b) = (run(naive), run(plan(1)));
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5));
+    let wrong = stored.into_keys().map(|k| (k, "abacus".to_owned())).collect();
+    let said = with(wrong).expect_err("there is no such tactic").to_string();
+    assert!(said.contains("`abacus`") && said.contains("`naive`"), "{said}");
+}
+
+#[test]
+fn contexts_do_not_see_each_other() {
+    let engine = Engine::new(plan(2)).expect("tactics of this machine");
+    let (input, output) = (&engine.inputs()[0], &engine.outputs()[0]);
+    let data = Writer::new(13).randoms(16 * 24);
+    let results: Vec<Vec<f32>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3)
+            .map(|i| {
+                let (engine, data) = (engine.clone(), &data);
+                scope.spawn(move || {
+                    let mut context = engine.context();
+                    let scaled: Vec<f32> = data.iter().map(|v| v * (i % 2) as f32).collect();
+                    context.bind(&input.name, &input.shape, &scaled).expect("its own shape");
+                    (0..5).for_each(|_| context.enqueue().expect("the CPU never refuses"));
+                    context.output(&output.name).expect("its output").to_vec()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().expect("no panic")).collect()
+    });
+    assert_eq!(results[0], results[2]);
+    assert_ne!(results[0], results[1]);
+    let mut context = engine.context();
+    let said = context.bind("image", &[1, 1, 24, 16], &data).expect_err("turned").to_string();
+    assert_eq!(said, "cannot bind `image`: expected [1, 1, 16, 24] f32, got [1, 1, 24, 16] f32 with 384 elements");
+    let said = context.output("mask").expect_err("no such output").to_string();
+    assert!(said.contains(&format!("`{}`", output.name)), "{said}");
+}
+
+#[test]
+fn a_network_is_described() {
+    let mut writer = residual(2);
+    writer
+        .model
+        .metadata_props
+        .push(sonoplex::engine::onnx::StringStringEntryProto { key: "classes".to_owned(), value: "nerve".to_owned() });
+    let network = Network::from_onnx(&writer.bytes()).expect("sound");
+    let summary = describe(&network);
+    assert_eq!((summary.opset, summary.operators["Conv"], summary.problem.as_deref()), (13, 5, None));
+    assert_eq!((summary.inputs[0].shape.as_str(), summary.inputs[0].dtype.as_str()), ("[2, 3, 12, 14]", "float32"));
+    assert_eq!(summary.metadata["classes"], "nerve");
+    let table = Builder::default().build(&network).expect("supported").table();
+    let total: f64 = table.iter().map(|row| row.gflop).sum();
+    assert!((total * 1e9 - summary.flops.expect("no shape is open") as f64).abs() < 1.0);
+    let open = describe(&Network::from_onnx(&unet([1, 1, 0, 0], Up::Linear, false, false, "").bytes()).expect("sound"));
+    assert_eq!((open.flops, open.inputs[0].shape.as_str()), (None, "[1, 1, size, size]"));
+    assert!(open.problem.expect("its size is open").contains("--input image=1x1x256x256"));
+}

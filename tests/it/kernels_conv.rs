@@ -1,0 +1,144 @@
+//! Convolution: every tactic against the one-screen reference, and what it must refuse.
+
+use sonoplex::backend::cpu::{Activation, Conv, ConvShape, Isa, KernelError, Pool};
+
+use super::naive::{Random, assert_close, conv, pools};
+
+fn square(ins: usize, outs: usize, size: usize, kernel: usize, stride: usize, pad: usize) -> ConvShape {
+    ConvShape {
+        in_channels: ins,
+        out_channels: outs,
+        groups: 1,
+        in_size: [size; 2],
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        pads: [pad; 4],
+        dilation: [1; 2],
+    }
+}
+
+/// The result of one tactic; the scratch memory starts as not a number, so that reading it unwritten shows.
+fn run(pool: &Pool, conv: &Conv, input: &[f32], residual: Option<&[f32]>, act: Activation) -> Vec<f32> {
+    let mut output = vec![f32::NAN; conv.shape().out_len()];
+    let mut scratch = vec![f32::NAN; conv.scratch_len()];
+    conv.run(pool, input, residual, act, &mut output, &mut scratch);
+    output
+}
+
+/// Every tactic on one shape: equal to the reference, and equal to the last bit on any number of threads.
+fn check(shape: &ConvShape, random: &mut Random, pools: &[Pool]) {
+    let (input, weights) = (random.floats(shape.in_len()), random.floats(shape.weights_len()));
+    let bias = random.floats(shape.out_channels);
+    let residual = random.floats(shape.out_len());
+    let activations = [
+        Activation::None,
+        Activation::Relu,
+        Activation::LeakyRelu(0.1),
+        Activation::Sigmoid,
+        Activation::Clip(-0.5, 0.5),
+        Activation::HardSwish,
+    ];
+    let act = activations[random.in_range(0..=5)];
+    let with_residual = random.in_range(0..=1) == 1;
+    let mut expected = conv(shape, &input, &weights, &bias);
+    if with_residual {
+        expected.iter_mut().zip(&residual).for_each(|(e, r)| *e += r);
+    }
+    act.apply(&mut expected);
+    let residual = with_residual.then_some(&residual[..]);
+    for tactic in Conv::tactics(shape, Isa::detect()) {
+        let conv = Conv::new(shape.clone(), tactic, &weights, &bias).unwrap();
+        let first = run(&pools[0], &conv, &input, residual, act);
+        assert_close(&first, &expected, 2e-4, &format!("{tactic} {act:?} {shape:?}"));
+        for pool in &pools[1..] {
+            assert_eq!(run(pool, &conv, &input, residual, act), first, "{tactic} on {} threads", pool.threads());
+        }
+    }
+}
+
+#[test]
+fn every_tactic_agrees_with_the_reference_on_random_shapes() {
+    let (mut random, pools) = (Random(1), pools());
+    for _ in 0..120 {
+        let shape = random.conv();
+        check(&shape, &mut random, &pools);
+    }
+}
+
+#[test]
+fn every_tactic_agrees_with_the_reference_on_the_shapes_of_networks() {
+    let (mut random, pools) = (Random(2), pools());
+    for shape in [
+        square(1, 8, 1, 1, 1, 0),
+        square(3, 9, 1, 3, 1, 1),
+        square(3, 16, 33, 7, 2, 3),
+        square(16, 16, 48, 3, 1, 1),
+        square(20, 35, 17, 3, 2, 1),
+        square(12, 24, 16, 1, 1, 0),
+        square(12, 24, 15, 1, 1, 0),
+        square(12, 1, 31, 1, 1, 0),
+        square(8, 8, 30, 1, 2, 0),
+        ConvShape { groups: 16, ..square(16, 16, 21, 3, 1, 1) },
+        ConvShape { dilation: [4, 4], pads: [4; 4], ..square(4, 4, 12, 3, 1, 0) },
+        // A stride beyond the kernel, and one beyond the picture.
+        square(3, 4, 20, 2, 5, 0),
+        square(3, 4, 3, 3, 9, 2),
+    ] {
+        check(&shape, &mut random, &pools);
+    }
+}
+
+#[test]
+fn a_convolution_without_bias_adds_nothing() {
+    let shape = square(2, 3, 5, 3, 1, 1);
+    let mut random = Random(3);
+    let (input, weights) = (random.floats(shape.in_len()), random.floats(shape.weights_len()));
+    let pool = Pool::new(1);
+    for tactic in Conv::tactics(&shape, Isa::detect()) {
+        let none = Conv::new(shape.clone(), tactic, &weights, &[]).unwrap();
+        let zero = Conv::new(shape.clone(), tactic, &weights, &[0.0; 3]).unwrap();
+        let results = [&none, &zero].map(|c| run(&pool, c, &input, None, Activation::None));
+        assert_eq!(results[0], results[1], "{tactic}");
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_so_through_the_activation() {
+    let shape = square(1, 1, 1, 1, 1, 0);
+    for tactic in Conv::tactics(&shape, Isa::detect()) {
+        let conv = Conv::new(shape.clone(), tactic, &[1.0], &[]).unwrap();
+        let out = run(&Pool::new(1), &conv, &[f32::NAN], None, Activation::Relu);
+        assert!(out[0].is_nan(), "{tactic} hides a bad input");
+    }
+}
+
+#[test]
+fn impossible_convolutions_are_refused_in_words() {
+    let good = square(4, 4, 8, 3, 1, 1);
+    let refuse = |shape: ConvShape| Conv::new(shape, "naive", &[0.0; 144], &[]).unwrap_err().to_string();
+    for (shape, said) in [
+        (ConvShape { groups: 0, ..good.clone() }, "sizes of at least 1"),
+        (ConvShape { groups: 3, ..good.clone() }, "channels that the groups divide"),
+        (ConvShape { stride: [0, 1], ..good.clone() }, "sizes of at least 1"),
+        (ConvShape { in_size: [1, 1], pads: [0; 4], ..good.clone() }, "a kernel that fits"),
+        (ConvShape { in_size: [usize::MAX, 8], ..good.clone() }, "fit into memory"),
+        (ConvShape { pads: [usize::MAX; 4], ..good.clone() }, "fit into memory"),
+        (ConvShape { dilation: [usize::MAX; 2], ..good.clone() }, "a kernel that fits"),
+        (ConvShape { out_channels: 8, ..good.clone() }, "expected 288 weights, found 144"),
+    ] {
+        let message = refuse(shape);
+        assert!(message.contains(said), "{message}");
+    }
+    let bias = Conv::new(good.clone(), "naive", &[0.0; 144], &[0.0; 3]).unwrap_err().to_string();
+    assert!(bias.contains("expected 4 biases or none, found 3"), "{bias}");
+    let tactic = Conv::new(good.clone(), "guess", &[0.0; 144], &[]).unwrap_err();
+    assert!(matches!(&tactic, KernelError::Tactic { found, .. } if found == "guess"), "{tactic}");
+    assert_eq!(Conv::tactics(&good, Isa::Portable), ["direct", "naive"]);
+}
+
+#[test]
+fn operations_are_counted_two_for_each_multiplication() {
+    let shape = ConvShape { groups: 2, ..square(4, 6, 8, 3, 2, 1) };
+    assert_eq!(shape.out_size(), [4, 4]);
+    assert_eq!(shape.flops(), 2 * 6 * 16 * 2 * 9);
+}

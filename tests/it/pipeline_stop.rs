@@ -1,0 +1,241 @@
+//! Every way to end a run: nothing hangs, the first error is told, what was recorded is kept.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use sonoplex::frame::Frame;
+use sonoplex::pipeline::{Annotate, BoxError, Control, Ended, Recording, RunError, RunOptions, Speed, Watchdog};
+use sonoplex::record::read::Recorded;
+use sonoplex::record::{EventKind, Recorder};
+use sonoplex::segmentation::Segmentation;
+
+use crate::pipeline_fakes::*;
+use crate::record::FullDisk;
+
+/// Endless, so that only what a test does ends the run.
+fn endless() -> FakeSource {
+    FakeSource { interval: Duration::from_millis(1), ..FakeSource::new(1_000_000) }
+}
+
+fn options(speed: Speed) -> RunOptions {
+    RunOptions { speed, record: true, ..RunOptions::default() }
+}
+
+#[test]
+fn the_stop_flag_ends_every_kind_of_run_and_completes_the_recording() {
+    for speed in [Speed::Max, Speed::Times(1.0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("run");
+        let options = options(speed);
+        let stop = Arc::clone(&options.stop);
+        let mut tell = |p: &sonoplex::pipeline::Progress| {
+            if p.frames.segmented > 20 {
+                stop.store(true, Ordering::SeqCst);
+            }
+        };
+        let mut parts = run_of(endless(), FakeSegmenter::new(), options);
+        parts.recording = Some(recording(&to));
+        parts.progress = Some(&mut tell);
+        let outcome = run(parts);
+        assert_eq!((outcome.ended, outcome.error.is_none()), (Ended::Stopped, true));
+        let recorded = Recorded::open(&to).unwrap();
+        assert_eq!(recorded.rows.len() as u64, outcome.report.frames.captured, "nothing captured is lost");
+        assert_eq!(recorded.session.ended.as_deref(), Some("stopped by the user"));
+        if speed == Speed::Max {
+            assert!(recorded.rows.iter().all(|r| r.mask.is_some()), "and all of it is segmented");
+        }
+    }
+}
+
+#[test]
+fn a_closed_window_and_the_quit_key_end_it() {
+    for by_key in [false, true] {
+        let mut screen = FakeScreen::new(true);
+        if by_key {
+            screen.script = Box::new(|drawn| if drawn.len() > 5 { vec![Control::Quit] } else { Vec::new() });
+        } else {
+            screen.closes_after = Some(5);
+        }
+        let mut parts = run_of(endless(), FakeSegmenter::new(), RunOptions::default());
+        parts.screen = Some(&mut screen);
+        let outcome = run(parts);
+        assert_eq!((outcome.ended, outcome.error.is_none()), (Ended::WindowClosed, true));
+        assert_eq!(outcome.report.ended, "window closed");
+    }
+}
+
+#[test]
+fn a_window_that_is_closed_while_frozen_ends_it() {
+    let mut screen = FakeScreen::new(true);
+    screen.script = Box::new(|drawn| if drawn.len() == 5 { vec![Control::Freeze] } else { Vec::new() });
+    screen.closes_after = Some(15);
+    let mut parts = run_of(endless(), FakeSegmenter::new(), RunOptions::default());
+    parts.screen = Some(&mut screen);
+    assert_eq!(run(parts).ended, Ended::WindowClosed);
+}
+
+/// What is broken, and the words that the error must contain.
+type Fault = (&'static str, fn(&mut FakeSource, &mut FakeSegmenter, &mut FakeScreen));
+
+#[test]
+fn an_error_or_a_panic_in_any_thread_surfaces_and_the_others_finish() {
+    let faults: [Fault; 5] = [
+        ("cannot capture from `fake:`: told to fail; try again", |s, _, _| s.fails_at = Some(30)),
+        ("the source thread has panicked", |s, _, _| s.panics_at = Some(30)),
+        ("cannot segment frame 30: told to fail", |_, s, _| s.fails_at = Some(30)),
+        ("the segmenter thread has panicked", |_, s, _| s.panics_at = Some(30)),
+        ("cannot show the picture: told to fail", |_, _, s| s.fails_after = Some(30)),
+    ];
+    for (expected, break_it) in faults {
+        for (speed, window) in [(Speed::Max, false), (Speed::Times(0.2), true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let to = dir.path().join("run");
+            let (mut source, mut segmenter, mut screen) = (endless(), FakeSegmenter::new(), FakeScreen::new(window));
+            break_it(&mut source, &mut segmenter, &mut screen);
+            let mut parts = run_of(source, segmenter, options(speed));
+            parts.screen = Some(&mut screen);
+            parts.recording = Some(recording(&to));
+            let outcome = run(parts);
+            let error = outcome.error.expect(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+            assert_eq!((outcome.ended, outcome.report.error.as_ref()), (Ended::Failed, Some(&error)));
+            let recorded = Recorded::open(&to).unwrap();
+            assert_eq!(recorded.session.ended.as_ref(), Some(&error));
+            assert_eq!(recorded.rows.len() as u64, outcome.report.frames.recorded);
+            assert!(recorded.rows.len() >= 20, "{expected}: {} frames kept", recorded.rows.len());
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_leaves_a_readable_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let recorder = Recorder::create_on(Box::new(FullDisk::after(20_000)), &to, session()).unwrap();
+    let mut parts = run_of(endless(), FakeSegmenter::new(), options(Speed::Max));
+    parts.recording = Some(Recording { recorder, annotate: None });
+    let outcome = run(parts);
+    let error = outcome.error.expect("the disk is full").to_string();
+    assert!(error.contains("the disk is full; the") && error.contains("stay readable"), "{error}");
+    let recorded = Recorded::open(&to).unwrap();
+    assert!(!recorded.rows.is_empty());
+    assert_eq!(recorded.rows.len() as u64, outcome.report.frames.recorded);
+    for row in &recorded.rows {
+        recorded.frame(row).unwrap();
+        assert!(recorded.mask(row).unwrap().is_some());
+    }
+}
+
+struct FailingVideo {
+    panics: bool,
+}
+
+impl Annotate for FailingVideo {
+    fn write(&mut self, frame: &Frame, _: Option<&Segmentation>) -> Result<(), BoxError> {
+        assert!(!(self.panics && frame.id == 10), "told to panic");
+        if frame.id == 10 { Err("no encoder".into()) } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_encoder_that_fails_or_panics_ends_the_run() {
+    for panics in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("run");
+        let mut parts = run_of(endless(), FakeSegmenter::new(), options(Speed::Max));
+        parts.recording = Some(Recording { annotate: Some(Box::new(FailingVideo { panics })), ..recording(&to) });
+        let error = run(parts).error.expect("it fails").to_string();
+        let expected = if panics { "the recorder thread has panicked" } else { "annotated video: no encoder" };
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(Recorded::open(&to).unwrap().rows.len(), 11);
+    }
+}
+
+fn impatient() -> Watchdog {
+    let ms = Duration::from_millis;
+    Watchdog { source_silent: ms(20), segmenter_stuck: ms(20), grace: ms(200) }
+}
+
+#[test]
+fn a_silent_device_is_shown_as_no_signal_and_does_not_hold_up_the_stop() {
+    let source = FakeSource { silent_at: Some(5), ..endless() }.live();
+    let mut screen = FakeScreen::new(true);
+    screen.script =
+        Box::new(|drawn| if drawn.last().is_some_and(|d| d.no_signal) { vec![Control::Quit] } else { Vec::new() });
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let options = RunOptions { watchdog: impatient(), record: true, ..RunOptions::default() };
+    let mut parts = run_of(source, FakeSegmenter::new(), options);
+    parts.screen = Some(&mut screen);
+    parts.recording = Some(recording(&to));
+    let outcome = run(parts);
+    assert_eq!((outcome.ended, outcome.error.is_none()), (Ended::WindowClosed, true), "silence is no error");
+    assert!(outcome.report.alarms.no_signal >= 1);
+    assert!(outcome.report.notes.iter().any(|n| n.contains("the source did not answer")));
+    assert_eq!(Recorded::open(&to).unwrap().rows.len(), 5, "what came before is kept");
+}
+
+#[test]
+fn a_stuck_segmenter_is_shown_and_its_old_mask_is_not() {
+    let segmenter = FakeSegmenter { hangs_at: Some(5), ..FakeSegmenter::new() };
+    let mut screen = FakeScreen::new(true);
+    let begun = Instant::now();
+    screen.script = Box::new(move |drawn| {
+        let gone = drawn.last().is_some_and(|d| d.stuck && d.mask_of.is_none());
+        if gone || begun.elapsed() > Duration::from_secs(50) { vec![Control::Quit] } else { Vec::new() }
+    });
+    let source = FakeSource { interval: Duration::from_millis(20), ..FakeSource::new(1_000_000) }.live();
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let options = RunOptions { watchdog: impatient(), record: true, frames: None, ..RunOptions::default() };
+    // A live source is not paced; this one paces itself by its sleep.
+    let mut parts = run_of(FakeSource { sleeps: Duration::from_millis(2), ..source }, segmenter, options);
+    parts.screen = Some(&mut screen);
+    parts.recording = Some(recording(&to));
+    let outcome = run(parts);
+    assert!(matches!(outcome.error, None | Some(RunError::Stuck { thread: "segmenter", .. })), "{outcome:?}");
+    assert!(outcome.report.alarms.segmenter_stuck >= 1);
+    let (rows, frames) = (Recorded::open(&to).unwrap().rows, outcome.report.frames);
+    assert!(rows.len() as u64 + frames.dropped["record_queue"] == frames.captured, "raw frames go on: {frames:?}");
+    assert!(rows.len() > 6);
+}
+
+#[test]
+fn the_record_key_starts_and_ends_recordings_that_stand_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let mut number = 0;
+    let mut screen = FakeScreen::new(true);
+    let mut turns = 0;
+    screen.script = Box::new(move |_| {
+        turns += 1;
+        match turns {
+            10 | 20 | 30 | 45 => vec![Control::Record],
+            25 => vec![Control::NextDespeckle],
+            55 => vec![Control::Quit],
+            _ => Vec::new(),
+        }
+    });
+    let mut parts = run_of(endless(), FakeSegmenter::new(), RunOptions::default());
+    parts.screen = Some(&mut screen);
+    parts.open_recording = Some(Box::new(move || {
+        number += 1;
+        Ok(recording(&root.join(format!("run-{number}"))))
+    }));
+    let outcome = run(parts);
+    assert!(outcome.error.is_none(), "{outcome:?}");
+    assert!(screen.drawn.iter().any(|d| d.recording) && screen.drawn.iter().any(|d| !d.recording));
+    assert!(screen.drawn.iter().any(|d| d.notice.contains("recorded to")));
+    let [first, second] =
+        ["run-1", "run-2"].map(|name| Recorded::open(&dir.path().join(name)).expect("a session of its own"));
+    assert!(!first.rows.is_empty() && !second.rows.is_empty());
+    assert!(first.rows.last().unwrap().id < second.rows[0].id);
+    assert_eq!((first.rows.len() + second.rows.len()) as u64, outcome.report.frames.recorded);
+    assert_eq!(first.events[0].event, EventKind::Reset, "it begins with a fresh segmenter");
+    assert!(second.events.iter().any(|e| e.event == EventKind::Despeckle && e.value == "median"));
+}

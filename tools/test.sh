@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Everything that a commit must pass: format, lints, documentation, tests with and without the default features.
+# The last line counts the tests.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failures=0
+stage() {
+  local name=$1
+  shift
+  echo "== $name"
+  "$@" 2>&1 | tee -a "$log"
+  local status=${PIPESTATUS[0]}
+  if [ "$status" -ne 0 ]; then
+    echo "== $name FAILED (exit $status)"
+    failures=$((failures + 1))
+  fi
+}
+
+stage format cargo fmt --check
+stage tests cargo test
+stage "tests without video, camera and window" cargo test --no-default-features
+stage lints cargo clippy --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" stage documentation cargo doc --no-deps --quiet
+
+passed=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed.*/\1/p' "$log" | awk '{s+=$1} END {print s+0}')
+failed=$(sed -nE 's/^test result: .* ([0-9]+) failed;.*/\1/p' "$log" | awk '{s+=$1} END {print s+0}')
+skipped=$(grep -c '^skipped: ' "$log")
+[ "$skipped" -gt 0 ] && { echo "== left out here:"; grep '^skipped: ' "$log" | sort -u; }
+[ "$failures" -gt "$failed" ] && failed=$failures
+echo "$passed passed, $failed failed"
+[ "$failures" -eq 0 ] && [ "$passed" -gt 0 ]
