@@ -113,7 +113,8 @@ fn a_header_that_lies_is_told_in_one_sentence() {
             Err(e) => e.to_string(),
         }
     };
-    let cases: [(&[(&str, &str)], usize, &str); 17] = [
+    type Case = (&'static [(&'static str, &'static str)], usize, &'static str);
+    let cases: [Case; 17] = [
         (&[], 23, "promises 24 bytes of samples, found 23"),
         (&[], 60, "promises 24 bytes of samples, found 60"),
         (&[("DimSize", "20000 20000 1")], 24, "20000x20000"),
