@@ -3,4 +3,6 @@
 mod pipeline;
 mod pipeline_fakes;
 mod pipeline_stop;
+mod pipeline_text;
+mod pipeline_verify;
 mod record;
