@@ -24,6 +24,9 @@ pub(super) struct Capture {
     pub(super) speed: Speed,
     pub(super) repeat: bool,
     pub(super) limit: Option<u64>,
+    /// It has its own pace, and may stamp by itself.
+    pub(super) device: bool,
+    /// It does not wait for the recorder.
     pub(super) live: bool,
     pub(super) to_segmenter: Inlet,
     pub(super) to_display: Option<Arc<Mailbox<Arc<Frame>>>>,
@@ -157,13 +160,13 @@ impl Capture {
         let interval = at.last.map(|(last, _)| frame.time.saturating_sub(last)).filter(|i| !i.is_zero());
         let interval = interval.or(at.last.map(|(_, i)| i)).unwrap_or(Duration::from_millis(40));
         at.last = Some((frame.time, interval));
-        if !self.live && !stepping {
+        if !self.device && !stepping {
             self.pace(frame.time, at);
         }
         // A recording is read ahead of its time: the stamps are those of the moment at which it is due, as a device
         // that needs as long to deliver would set them.
         let now = self.shared.clock.now();
-        let captured = frame.stamps.get(Moment::Captured).filter(|&t| self.live && t <= now);
+        let captured = frame.stamps.get(Moment::Captured).filter(|&t| self.device && t <= now);
         frame.stamps.set(Moment::Captured, captured.unwrap_or(now.saturating_sub(took)));
         frame.stamps.set(Moment::Received, now);
         self.shared.note_stamps(&frame.stamps, &[Stage::Source]);
@@ -172,13 +175,13 @@ impl Capture {
         let frame = Arc::new(frame);
 
         let Some(recorded) = self.record(&frame, at) else { return false };
-        let job = Job { frame: Arc::clone(&frame), epoch: at.epoch, recorded };
-        let taken = self.to_segmenter.put(job, &self.shared);
+        // The display first: an answer never comes before its picture.
         if let Some(display) = &self.to_display
-            && let Ok(Some(_)) = display.put(frame)
+            && let Ok(Some(_)) = display.put(Arc::clone(&frame))
         {
             count(&self.shared.tally.dropped_display);
         }
+        let taken = self.to_segmenter.put(Job { frame, epoch: at.epoch, recorded }, &self.shared);
         self.shared.bell.ring();
         taken
     }

@@ -77,7 +77,11 @@ pub fn sections() -> impl Iterator<Item = &'static str> {
 /// What somebody probably meant, as the end of a message.
 pub(super) fn nearest(found: &str, known: &[&str]) -> String {
     let found = found.to_lowercase();
-    let best = known.iter().map(|k| (strsim::damerau_levenshtein(&found, k), k)).min();
+    let best = known.iter().map(|k| (strsim::damerau_levenshtein(&found, k), k)).min_by(|a, b| {
+        // Of two that are as near, the one that begins alike.
+        let alike = |k: &str| strsim::jaro_winkler(&found, k);
+        a.0.cmp(&b.0).then(alike(b.1).total_cmp(&alike(a.1)))
+    });
     match best {
         Some((distance, best)) if distance <= 1 + best.len() / 3 => format!("did you mean `{best}`?"),
         _ => format!("there are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),

@@ -1,7 +1,7 @@
 //! Moves frames from the source to the segmenter, the display and the recorder; stops cleanly.
 //!
 //! ```text
-//!              ┌▶ mailbox (or queue of 4) ─▶ segmenter ─┬▶ mailbox of pairs (or queue of 4) ─┐
+//!              ┌▶ mailbox (or queue of 1) ─▶ segmenter ─┬▶ mailbox of pairs (or queue of 1) ─┐
 //! source ──────┼▶ mailbox ──────────────────────────────┼────────────────────────────────────┴▶ display
 //! (capture)    └▶ queue of 64 ─▶ recorder ◀─ queue ─────┘                           (thread of the caller)
 //! ```

@@ -13,9 +13,10 @@ pub struct Pool<T> {
 }
 
 impl<T: Default> Pool<T> {
-    /// An empty pool.
-    pub const fn new() -> Self {
-        Self { values: Vec::new(), next: 0, made: 0 }
+    /// A pool of `count` values. They are given out in turn, so that the buffers of each grow early; more are made when
+    /// all of them are held.
+    pub fn new(count: usize) -> Self {
+        Self { values: (0..count).map(|_| Arc::default()).collect(), next: 0, made: count }
     }
 
     /// A value that nobody else holds: a recycled one, with what it held before, or a new one. Give it back with
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn values_come_back_when_the_others_have_let_go() {
-        let mut pool = Pool::<Vec<u8>>::new();
+        let mut pool = Pool::<Vec<u8>>::new(0);
         let mut held = VecDeque::new();
         let mut addresses = std::collections::BTreeSet::new();
         for turn in 0..1000 {

@@ -24,8 +24,9 @@ use crate::latency::Clock;
 use crate::record::{RecordError, Scoring};
 use crate::source::{Source, SourceError};
 
-/// Frames that wait for the segmenter, and pairs that wait for the screen, when every frame counts.
-const EVERY: usize = 4;
+/// Frames that wait for the segmenter, and pairs that wait for the screen, when every frame counts: one keeps both
+/// sides busy, more would only make frames older.
+const EVERY: usize = 1;
 /// Frames that a window keeps to step back to.
 const RECENT: usize = 64;
 /// How often the progress is told.
@@ -93,6 +94,9 @@ pub struct RunOptions {
     pub watchdog: Watchdog,
     /// Whether to record from the first frame on.
     pub record: bool,
+    /// Treats a source that is no device as one: it is still paced, but it does not wait for the recorder, and a freeze
+    /// does not hold it up.
+    pub live: bool,
     /// The clock of all stamps.
     pub clock: Clock,
     /// Ends the run once it is set, for example by Ctrl-C.
@@ -109,6 +113,7 @@ impl Default for RunOptions {
             warm_up: 10,
             watchdog: Watchdog::default(),
             record: false,
+            live: false,
             clock: Clock::monotonic(),
             stop: Arc::default(),
         }
@@ -244,8 +249,9 @@ pub fn run(run: Run<'_>) -> Outcome {
     let classes = segmenter.classes().to_vec();
     let shared = Arc::new(Shared::new(options.clock, options.stop, options.warm_up, options.record));
     let scores = Arc::new(Mutex::new(Scores::new(Scoring::new(&classes, &info.truth))));
+    let live = info.live || options.live;
     let window = screen.as_ref().is_some_and(|s| s.is_window());
-    let every = options.speed == Speed::Max && !window && !info.live;
+    let every = options.speed == Speed::Max && !window && !live;
 
     let (inlet, outlet) = if every {
         let (sender, receiver) = bounded(EVERY);
@@ -273,7 +279,7 @@ pub fn run(run: Run<'_>) -> Outcome {
         (to_record, answers) = (Some(frame_sender), Some(answer_sender));
         let keeper = Keeper {
             shared: Arc::clone(&shared),
-            live: info.live,
+            live,
             frames: frame_receiver,
             answers: answer_receiver,
             first: recording,
@@ -293,6 +299,8 @@ pub fn run(run: Run<'_>) -> Outcome {
         to_display,
         to_record: answers,
         scores: Arc::clone(&scores),
+        // One each waits, is filled, handed over, scored and shown.
+        held: 5 + if window { RECENT } else { 1 },
     };
     threads.segmenter = super::threads::spawn("segmenter", &shared, move || thread.run());
     let capture = Capture {
@@ -301,7 +309,8 @@ pub fn run(run: Run<'_>) -> Outcome {
         speed: options.speed,
         repeat: options.repeat,
         limit: options.frames,
-        live: info.live,
+        device: info.live,
+        live,
         to_segmenter: inlet,
         to_display: raw.clone(),
         to_record,
@@ -316,7 +325,7 @@ pub fn run(run: Run<'_>) -> Outcome {
         classes,
         truth: info.truth.clone(),
         watchdog: options.watchdog,
-        live: info.live,
+        live,
         recent: Recent::new(if window { RECENT } else { 1 }),
         view: View::default(),
     });

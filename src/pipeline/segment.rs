@@ -117,6 +117,8 @@ pub(super) struct SegmenterThread {
     pub(super) to_display: ToDisplay,
     pub(super) to_record: Option<Sender<Answer>>,
     pub(super) scores: Arc<Mutex<Scores>>,
+    /// How many answers are held at once at most, as far as that is known beforehand.
+    pub(super) held: usize,
 }
 
 /// What a recording has to know of the segmenter before the next answer.
@@ -129,7 +131,7 @@ struct Changes {
 
 impl SegmenterThread {
     pub(super) fn run(mut self) {
-        let mut pool = Pool::<Segmentation>::new();
+        let mut pool = Pool::<Segmentation>::new(self.held);
         let (mut epoch, mut filters) = (0, 0);
         let mut changes = Changes::default();
         while let Some(job) = self.jobs.take(&self.shared) {

@@ -93,8 +93,9 @@ fn end<T>(thread: Option<JoinHandle<T>>, name: &'static str, shared: &Shared) ->
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    // On one line, as every message.
+    text.unwrap_or("without a word").lines().map(str::trim).collect::<Vec<_>>().join(", ")
 }
 
 /// Starts a thread; when the system gives none, the run ends.

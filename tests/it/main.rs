@@ -29,6 +29,8 @@ mod phantom;
 mod pipeline;
 mod pipeline_fakes;
 mod pipeline_stop;
+mod pipeline_text;
+mod pipeline_verify;
 mod record;
 mod segmenter;
 mod segmenter_models;

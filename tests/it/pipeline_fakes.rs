@@ -9,7 +9,7 @@ use sonoplex::frame::{Frame, PixelFormat};
 use sonoplex::geometry::Size;
 use sonoplex::latency::{Clock, Moment};
 use sonoplex::mask::Mask;
-use sonoplex::pipeline::{BoxError, Control, Outcome, Run, RunOptions, Screen, Segment, Shown};
+use sonoplex::pipeline::{BoxError, Control, Outcome, Run, RunOptions, Screen, Segment, Shown, Verifier};
 use sonoplex::record::Recorder;
 use sonoplex::segmentation::{Class, Finding, Segmentation, State};
 use sonoplex::session::Session;
@@ -303,4 +303,10 @@ pub fn session() -> Session {
 
 pub fn recording(dir: &std::path::Path) -> sonoplex::pipeline::Recording {
     sonoplex::pipeline::Recording { recorder: Recorder::create(dir, session()).unwrap(), annotate: None }
+}
+
+/// A fresh segmenter of the kind that the fake sessions were made with.
+pub fn verifier() -> Verifier {
+    let Session { plan_sha256, device, .. } = session();
+    Verifier { segmenter: Box::new(FakeSegmenter::new()), plan_sha256, device }
 }

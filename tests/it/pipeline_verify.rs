@@ -1,0 +1,123 @@
+//! A recording is proven, and what differs is named.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sonoplex::pipeline::{Control, RunOptions, Speed, Verdict, Verifier, VerifyError, verify};
+use sonoplex::record::read::Recorded;
+
+use crate::pipeline_fakes::*;
+
+/// Records a run of the given stages.
+fn record(to: &Path, source: FakeSource, segmenter: FakeSegmenter, options: RunOptions) {
+    let mut parts = run_of(source, segmenter, RunOptions { record: true, ..options });
+    parts.recording = Some(recording(to));
+    let outcome = run(parts);
+    assert!(outcome.error.is_none(), "{outcome:?}");
+}
+
+fn fast() -> RunOptions {
+    RunOptions { speed: Speed::Max, ..RunOptions::default() }
+}
+
+#[test]
+fn a_recording_proves_itself_and_a_pixel_that_was_changed_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    record(&to, FakeSource::new(12), FakeSegmenter::new(), fast());
+    let report = verify(&to, |_| Ok(verifier())).unwrap();
+    assert_eq!((report.verdict, report.compared, report.mean_dice), (Verdict::Identical, 12, 1.0));
+    assert_eq!(report.to_string(), "12 masks are identical to the last bit");
+    assert_eq!(report.verdict.exit_code(), 0);
+
+    let recorded = Recorded::open(&to).unwrap();
+    for id in [7, 9] {
+        let mut mask = recorded.mask(&recorded.rows[id]).unwrap().unwrap();
+        mask.labels[127] = 1;
+        let path = to.join(recorded.rows[id].mask.as_ref().unwrap());
+        image::GrayImage::from_raw(16, 8, mask.labels).unwrap().save(path).unwrap();
+    }
+    let report = verify(&to, |_| Ok(verifier())).unwrap();
+    assert_eq!((report.verdict, report.first_difference), (Verdict::Different, Some(7)));
+    assert_eq!((report.differing_frames, report.differing_pixels), (2, 2));
+    assert_eq!(report.verdict.exit_code(), 1);
+    assert!(report.to_string().starts_with("frame 7 is the first that differs"), "{report}");
+}
+
+#[test]
+fn other_hardware_is_not_comparable_and_says_how_far_apart_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    record(&to, FakeSource::new(4), FakeSegmenter::new(), fast());
+    let other = Verifier {
+        segmenter: Box::new(FakeSegmenter { filter: 1, ..FakeSegmenter::new() }),
+        device: "another".to_owned(),
+        ..verifier()
+    };
+    let report = verify(&to, |_| Ok(other)).unwrap();
+    assert_eq!((report.verdict, report.verdict.exit_code()), (Verdict::NotComparable, 3));
+    assert_eq!((report.differing_frames, report.differing_pixels), (4, 4 * 16));
+    assert!(report.mean_dice > 0.7 && report.mean_dice < 1.0);
+    let text = report.to_string();
+    assert!(text.contains("not comparable bit for bit: the device is `another`"), "{text}");
+}
+
+#[test]
+fn dropped_frames_and_repeats_do_not_spoil_the_proof() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let slow = FakeSegmenter { takes: Duration::from_millis(5), ..FakeSegmenter::new() };
+    let source = FakeSource { interval: Duration::from_millis(2), ..FakeSource::new(30) };
+    record(&to, source, slow, RunOptions { repeat: true, frames: Some(80), ..RunOptions::default() });
+    let recorded = Recorded::open(&to).unwrap();
+    assert_eq!(recorded.rows.len(), 80, "a replay waits for the recorder");
+    assert!(recorded.rows.iter().any(|r| r.mask.is_none()), "the segmenter was too slow for some");
+    let report = verify(&to, |_| Ok(verifier())).unwrap();
+    assert_eq!(report.verdict, Verdict::Identical, "{report}");
+}
+
+#[test]
+fn a_filter_that_was_changed_on_the_way_is_changed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let mut screen = FakeScreen::new(true);
+    screen.script =
+        Box::new(|drawn| if drawn.len() == 10 || drawn.len() == 20 { vec![Control::NextDespeckle] } else { vec![] });
+    let source = FakeSource { interval: Duration::from_millis(4), ..FakeSource::new(60) };
+    let mut parts = run_of(source, FakeSegmenter::new(), RunOptions { record: true, ..RunOptions::default() });
+    parts.recording = Some(recording(&to));
+    parts.screen = Some(&mut screen);
+    run(parts);
+    assert!(screen.drawn.iter().any(|d| d.notice == "despeckle: median"));
+    let filters: Vec<_> = Recorded::open(&to).unwrap().events.into_iter().map(|e| e.value).collect();
+    assert_eq!(filters, ["median", "lee"]);
+    let report = verify(&to, |_| Ok(verifier())).unwrap();
+    assert_eq!(report.verdict, Verdict::Identical, "{report}");
+}
+
+#[test]
+fn a_gap_in_the_recording_excuses_what_comes_after_it_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    record(&to, FakeSource::new(6), FakeSegmenter::new(), fast());
+    let gap = |before: u64| {
+        std::fs::write(to.join("events.jsonl"), format!("{{\"before\":{before},\"event\":\"gap\"}}\n")).unwrap();
+    };
+    gap(3);
+    assert_eq!(verify(&to, |_| Ok(verifier())).unwrap().verdict, Verdict::Identical, "identical is identical");
+    let image = image::GrayImage::from_raw(16, 8, vec![1; 128]).unwrap();
+    image.save(to.join("masks/000004.png")).unwrap();
+    assert_eq!(verify(&to, |_| Ok(verifier())).unwrap().verdict, Verdict::NotComparable);
+    gap(5);
+    assert_eq!(verify(&to, |_| Ok(verifier())).unwrap().verdict, Verdict::Different);
+}
+
+#[test]
+fn a_session_without_masks_has_nothing_to_prove() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    drop(recording(&to));
+    assert!(matches!(verify(&to, |_| Ok(verifier())), Err(VerifyError::Nothing { frames: 0, .. })));
+    let error = verify(&to, |_| Err("no such model".into())).unwrap_err().to_string();
+    assert!(error.contains("no such model"), "{error}");
+}
