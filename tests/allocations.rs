@@ -41,13 +41,11 @@ const MEASURED: usize = 30;
 #[test]
 fn a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation() {
     for despeckle in ["off", "srad:iterations=2"] {
-        let config =
-            SegmenterConfig { despeckle: despeckle.parse().expect("a filter"), ..SegmenterConfig::default() };
+        let config = SegmenterConfig { despeckle: despeckle.parse().expect("a filter"), ..SegmenterConfig::default() };
         let mut segmenter = Segmenter::open(&config).expect("the built-in model");
         let classes = segmenter.classes().to_vec();
         let mut source = open("phantom:seed=5,size=320x240,frames=90", &OpenOptions::default()).expect("a phantom");
-        let frames: Vec<_> =
-            std::iter::from_fn(|| source.next().expect("a frame")).map(Arc::new).collect();
+        let frames: Vec<_> = std::iter::from_fn(|| source.next().expect("a frame")).map(Arc::new).collect();
         assert_eq!(frames.len(), WARM_UP + MEASURED);
 
         let (clock, mailbox) = (Clock::monotonic(), Mailbox::new());
@@ -60,7 +58,7 @@ fn a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation() {
             if n == WARM_UP {
                 before = ALLOCATIONS.load(Ordering::SeqCst);
             }
-            mailbox.put(Arc::clone(frame));
+            mailbox.put(Arc::clone(frame)).expect("an open mailbox");
             let taken = mailbox.try_take().expect("the frame that was just put");
             segmenter.segment(&taken, &clock, &mut answer).expect("a segmentation");
             latency.record_stamps(&answer.stamps, &[Stage::Network]);

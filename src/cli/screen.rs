@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use sonoplex::backend::cpu::canny::Canny;
 use sonoplex::backend::cpu::despeckle::Scratch;
 use sonoplex::backend::cpu::pool::Pool;
-use sonoplex::display::{Banner, Canvas, Command, Compositor, Hud, Scene, StageBar, Style, Tile, Window, contact_sheet};
+use sonoplex::display::{
+    Banner, Canvas, Command, Compositor, Hud, Scene, StageBar, Style, Tile, Window, contact_sheet,
+};
 use sonoplex::frame::{Frame, PixelFormat};
 use sonoplex::geometry::Size;
 use sonoplex::latency::Stage;
@@ -13,6 +15,9 @@ use sonoplex::pipeline::{BoxError, Control, Screen, Shown};
 
 /// Pictures of a sheet: between this many and twice as many are kept while the length of a run is unknown.
 const TILES: usize = 9;
+
+/// The stages that have a bar.
+const BARS: [Stage; 5] = [Stage::Queue, Stage::Preprocess, Stage::Network, Stage::Postprocess, Stage::Composite];
 
 /// What is written beside every picture of a run.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +114,7 @@ impl Show {
             despeckle: labels.despeckle,
             frames: labels.frames,
             uncalibrated: true,
-            stages: Vec::with_capacity(4),
+            stages: Vec::with_capacity(BARS.len()),
             notice: String::with_capacity(256),
             ..Hud::default()
         };
@@ -165,20 +170,15 @@ impl Show {
             hud.notice.clone_from(&status.notice);
         }
         hud.stages.clear();
-        let now = |stage| status.stamps.stage(stage).map_or(0.0, ms);
-        let bar = |name, now_ms, p: Option<sonoplex::latency::Percentiles>| StageBar {
-            name,
-            now_ms,
-            p50_ms: p.map_or(0.0, |p| p.p50 / 1e3),
-            p99_ms: p.map_or(0.0, |p| p.p99 / 1e3),
-        };
-        hud.stages.extend([
-            bar("queue", now(Stage::Queue), None),
-            bar("preprocess", now(Stage::Preprocess), None),
-            bar("network", now(Stage::Network), Some(status.network)),
-            bar("postprocess", now(Stage::Postprocess), None),
-            bar("composite", ms(status.composite), None),
-        ]);
+        let bars = BARS.iter().map(|&stage| {
+            let p = status.percentiles[stage as usize];
+            let now_ms = match stage {
+                Stage::Composite => ms(status.composite),
+                _ => status.stamps.stage(stage).map_or(0.0, ms),
+            };
+            StageBar { name: stage.as_str(), now_ms, p50_ms: p.p50 / 1e3, p99_ms: p.p99 / 1e3 }
+        });
+        hud.stages.extend(bars);
     }
 
     /// Writes the picture on the screen beside the program, under a name that is free.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::frame::Frame;
-use crate::latency::{Clock, Counts, Nanos, Percentiles, Stamps};
+use crate::latency::{Clock, Counts, Nanos, Percentiles, Stage, Stamps};
 use crate::record::Recorder;
 use crate::segmentation::{Class, Segmentation};
 
@@ -123,10 +123,8 @@ pub struct Status {
     pub composite: Nanos,
     /// The same of the window update.
     pub present: Nanos,
-    /// Percentiles from capture to present, refreshed twice a second.
-    pub capture_to_present: Percentiles,
-    /// Percentiles of the network.
-    pub network: Percentiles,
+    /// Percentiles of every stage, in the order of [`Stage::ALL`], refreshed twice a second.
+    pub percentiles: [Percentiles; Stage::ALL.len()],
     /// Frames shown in the last second.
     pub frames_per_second: f64,
     /// Frames dropped so far, all causes together.

@@ -265,8 +265,7 @@ impl Viewer<'_> {
         if view.percentiles.is_none_or(|t| t.elapsed() >= Duration::from_millis(500)) {
             view.percentiles = Some(Instant::now());
             let latency = self.shared.latency();
-            status.capture_to_present = latency.percentiles(Stage::CaptureToPresent);
-            status.network = latency.percentiles(Stage::Network);
+            status.percentiles = Stage::ALL.map(|stage| latency.percentiles(stage));
         }
         let shown = self.shared.tally.shown.load(Ordering::SeqCst);
         let (since, before) = *view.second.get_or_insert((Instant::now(), shown));

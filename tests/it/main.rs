@@ -1,12 +1,12 @@
 //! All integration tests in one binary, so that they link once. One file a subject.
 
+mod annotated;
 #[cfg(feature = "camera")]
 mod camera;
 mod cli;
 mod crop;
 mod dicom;
 mod display;
-mod display_scene;
 mod engine_networks;
 mod engine_npy;
 mod engine_oracle;
@@ -20,6 +20,7 @@ mod kernels_onnx;
 mod kernels_oracle;
 mod kernels_pictures;
 mod kernels_pool;
+mod live_graph;
 mod medical;
 mod metaimage;
 mod naive;
@@ -39,3 +40,4 @@ mod segmenter_toy;
 mod tidy;
 #[cfg(feature = "video")]
 mod video;
+mod video_bad;
