@@ -7,6 +7,7 @@ mod kernels_pictures;
 mod kernels_pool;
 mod naive;
 
+mod engine_mutations;
 mod engine_networks;
 mod engine_npy;
 mod engine_oracle;
