@@ -17,6 +17,8 @@ use crate::frame::Frame;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Decoded pictures that wait for us; more would only cost memory.
 const QUEUE: u32 = 4;
+/// Frames ahead up to which decoding is quicker than a seek, which begins anew at a key frame.
+const NEAR: u64 = 16;
 
 /// Opens a video file; sound and subtitles are not decoded, a rotation tag is not followed.
 ///
@@ -162,6 +164,10 @@ impl Video {
                 if met_all {
                     self.info.frames = Some(self.times.len() as u64);
                     self.info.notes.retain(|n| !n.contains("number of frames"));
+                    if let (None, [first, .., last]) = (self.info.rate_hz, &self.times[..]) {
+                        let seconds = last.saturating_sub(*first).nseconds() as f64 * 1e-9;
+                        self.info.rate_hz = Some((self.times.len() - 1) as f64 / seconds).filter(|r| r.is_finite());
+                    }
                 }
                 Ok(None)
             }
@@ -232,7 +238,9 @@ impl Source for Video {
     /// Makes `index` the next frame, by decoding from the key frame before it; behind the end, the end is next.
     fn seek(&mut self, index: u64) -> Result<(), SourceError> {
         let known = usize::try_from(index).ok().filter(|&i| i < self.times.len());
-        if let Some(known) = known.filter(|_| index != self.position)
+        // A short way forward is decoded rather than sought.
+        let near = (self.position..self.position + NEAR).contains(&index);
+        if let Some(known) = known.filter(|_| !near)
             && !self.jump(known)
         {
             self.restart()?;
