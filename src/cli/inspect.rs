@@ -75,7 +75,14 @@ fn plan(args: &InspectArgs, network: &Network) -> anyhow::Result<Vec<StepRow>> {
 fn model_text(report: &ModelReport) -> anyhow::Result<String> {
     let (n, mut t) = (&report.network, String::new());
     writeln!(t, "model       {}", report.file)?;
-    writeln!(t, "network     {} ({}, opset {}), sha256 {}", n.name, n.producer, n.opset, &n.sha256[..16.min(n.sha256.len())])?;
+    writeln!(
+        t,
+        "network     {} ({}, opset {}), sha256 {}",
+        n.name,
+        n.producer,
+        n.opset,
+        &n.sha256[..16.min(n.sha256.len())]
+    )?;
     for i in &n.inputs {
         writeln!(t, "input       {} {} {}", i.name, i.shape, i.dtype)?;
     }
@@ -87,7 +94,9 @@ fn model_text(report: &ModelReport) -> anyhow::Result<String> {
     writeln!(t, "size        {:.3} M parameters", n.parameters as f64 / 1e6)?;
     match n.flops {
         Some(flops) => writeln!(t, "work        {:.3} GFLOP a frame (2 a multiply-add)", flops as f64 / 1e9)?,
-        None => writeln!(t, "work        unknown until the input shape is fixed: --input NAME=1x1x256x256 with --plan")?,
+        None => {
+            writeln!(t, "work        unknown until the input shape is fixed: --input NAME=1x1x256x256 with --plan")?
+        }
     }
     for (i, class) in report.classes.iter().enumerate() {
         let [r, g, b] = class.color;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use sonoplex::backend::cpu::canny::Canny;
 use sonoplex::backend::cpu::despeckle::Scratch;
 use sonoplex::backend::cpu::pool::Pool;
-use sonoplex::display::{Banner, Canvas, Command, Compositor, Hud, Scene, StageBar, Style, Tile, Window, contact_sheet};
+use sonoplex::display::{
+    Banner, Canvas, Command, Compositor, Hud, Scene, StageBar, Style, Tile, Window, contact_sheet,
+};
 use sonoplex::frame::{Frame, PixelFormat};
 use sonoplex::geometry::Size;
 use sonoplex::latency::Stage;

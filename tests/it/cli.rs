@@ -134,7 +134,10 @@ fn bad_input_is_one_sentence() {
     let empty = file("empty.mp4", b"");
     let noise = file("noise.dcm", &[7; 300]);
     let png = file("cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\0\0\0\0");
-    let mha = file("lies.mha", b"ObjectType = Image\nNDims = 3\nDimSize = 900 900 9\nElementType = MET_UCHAR\nElementDataFile = LOCAL\nxx");
+    let mha = file(
+        "lies.mha",
+        b"ObjectType = Image\nNDims = 3\nDimSize = 900 900 9\nElementType = MET_UCHAR\nElementDataFile = LOCAL\nxx",
+    );
     let onnx = file("noise.onnx", &[0xff; 64]);
     let toml = file("typo.toml", b"[source]\nspeeed = 1\n");
     let nothing = dir.path().join("nothing");

@@ -9,6 +9,7 @@ mod display;
 mod display_scene;
 mod engine_networks;
 mod engine_oracle;
+mod fuzz_corpus;
 mod images;
 mod kernels_conv;
 mod kernels_onnx;
