@@ -1,6 +1,8 @@
-//! Every seed and every past find of the fuzzers, played again: frames or one sentence, never a panic.
+//! Every seed and every past find of the fuzzers, read again: a value or one sentence, never a panic.
 
 use std::path::{Path, PathBuf};
+
+use sonoplex::engine::{Builder, Network, npy};
 
 use crate::medical::survives;
 
@@ -19,4 +21,21 @@ fn metaimage() {
 #[test]
 fn dicom() {
     corpus("dicom").iter().for_each(|path| survives(sonoplex::source::dicom::open, path));
+}
+
+#[test]
+fn arrays() {
+    let read = corpus("npy").iter().filter(|p| npy::parse(&std::fs::read(p).expect("a seed")).is_ok()).count();
+    assert_eq!(read, 3, "the sound seeds are read, the others refused");
+}
+
+#[test]
+fn networks() {
+    let built = corpus("onnx").into_iter().filter(|path| {
+        let network = Network::from_onnx(&std::fs::read(path).expect("a seed"));
+        network.is_ok_and(|network| Builder::default().build(&network).is_ok())
+    });
+    let mut names: Vec<_> = built.map(|p| p.file_name().expect("a name").to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["resize.onnx", "unet.onnx"], "the sound seeds are built, the others refused");
 }
