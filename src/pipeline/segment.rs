@@ -141,7 +141,8 @@ impl SegmenterThread {
             if job.epoch != epoch {
                 epoch = job.epoch;
                 self.segmenter.reset();
-                changes = Changes { reset: true, gap: false, ..changes };
+                // A recording that begins here has to be told of a filter that was chosen before.
+                changes = Changes { reset: true, gap: false, despeckle: filters != 0 };
             }
             let asked = shared.despeckle.load(Ordering::SeqCst);
             while filters != asked {

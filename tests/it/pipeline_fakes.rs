@@ -135,11 +135,13 @@ impl Segment for FakeSegmenter {
             let _ = gate.recv();
         }
         std::thread::sleep(self.takes);
-        assert_ne!(self.panics_at, Some(frame.id), "told to panic");
-        if self.fails_at == Some(frame.id) {
+        // From then on: that very frame may be dropped.
+        let now = |at: Option<u64>| at.is_some_and(|at| frame.id >= at);
+        assert!(!now(self.panics_at), "told to panic");
+        if now(self.fails_at) {
             return Err("told to fail".into());
         }
-        if self.hangs_at == Some(frame.id) {
+        if now(self.hangs_at) {
             std::thread::sleep(Duration::from_secs(3600));
         }
         out.stamps.set(Moment::Preprocessed, clock.now());

@@ -85,7 +85,7 @@ fn an_error_or_a_panic_in_any_thread_surfaces_and_the_others_finish() {
     let faults: [Fault; 5] = [
         ("cannot capture from `fake:`: told to fail; try again", |s, _, _| s.fails_at = Some(30)),
         ("the source thread has panicked", |s, _, _| s.panics_at = Some(30)),
-        ("cannot segment frame 30: told to fail", |_, s, _| s.fails_at = Some(30)),
+        ("told to fail", |_, s, _| s.fails_at = Some(30)),
         ("the segmenter thread has panicked", |_, s, _| s.panics_at = Some(30)),
         ("cannot show the picture: told to fail", |_, _, s| s.fails_after = Some(30)),
     ];
@@ -217,10 +217,11 @@ fn the_record_key_starts_and_ends_recordings_that_stand_alone() {
     screen.script = Box::new(move |drawn| {
         let Some((last, frame)) = drawn.last().and_then(|d| Some((d, d.frame?))) else { return Vec::new() };
         let (next, control) = match stage {
-            0 | 1 | 4 if frame > since + 10 => (true, Control::Record),
+            0 | 1 | 4 | 6 if frame > since + 10 => (true, Control::Record),
             2 if last.notice.contains("run-1") => (true, Control::NextDespeckle),
             3 if last.notice == "despeckle: median" => (true, Control::Record),
-            5 if last.notice.contains("recorded to") && last.notice.contains("run-2") => (true, Control::Quit),
+            5 if last.notice.contains("run-2") => (true, Control::Record),
+            7 if last.notice.contains("run-3") => (true, Control::Quit),
             _ => (false, Control::Redraw),
         };
         if next {
@@ -238,15 +239,64 @@ fn the_record_key_starts_and_ends_recordings_that_stand_alone() {
     let outcome = run(parts);
     assert!(outcome.error.is_none(), "{outcome:?}");
     assert!(screen.drawn.iter().any(|d| d.recording) && screen.drawn.iter().any(|d| !d.recording));
-    let [first, second] =
-        ["run-1", "run-2"].map(|name| Recorded::open(&dir.path().join(name)).expect("a session of its own"));
-    assert!(!first.rows.is_empty() && !second.rows.is_empty());
+    let names = ["run-1", "run-2", "run-3"];
+    let [first, second, third] =
+        names.map(|name| Recorded::open(&dir.path().join(name)).expect("a session of its own"));
+    assert!(!first.rows.is_empty() && !second.rows.is_empty() && !third.rows.is_empty());
     assert!(first.rows.last().unwrap().id < second.rows[0].id);
-    assert_eq!((first.rows.len() + second.rows.len()) as u64, outcome.report.frames.recorded);
+    let rows = first.rows.len() + second.rows.len() + third.rows.len();
+    assert_eq!(rows as u64, outcome.report.frames.recorded);
     assert_eq!(first.events[0].event, EventKind::Reset, "it begins with a fresh segmenter");
-    assert!(second.events.iter().any(|e| e.event == EventKind::Despeckle && e.value == "median"));
-    for name in ["run-1", "run-2"] {
+    assert!(first.events.iter().all(|e| e.event != EventKind::Despeckle));
+    for later in [second, third] {
+        assert!(later.events.iter().any(|e| e.event == EventKind::Despeckle && e.value == "median"));
+    }
+    for name in names {
         let report = verify(&dir.path().join(name), |_| Ok(verifier())).unwrap();
         assert_eq!(report.verdict, Verdict::Identical, "{name}: {report}");
+    }
+}
+
+/// Keeps the recorder waiting until the other end is dropped.
+struct Waiting(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl Annotate for Waiting {
+    fn write(&mut self, _: &Frame, _: Option<&Segmentation>) -> Result<(), BoxError> {
+        let _ = self.0.lock().expect("one thread").recv();
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_device_never_waits_for_the_recorder_and_a_replay_does() {
+    for live in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("run");
+        let (hold, gate) = std::sync::mpsc::channel();
+        let mut hold = Some(hold);
+        let mut tell = |p: &sonoplex::pipeline::Progress| {
+            if p.frames.captured == 500 || !live {
+                drop(hold.take());
+            }
+        };
+        let interval = Duration::from_micros(200);
+        let source = FakeSource { interval, ..FakeSource::new(500) };
+        let mut parts = run_of(source, FakeSegmenter::new(), RunOptions { live, ..options(Speed::Times(1.0)) });
+        let annotate = Some(Box::new(Waiting(gate.into())) as Box<dyn Annotate>);
+        parts.recording = Some(Recording { annotate, ..recording(&to) });
+        parts.progress = Some(&mut tell);
+        let outcome = run(parts);
+        assert!(outcome.error.is_none(), "{outcome:?}");
+        let (rows, frames) = (Recorded::open(&to).unwrap().rows.len() as u64, &outcome.report.frames);
+        assert_eq!(frames.captured, 500);
+        assert_eq!(rows + frames.dropped["record_queue"], 500);
+        assert_eq!(frames.dropped["record_queue"] > 0, live, "{frames:?}");
+        // Where every recorded frame was one that the segmenter had no time for, there is nothing to compare.
+        let Ok(report) = verify(&to, |_| Ok(verifier())) else { continue };
+        assert_ne!(report.verdict, Verdict::Different, "what was dropped excuses what differs: {report}");
     }
 }
