@@ -7,6 +7,7 @@ mod cli;
 mod crop;
 mod dicom;
 mod display;
+mod engine_mutations;
 mod engine_networks;
 mod engine_npy;
 mod engine_oracle;
