@@ -8,9 +8,10 @@ use crossbeam_channel::{SendTimeoutError, Sender, TrySendError};
 
 use super::keep::ToRecord;
 use super::mailbox::Mailbox;
-use super::run::{Ended, RunError, Speed};
+use super::run::{Ended, RunError};
 use super::segment::{Inlet, Job};
 use super::shared::{LOOK, Shared, count};
+use super::speed::Speed;
 use crate::frame::Frame;
 use crate::latency::{Clock, Moment, Nanos, Stage};
 use crate::source::{Source, SourceError};

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, nearest, sections};
-use super::run::Speed;
+use super::speed::Speed;
 
 /// What a pipeline file says; what it does not say is `None` and left to the command line or its default.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -18,6 +18,7 @@ pub mod pool;
 pub mod ports;
 pub mod report;
 pub mod run;
+pub mod speed;
 pub mod verify;
 pub mod watchdog;
 
@@ -35,6 +36,7 @@ pub use mailbox::{Mailbox, Taken};
 pub use pool::Pool;
 pub use ports::{Annotate, BoxError, Control, OpenRecording, Progress, Recording, Screen, Segment, Shown, Status};
 pub use report::{About, Alarms, Report};
-pub use run::{Ended, Outcome, Run, RunError, RunOptions, Speed, SpeedError, run};
+pub use run::{Ended, Outcome, Run, RunError, RunOptions, run};
+pub use speed::{Speed, SpeedError};
 pub use verify::{Verdict, Verifier, VerifyError, VerifyReport, verify};
 pub use watchdog::Watchdog;

@@ -1,8 +1,6 @@
 //! Runs the stages on their threads until something ends it, and reports what became of every frame.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +16,7 @@ use super::recent::Recent;
 use super::report::{About, Alarms, Report, Scores};
 use super::segment::{Inlet, Outlet, SegmenterThread, ToDisplay};
 use super::shared::Shared;
+use super::speed::Speed;
 use super::threads::Threads;
 use super::watchdog::{Alarm, Watchdog};
 use crate::latency::Clock;
@@ -31,51 +30,6 @@ const EVERY: usize = 1;
 const RECENT: usize = 64;
 /// How often the progress is told.
 const PROGRESS: Duration = Duration::from_millis(100);
-
-/// How fast a recording is played. A device has its own pace.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Speed {
-    /// So many seconds of recording in one second.
-    Times(f64),
-    /// As fast as possible; without a window, nothing is dropped.
-    Max,
-}
-
-impl Default for Speed {
-    fn default() -> Self {
-        Self::Times(1.0)
-    }
-}
-
-impl fmt::Display for Speed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Times(speed) => write!(f, "{speed}"),
-            Self::Max => f.write_str("max"),
-        }
-    }
-}
-
-/// `1`, `0.5`, `max`.
-impl FromStr for Speed {
-    type Err = SpeedError;
-
-    fn from_str(text: &str) -> Result<Self, SpeedError> {
-        if text == "max" {
-            return Ok(Self::Max);
-        }
-        let speed = text.parse().ok().filter(|s: &f64| (1e-3..=1e3).contains(s));
-        speed.map(Self::Times).ok_or_else(|| SpeedError { found: text.to_owned() })
-    }
-}
-
-/// Not a speed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read the speed `{found}`: expected a number from 0.001 to 1000, for example 0.5, or `max`")]
-pub struct SpeedError {
-    /// What was written.
-    pub found: String,
-}
 
 /// How to run.
 #[derive(Clone, Debug)]

@@ -42,7 +42,9 @@ impl Threads {
         let done = [running, count(&tally.captured), count(&tally.segmented), count(&tally.recorded)];
         match self.progress {
             Some((before, since)) if before == done => {
-                if since.elapsed() >= self.grace {
+                // Whoever is no longer waited for by the others needs no second chance.
+                let grace = if shared.abandoned() { self.grace / 5 } else { self.grace };
+                if since.elapsed() >= grace {
                     // First the others stop waiting for it; then it is left behind.
                     self.left = shared.abandoned.swap(true, Ordering::SeqCst);
                     self.progress = None;
