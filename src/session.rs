@@ -4,6 +4,7 @@
 //! DIR/session.json       one Session
 //! DIR/frames.jsonl       one FrameRow a line, in the order of capture
 //! DIR/frames/000000.png  the raw frame, lossless
+//! DIR/events.jsonl       what changed the segmenter on the way: a reset, another filter, a gap
 //! DIR/masks/000000.png   class index of every pixel (0 background), where it was segmented
 //! DIR/annotated.mp4      for people; where the `video` feature and an encoder are there
 //! ```

@@ -31,6 +31,8 @@ pub struct Settings {
     pub frames: Option<u64>,
     pub warm_up: Option<u64>,
     pub paced: bool,
+    /// Nobody asked for a speed: without a window it is then as fast as possible, with every frame.
+    pub unpaced: bool,
 }
 
 impl Settings {
@@ -78,6 +80,7 @@ impl Settings {
             frames: config.bench.frames,
             warm_up: config.bench.warm_up,
             paced: config.bench.paced.unwrap_or(false),
+            unpaced: false,
         })
     }
 
@@ -86,6 +89,7 @@ impl Settings {
         options.sync |= self.sync;
         Job {
             source,
+            unpaced: self.unpaced,
             segmenter: self.segmenter,
             options,
             window: self.window && !output.headless,

@@ -27,6 +27,14 @@ pub fn main(args: LiveArgs) -> anyhow::Result<ExitCode> {
     };
     run::apply(&args.segmenter, &mut settings.segmenter);
     let source = open(&spec, &OpenOptions::default())?;
-    let options = RunOptions { speed: Speed::Times(1.0), frames: args.frames, ..RunOptions::default() };
+    let options = RunOptions {
+        speed: Speed::Times(1.0),
+        frames: args.frames,
+        warm_up: args.frames.map_or(10, |n| (n / 4).min(10)),
+        // A phantom never ends here, and drops as a device does.
+        repeat: spec.starts_with("phantom"),
+        live: true,
+        ..RunOptions::default()
+    };
     run::go(settings.job(source, options, &args.output))
 }

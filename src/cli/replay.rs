@@ -29,9 +29,16 @@ pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let start = args.start.or(settings.start);
     let end = args.end.or(settings.end);
     let source = open(&spec, &OpenOptions { start, end })?;
-    let speed = args.speed.or(settings.speed).unwrap_or(Speed::Times(1.0));
-    let options =
-        RunOptions { speed, repeat: args.looped || settings.repeat, sync: args.output.sync, ..RunOptions::default() };
+    let speed = args.speed.or(settings.speed);
+    settings.unpaced = speed.is_none();
+    let options = RunOptions {
+        speed: speed.unwrap_or(Speed::Times(1.0)),
+        repeat: args.looped || settings.repeat,
+        sync: args.output.sync,
+        // The first frames fill caches and buffers; of a short recording most are kept all the same.
+        warm_up: source.info().frames.map_or(10, |n| (n / 4).min(10)),
+        ..RunOptions::default()
+    };
     run::go(settings.job(source, options, &args.output))
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sonoplex::display::{DisplayError, Style, Window};
 use sonoplex::geometry::Size;
-use sonoplex::pipeline::{self, About, Progress, Recording, Run, RunOptions, Screen};
+use sonoplex::pipeline::{self, About, Progress, Recording, Run, RunOptions, Screen, Speed};
 use sonoplex::record::Recorder;
 use sonoplex::segmentation::Class;
 use sonoplex::segmenter::{ModelInfo, Segmenter, SegmenterConfig};
@@ -26,6 +26,8 @@ use super::segmenting::Segmenting;
 /// Everything that a run needs, after file and command line have been put together.
 pub struct Job {
     pub source: Box<dyn Source>,
+    /// Whether a run without a window goes as fast as possible.
+    pub unpaced: bool,
     pub segmenter: SegmenterConfig,
     pub options: RunOptions,
     /// Whether a window is wanted.
@@ -81,7 +83,8 @@ pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
 
 /// Runs a job to its end; prints the table, writes JSON and sheet.
 pub fn go(job: Job) -> anyhow::Result<ExitCode> {
-    let Job { source, segmenter: config, mut options, window, style, hud, record, annotate, sheet, json } = job;
+    let Job { source, unpaced, segmenter: config, mut options, window, style, hud, record, annotate, sheet, json } =
+        job;
     options.stop = stop_flag()?;
     let segmenter = Segmenter::open(&config)?;
     let model = segmenter.model().clone();
@@ -91,27 +94,36 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
         tracing::info!("{note}");
     }
 
-    let new_session = session(&info, &model, &classes, &config);
-    let start = |dir: &Path| -> anyhow::Result<Recording> { recording(dir, new_session.clone(), &info, annotate) };
-    let recording = record.as_deref().map(start).transpose()?;
-    options.record = recording.is_some();
-
     let labels = Labels {
-        source: info.name.clone(),
+        // A path is longer than the panel; its last part says it.
+        source: Path::new(&info.name).file_name().map_or(info.name.clone(), |n| n.to_string_lossy().into_owned()),
         model: model.name.clone(),
         device: model.device.clone(),
         despeckle: config.despeckle.to_string(),
         frames: info.frames,
     };
-    let mut show = screen(window, labels, &info)?.with(style, hud, sheet.map(Sheet::new));
+    let new_session = session(&info, &model, &classes, &config);
+    let start = |dir: &Path| -> anyhow::Result<Recording> {
+        recording(dir, new_session.clone(), &info, annotate.then_some(&labels))
+    };
+    let recording = record.as_deref().map(start).transpose()?;
+    options.record = recording.is_some();
+
+    let mut show = screen(window, &labels, &info)?.with(style, hud, sheet.map(Sheet::new));
     let windowed = show.is_window();
+    if unpaced && !windowed {
+        options.speed = Speed::Max;
+    }
+    // A single picture stays until the window is closed.
+    options.repeat |= windowed && info.frames == Some(1);
     let bar = (!windowed).then(|| progress_bar(&info)).flatten();
     let mut tell = |p: &Progress| {
         if let Some(bar) = &bar {
             bar.set_position(p.frames.captured);
         }
     };
-    let open_recording = windowed.then(|| later_recordings(new_session.clone(), info.clone(), annotate));
+    let open_recording =
+        windowed.then(|| later_recordings(new_session.clone(), info.clone(), annotate.then(|| labels.clone())));
     let outcome = pipeline::run(Run {
         source,
         segmenter: Box::new(Segmenting::new(segmenter, config.despeckle)),
@@ -136,7 +148,7 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
     match &json {
         // The table would spoil a JSON stream.
         Some(path) if path == Path::new("-") => {}
-        _ => print!("{}", outcome.report),
+        _ => println!("{}", outcome.report),
     }
     if let Some(path) = &json {
         super::write_text(path, &outcome.report.to_json())?;
@@ -148,7 +160,7 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
 }
 
 /// A window where one is wanted and can be had, else the composited picture of a headless run.
-fn screen(window: bool, labels: Labels, info: &SourceInfo) -> anyhow::Result<Show> {
+fn screen(window: bool, labels: &Labels, info: &SourceInfo) -> anyhow::Result<Show> {
     let size = comfortable(info.size);
     if window {
         match Window::open(&format!("Sonoplex – {}", info.name), size) {
@@ -184,16 +196,16 @@ fn session(info: &SourceInfo, model: &ModelInfo, classes: &[Class], config: &Seg
     }
 }
 
-fn recording(dir: &Path, session: Session, info: &SourceInfo, annotate: bool) -> anyhow::Result<Recording> {
+fn recording(dir: &Path, session: Session, info: &SourceInfo, annotate: Option<&Labels>) -> anyhow::Result<Recording> {
     let classes = session.classes.clone();
     let mut recorder = Recorder::create(dir, session)?;
     recorder.set_truth(&info.truth);
-    let annotate = if annotate { Annotated::create(&dir.join("annotated.mp4"), classes) } else { None };
+    let annotate = annotate.and_then(|labels| Annotated::create(&dir.join("annotated.mp4"), classes, labels));
     Ok(Recording { recorder, annotate })
 }
 
 /// Recordings that the user starts by a key go into folders of their own, beside each other.
-fn later_recordings(session: Session, info: SourceInfo, annotate: bool) -> pipeline::OpenRecording {
+fn later_recordings(session: Session, info: SourceInfo, annotate: Option<Labels>) -> pipeline::OpenRecording {
     let mut number = 0;
     Box::new(move || {
         let dir = loop {
@@ -203,7 +215,7 @@ fn later_recordings(session: Session, info: SourceInfo, annotate: bool) -> pipel
                 break dir;
             }
         };
-        recording(&dir, session.clone(), &info, annotate).map_err(|e| e.to_string().into())
+        recording(&dir, session.clone(), &info, annotate.as_ref()).map_err(|e| e.to_string().into())
     })
 }
 

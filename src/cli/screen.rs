@@ -10,7 +10,7 @@ use sonoplex::display::{
 };
 use sonoplex::frame::{Frame, PixelFormat};
 use sonoplex::geometry::Size;
-use sonoplex::latency::Stage;
+use sonoplex::latency::{Nanos, Percentiles, Stage};
 use sonoplex::pipeline::{BoxError, Control, Screen, Shown};
 
 /// Pictures of a sheet: between this many and twice as many are kept while the length of a run is unknown.
@@ -18,6 +18,12 @@ const TILES: usize = 9;
 
 /// The stages that have a bar.
 const BARS: [Stage; 5] = [Stage::Queue, Stage::Preprocess, Stage::Network, Stage::Postprocess, Stage::Composite];
+
+/// A bar of the newest frame's time, with percentiles beside it.
+pub fn bar(stage: Stage, now: Option<Nanos>, p: Percentiles) -> StageBar {
+    let now_ms = now.unwrap_or(0) as f64 / 1e6;
+    StageBar { name: stage.as_str(), now_ms, p50_ms: p.p50 / 1e3, p99_ms: p.p99 / 1e3 }
+}
 
 /// What is written beside every picture of a run.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +33,23 @@ pub struct Labels {
     pub device: String,
     pub despeckle: String,
     pub frames: Option<u64>,
+}
+
+impl Labels {
+    /// A HUD that says so, and nothing of a frame yet.
+    pub fn hud(&self) -> Hud {
+        Hud {
+            source: self.source.clone(),
+            model: self.model.clone(),
+            device: self.device.clone(),
+            despeckle: self.despeckle.clone(),
+            frames: self.frames,
+            uncalibrated: true,
+            stages: Vec::with_capacity(BARS.len()),
+            notice: String::with_capacity(256),
+            ..Hud::default()
+        }
+    }
 }
 
 /// Pictures spread evenly over a run of unknown length: when there are too many, every second goes and the stride
@@ -106,18 +129,8 @@ pub struct Show {
 
 impl Show {
     /// A screen of `size`; in `window` where there is one.
-    pub fn new(window: Option<Window>, size: Size, labels: Labels) -> Self {
-        let hud = Hud {
-            source: labels.source,
-            model: labels.model,
-            device: labels.device,
-            despeckle: labels.despeckle,
-            frames: labels.frames,
-            uncalibrated: true,
-            stages: Vec::with_capacity(BARS.len()),
-            notice: String::with_capacity(256),
-            ..Hud::default()
-        };
+    pub fn new(window: Option<Window>, size: Size, labels: &Labels) -> Self {
+        let hud = labels.hud();
         Self {
             compositor: Compositor::new(),
             window,
@@ -170,15 +183,10 @@ impl Show {
             hud.notice.clone_from(&status.notice);
         }
         hud.stages.clear();
-        let bars = BARS.iter().map(|&stage| {
-            let p = status.percentiles[stage as usize];
-            let now_ms = match stage {
-                Stage::Composite => ms(status.composite),
-                _ => status.stamps.stage(stage).map_or(0.0, ms),
-            };
-            StageBar { name: stage.as_str(), now_ms, p50_ms: p.p50 / 1e3, p99_ms: p.p99 / 1e3 }
-        });
-        hud.stages.extend(bars);
+        hud.stages.extend(BARS.iter().map(|&stage| {
+            let now = if stage == Stage::Composite { Some(status.composite) } else { status.stamps.stage(stage) };
+            bar(stage, now, status.percentiles[stage as usize])
+        }));
     }
 
     /// Writes the picture on the screen beside the program, under a name that is free.

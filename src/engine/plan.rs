@@ -303,4 +303,4 @@ pub enum PlanError {
 }
 
 /// What to do about a plan that cannot be used.
-pub const REBUILD: &str = "rebuild it from its model with `sonoplex build MODEL.onnx --output FILE.plan`";
+pub const REBUILD: &str = "build it again from its ONNX model";

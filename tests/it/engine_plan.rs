@@ -44,7 +44,7 @@ fn damaged_plans_are_refused_with_what_to_do() {
     let bytes = plan(1).to_bytes();
     let refused = |bytes: &[u8]| {
         let error = Plan::from_bytes(bytes).expect_err("it is damaged");
-        assert!(error.to_string().contains("sonoplex build"), "{error}");
+        assert!(error.to_string().contains("build it again from its ONNX model"), "{error}");
         error
     };
     for at in (0..200).chain((200..bytes.len()).step_by(97)).chain(bytes.len() - 40..bytes.len()) {
