@@ -221,7 +221,7 @@ pub struct Percentiles {
     pub p999: f64,
     /// The slowest.
     pub max: f64,
-    /// Number of frames measured, after warm-up.
+    /// Number of frames measured, after warm-up (of a shorter run: all).
     pub count: u64,
 }
 
@@ -247,6 +247,8 @@ pub struct Counts {
 #[derive(Clone, Debug)]
 pub struct LatencyRecorder {
     stages: Vec<Histogram<u64>>,
+    /// What came before; reported only of a run that ended before its warm-up did.
+    early: Vec<Histogram<u64>>,
     warm_up: u64,
     seen: [u64; Stage::ALL.len()],
 }
@@ -255,16 +257,17 @@ impl LatencyRecorder {
     /// Histograms from 1 ns to 100 s with three significant digits, skipping the first `warm_up` values of a stage.
     pub fn new(warm_up: u64) -> Self {
         let histogram = || Histogram::new_with_bounds(1, 100_000_000_000, 3).expect("constant bounds are valid");
-        Self { stages: Stage::ALL.iter().map(|_| histogram()).collect(), warm_up, seen: [0; Stage::ALL.len()] }
+        let all = || Stage::ALL.iter().map(|_| histogram()).collect();
+        Self { stages: all(), early: all(), warm_up, seen: [0; Stage::ALL.len()] }
     }
 
     /// Notes that `stage` took `nanos` for one frame.
     pub fn record(&mut self, stage: Stage, nanos: Nanos) {
         let i = stage as usize;
         self.seen[i] += 1;
-        if self.seen[i] > self.warm_up {
-            self.stages[i].saturating_record(nanos.max(1));
-        }
+        let warm = self.seen[i] > self.warm_up;
+        let histogram = if warm { &mut self.stages[i] } else { &mut self.early[i] };
+        histogram.saturating_record(nanos.max(1));
     }
 
     /// Notes every stage in `stages` whose two moments have come.
@@ -276,9 +279,10 @@ impl LatencyRecorder {
         }
     }
 
-    /// Percentiles of one stage, in µs.
+    /// Percentiles of one stage, in µs; of a run that ended within its warm-up, of all its values.
     pub fn percentiles(&self, stage: Stage) -> Percentiles {
-        let h = &self.stages[stage as usize];
+        let (h, early) = (&self.stages[stage as usize], &self.early[stage as usize]);
+        let h = if h.is_empty() { early } else { h };
         let us = |q: f64| if h.is_empty() { 0.0 } else { h.value_at_quantile(q) as f64 / 1000.0 };
         Percentiles {
             p50: us(0.50),
@@ -294,13 +298,6 @@ impl LatencyRecorder {
     pub fn summary(&self) -> LatencySummary {
         let measured = Stage::ALL.iter().map(|&s| (s, self.percentiles(s))).filter(|(_, p)| p.count > 0);
         measured.map(|(s, p)| (s.as_str().to_owned(), p)).collect()
-    }
-
-    /// Adds what another recorder (of another thread) has collected.
-    pub fn merge(&mut self, other: &LatencyRecorder) {
-        for (a, b) in self.stages.iter_mut().zip(&other.stages) {
-            a.add(b).expect("recorders share their bounds");
-        }
     }
 }
 
@@ -322,6 +319,9 @@ mod tests {
         for (found, expected) in [(p.p50, 500.0), (p.p95, 950.0), (p.p99, 990.0), (p.p999, 999.0), (p.max, 1000.0)] {
             assert!((found - expected).abs() <= expected * 1e-3, "{found} {expected}");
         }
+        let mut short = LatencyRecorder::new(10);
+        short.record(Stage::Network, 5_000);
+        assert_eq!(short.percentiles(Stage::Network).count, 1, "a short run is not an empty table");
         assert!(!r.summary().contains_key("queue"), "what was not measured is not reported");
     }
 

@@ -41,10 +41,18 @@ impl Mask {
     /// # Panics
     /// When the two differ in size.
     pub fn dice(&self, other: &Mask, class: u8) -> f64 {
+        self.dice_between(class, other, class)
+    }
+
+    /// The same of a class here and a class there, which may have different numbers.
+    ///
+    /// # Panics
+    /// When the two differ in size.
+    pub fn dice_between(&self, class: u8, other: &Mask, other_class: u8) -> f64 {
         assert_eq!(self.size, other.size, "masks to compare");
         let (mut both, mut sum) = (0u64, 0u64);
         for (&a, &b) in self.labels.iter().zip(&other.labels) {
-            let (a, b) = (u64::from(a == class), u64::from(b == class));
+            let (a, b) = (u64::from(a == class), u64::from(b == other_class));
             both += a & b;
             sum += a + b;
         }

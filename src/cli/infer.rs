@@ -1,7 +1,7 @@
 //! `sonoplex infer`: any model that the engine runs, on given tensors.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -30,7 +30,8 @@ pub fn main(args: &InferArgs) -> anyhow::Result<ExitCode> {
     for (name, path) in &targets {
         let info = engine.outputs().iter().find(|o| &o.name == name).context("an output that was just found")?;
         npy::write(path, &info.shape, context.output(name)?)?;
-        println!("{name} {:?} -> {}", info.shape, path.display());
+        let line = format!("{name} {:?} -> {}\n", info.shape, path.display());
+        super::write_text(Path::new("-"), &line)?;
     }
     Ok(ExitCode::SUCCESS)
 }

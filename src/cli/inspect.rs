@@ -1,12 +1,14 @@
 //! `sonoplex inspect`: what a model or a recording is.
 
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use serde::Serialize;
 use sonoplex::engine::describe::{NetworkSummary, StepRow, describe};
-use sonoplex::engine::{Builder, BuilderConfig, Device, Network};
+use sonoplex::engine::{Builder, BuilderConfig, Device, Network, Plan};
 use sonoplex::geometry::Rect;
 use sonoplex::segmentation::Class;
 use sonoplex::segmenter::crop::CropKind;
@@ -37,7 +39,13 @@ struct RecordingReport {
 }
 
 pub fn main(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let text = if is_model(&args.file) { model(args)? } else { recording(args)? };
+    let text = if is_plan(&args.file) {
+        stored_plan(args)?
+    } else if is_model(&args.file) {
+        model(args)?
+    } else {
+        recording(args)?
+    };
     if args.json.as_deref() != Some(Path::new("-")) {
         super::write_text(Path::new("-"), &text)?;
     }
@@ -47,6 +55,26 @@ pub fn main(args: &InspectArgs) -> anyhow::Result<ExitCode> {
 /// By name, since ONNX has no signature; everything else is told by its content.
 fn is_model(file: &str) -> bool {
     file == BUILT_IN || Path::new(file).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+}
+
+/// A plan begins with its own signature.
+fn is_plan(file: &str) -> bool {
+    let mut start = [0; Plan::MAGIC.len()];
+    std::fs::File::open(file).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *Plan::MAGIC
+}
+
+fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
+    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read `{}`", args.file))?;
+    let plan = Plan::from_bytes(&bytes).with_context(|| format!("cannot inspect `{}`", args.file))?;
+    let steps = plan.table();
+    if let Some(path) = &args.json {
+        super::write_json(path, &steps)?;
+    }
+    let mut t = String::new();
+    writeln!(t, "plan        {}, sha256 {}, of the network {}", args.file, plan.sha256(), plan.network_sha256())?;
+    writeln!(t, "arena       {:.1} MB", plan.arena_bytes() as f64 / 1e6)?;
+    step_table(&mut t, &steps)?;
+    Ok(t)
 }
 
 fn model(args: &InspectArgs) -> anyhow::Result<String> {
@@ -90,7 +118,7 @@ fn model_text(report: &ModelReport) -> anyhow::Result<String> {
         writeln!(t, "output      {} {} {}", o.name, o.shape, o.dtype)?;
     }
     let operators: Vec<String> = n.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    writeln!(t, "layers      {}: {}", n.layers, operators.join(", "))?;
+    writeln!(t, "layers      {}: {} (--plan lists the fused steps with their shapes)", n.layers, operators.join(", "))?;
     writeln!(t, "size        {:.3} M parameters", n.parameters as f64 / 1e6)?;
     match n.flops {
         Some(flops) => writeln!(t, "work        {:.3} GFLOP a frame (2 a multiply-add)", flops as f64 / 1e9)?,
@@ -109,13 +137,18 @@ fn model_text(report: &ModelReport) -> anyhow::Result<String> {
         writeln!(t, "note        {note}")?;
     }
     if !report.plan.is_empty() {
-        writeln!(t, "\n{:<34} {:<28} {:>18} {:>9}  tactic", "step", "operation", "output", "GFLOP")?;
-        for s in &report.plan {
-            let shape = format!("{:?}", s.shape);
-            writeln!(t, "{:<34} {:<28} {:>18} {:>9.4}  {}", s.name, s.op, shape, s.gflop, s.tactic)?;
-        }
+        step_table(&mut t, &report.plan)?;
     }
     Ok(t)
+}
+
+fn step_table(t: &mut String, steps: &[StepRow]) -> std::fmt::Result {
+    writeln!(t, "\n{:<34} {:<28} {:>18} {:>9}  tactic", "step", "operation", "output", "GFLOP")?;
+    for s in steps {
+        let shape = format!("{:?}", s.shape);
+        writeln!(t, "{:<34} {:<28} {:>18} {:>9.4}  {}", s.name, s.op, shape, s.gflop, s.tactic)?;
+    }
+    Ok(())
 }
 
 fn recording(args: &InspectArgs) -> anyhow::Result<String> {

@@ -1,5 +1,6 @@
 //! `sonoplex live`: the newest frame of a device; without a source, the devices there are.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use sonoplex::pipeline::{RunOptions, Speed};
@@ -15,15 +16,7 @@ pub fn main(args: LiveArgs) -> anyhow::Result<ExitCode> {
     }
     let mut settings = Settings::read(args.output.pipeline.as_deref())?;
     let Some(spec) = args.source.or(settings.source.take()) else {
-        println!("devices (give one to `sonoplex live`):");
-        for device in devices::list() {
-            println!("  {:<20} {}", device.spec, device.name);
-            for note in &device.notes {
-                println!("  {:<20}   {note}", "");
-            }
-        }
-        println!("also: v4l2:/dev/videoN, gst:'GRAPH', rtsp://HOST/STREAM");
-        return Ok(ExitCode::SUCCESS);
+        return list(args.output.json.as_deref());
     };
     run::apply(&args.segmenter, &mut settings.segmenter);
     let source = open(&spec, &OpenOptions::default())?;
@@ -37,4 +30,24 @@ pub fn main(args: LiveArgs) -> anyhow::Result<ExitCode> {
         ..RunOptions::default()
     };
     run::go(settings.job(source, options, &args.output))
+}
+
+/// The devices there are.
+fn list(json: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let devices = devices::list();
+    if let Some(path) = json {
+        super::write_json(path, &devices)?;
+    }
+    let mut text = String::from("devices (give one to `sonoplex live`):\n");
+    for device in &devices {
+        text += &format!("  {:<20} {}\n", device.spec, device.name);
+        for note in &device.notes {
+            text += &format!("  {:<20}   {note}\n", "");
+        }
+    }
+    text += "also: v4l2:/dev/videoN, gst:'GRAPH', rtsp://HOST/STREAM\n";
+    if json != Some(Path::new("-")) {
+        super::write_text(Path::new("-"), &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sonoplex: {error:#}");
+            eprintln!("sonoplex: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
@@ -48,6 +48,19 @@ fn log(verbose: u8) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SONOPLEX_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,sonoplex={level}")));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}
+
+/// The error and its causes, each said once: a message that already holds its cause is not followed by it again.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Writes pretty JSON to a file, or to standard output for `-`.

@@ -51,7 +51,7 @@ fn prove(args: &ReplayArgs, dir: &Path) -> anyhow::Result<ExitCode> {
         Ok(Verifier { segmenter: Box::new(Segmenting::new(segmenter, config.despeckle)), plan_sha256, device })
     })?;
     if args.output.json.as_deref() != Some(Path::new("-")) {
-        println!("{report}");
+        super::write_text(Path::new("-"), &format!("{report}\n"))?;
     }
     if let Some(path) = &args.output.json {
         super::write_json(path, &report)?;

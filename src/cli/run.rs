@@ -99,8 +99,9 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
         source: Path::new(&info.name).file_name().map_or(info.name.clone(), |n| n.to_string_lossy().into_owned()),
         model: model.name.clone(),
         device: model.device.clone(),
-        despeckle: config.despeckle.to_string(),
-        frames: info.frames,
+        despeckle: config.despeckle,
+        // A recording that is repeated goes on counting.
+        frames: info.frames.filter(|_| !options.repeat),
     };
     let new_session = session(&info, &model, &classes, &config);
     let start = |dir: &Path| -> anyhow::Result<Recording> {
@@ -148,7 +149,7 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
     match &json {
         // The table would spoil a JSON stream.
         Some(path) if path == Path::new("-") => {}
-        _ => println!("{}", outcome.report),
+        _ => super::write_text(Path::new("-"), &format!("{}\n", outcome.report))?,
     }
     if let Some(path) = &json {
         super::write_text(path, &outcome.report.to_json())?;

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use sonoplex::backend::cpu::canny::Canny;
-use sonoplex::backend::cpu::despeckle::Scratch;
-use sonoplex::backend::cpu::pool::Pool;
+use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::display::{
     Banner, Canvas, Command, Compositor, Hud, Scene, StageBar, Style, Tile, Window, contact_sheet,
 };
@@ -31,7 +29,7 @@ pub struct Labels {
     pub source: String,
     pub model: String,
     pub device: String,
-    pub despeckle: String,
+    pub despeckle: Despeckle,
     pub frames: Option<u64>,
 }
 
@@ -42,7 +40,7 @@ impl Labels {
             source: self.source.clone(),
             model: self.model.clone(),
             device: self.device.clone(),
-            despeckle: self.despeckle.clone(),
+            despeckle: self.despeckle.to_string(),
             frames: self.frames,
             uncalibrated: true,
             stages: Vec::with_capacity(BARS.len()),
@@ -90,26 +88,6 @@ impl Sheet {
     }
 }
 
-/// Edges of the shown frame, an aid to the eye; the pool is made when they are first asked for.
-#[derive(Default)]
-struct Edges {
-    pool: Option<Pool>,
-    scratch: Scratch,
-    gray: Vec<u8>,
-    map: Vec<u8>,
-}
-
-impl Edges {
-    fn of(&mut self, frame: &Frame) -> &[u8] {
-        self.gray.resize(frame.size.area(), 0);
-        self.map.resize(frame.size.area(), 0);
-        frame.write_gray(&mut self.gray);
-        let pool = self.pool.get_or_insert_with(|| Pool::new(1));
-        Canny::default().run(pool, frame.size, &self.gray, &mut self.map, &mut self.scratch);
-        &self.map
-    }
-}
-
 /// A window, or none.
 pub struct Show {
     compositor: Compositor,
@@ -118,9 +96,10 @@ pub struct Show {
     style: Style,
     hud: Hud,
     hud_on: bool,
+    /// As the segmenter has it: both go on to the next one at the same key.
+    despeckle: Despeckle,
     notice_number: u64,
     caption: String,
-    edges: Edges,
     sheet: Option<Sheet>,
     blank: Frame,
     wanted: Vec<Control>,
@@ -138,9 +117,9 @@ impl Show {
             style: Style::default(),
             hud,
             hud_on: true,
+            despeckle: labels.despeckle,
             notice_number: 0,
             caption: String::new(),
-            edges: Edges::default(),
             sheet: None,
             blank: Frame::new(0, Size::new(4, 3), PixelFormat::Gray8, vec![0; 12]),
             wanted: Vec::with_capacity(16),
@@ -215,17 +194,14 @@ impl Screen for Show {
         }
         self.fill_hud(shown);
         let frame = shown.frame.unwrap_or(&self.blank);
-        let mut edges = None;
-        if self.style.edges {
-            edges = Some(self.edges.of(frame));
-        }
         let scene = Scene {
             frame,
             segmentation: shown.segmentation,
             matched: shown.matched,
             truth: frame.truth.as_deref(),
             classes: shown.classes,
-            edges,
+            // The compositor finds them itself, in the crop of a smoothed picture.
+            edges: None,
             style: &self.style,
             hud: self.hud_on.then_some(&self.hud),
         };
@@ -262,7 +238,11 @@ impl Screen for Show {
                     Command::Quit => Control::Quit,
                     Command::Freeze => Control::Freeze,
                     Command::Step(by) => Control::Step(by),
-                    Command::NextDespeckle => Control::NextDespeckle,
+                    Command::NextDespeckle => {
+                        self.despeckle = self.despeckle.next();
+                        self.hud.despeckle = self.despeckle.to_string();
+                        Control::NextDespeckle
+                    }
                     Command::Record => Control::Record,
                     look => {
                         snapshot |= look == Command::Snapshot;

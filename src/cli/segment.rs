@@ -1,14 +1,16 @@
 //! `sonoplex segment`: images in; masks, overlays and one JSON line each out.
 
+use std::collections::HashSet;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
 use sonoplex::display::overlay_png;
-use sonoplex::frame::Frame;
 use sonoplex::geometry::Rect;
 use sonoplex::latency::Clock;
+use sonoplex::record::Scoring;
 use sonoplex::segmentation::{Class, Contour, Finding, Segmentation, State};
 use sonoplex::segmenter::Segmenter;
 use sonoplex::source::{OpenOptions, open};
@@ -20,6 +22,9 @@ use super::run::segmenter_config;
 #[derive(Serialize)]
 struct Line<'a> {
     input: &'a str,
+    /// The file within a folder, where the frame has one.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    image: &'a str,
     frame: u64,
     width: u32,
     height: u32,
@@ -51,30 +56,36 @@ struct Found<'a> {
 pub fn main(args: &SegmentArgs) -> anyhow::Result<ExitCode> {
     let mut segmenter = Segmenter::open(&segmenter_config(&args.segmenter)?)?;
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make `{}`", args.output.display()))?;
-    let mut lines = String::new();
+    let mut names = Names::default();
+    // A line is out as soon as it is made: whatever ends the run, nothing is lost.
+    let mut lines: Box<dyn Write> = match args.json.as_path() {
+        path if path == Path::new("-") => Box::new(std::io::stdout()),
+        path => Box::new(std::fs::File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?),
+    };
     let mut failed = 0;
     for input in &args.inputs {
         // One bad input does not take the others with it.
-        if let Err(error) = one(args, input, &mut segmenter, &mut lines) {
-            eprintln!("sonoplex: {error:#}");
+        if let Err(error) = one(args, input, &mut segmenter, &mut names, &mut *lines) {
+            eprintln!("sonoplex: {}", super::sentence(&error));
             failed += 1;
         }
-        if args.json == Path::new("-") {
-            super::write_text(&args.json, &std::mem::take(&mut lines))?;
-        }
-    }
-    if args.json != Path::new("-") {
-        super::write_text(&args.json, &lines)?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn one(args: &SegmentArgs, input: &str, segmenter: &mut Segmenter, lines: &mut String) -> anyhow::Result<()> {
+fn one(
+    args: &SegmentArgs,
+    input: &str,
+    segmenter: &mut Segmenter,
+    names: &mut Names,
+    lines: &mut dyn Write,
+) -> anyhow::Result<()> {
     let mut source = open(input, &OpenOptions::default())?;
     let clock = Clock::monotonic();
     let classes = segmenter.classes().to_vec();
     let stem = Path::new(input).file_stem().map_or("frame".into(), |s| s.to_string_lossy().into_owned());
     let single = source.info().frames == Some(1);
+    let scoring = Scoring::new(&classes, &source.info().truth);
     let mut answer = Segmentation::default();
     while let Some(frame) = source.next()? {
         // Images of a folder are not a moving picture: each is judged by itself.
@@ -85,14 +96,20 @@ fn one(args: &SegmentArgs, input: &str, segmenter: &mut Segmenter, lines: &mut S
             _ if single => stem.clone(),
             _ => format!("{stem}_{:06}", frame.id),
         };
+        let name = names.free(&name);
         let mask = args.output.join(format!("{name}_mask.png"));
         let overlay = args.output.join(format!("{name}_overlay.png"));
-        write_mask(&mask, &answer)?;
+        write_mask(&mask, &answer, &classes)?;
         overlay_png(&frame, &answer, &classes, &overlay)?;
-        let found = |i: usize, f| found(&classes[i], i, f, &frame, &answer);
+        let dice: Vec<_> = scoring.dice(&frame, &answer).collect();
+        let found = |i: usize, f| {
+            let class = &classes[i];
+            found(class, f, dice.iter().find(|(name, _)| *name == class.name.to_lowercase()).map(|(_, dice)| *dice))
+        };
         let Some(nerve) = answer.findings.first() else { continue };
         let line = Line {
             input,
+            image: &frame.name,
             frame: frame.id,
             width: frame.size.width,
             height: frame.size.height,
@@ -103,19 +120,22 @@ fn one(args: &SegmentArgs, input: &str, segmenter: &mut Segmenter, lines: &mut S
             mask: mask.display().to_string(),
             overlay: overlay.display().to_string(),
         };
-        lines.push_str(&serde_json::to_string(&line).context("cannot write a JSON line")?);
-        lines.push('\n');
+        let line = serde_json::to_string(&line).context("cannot write a JSON line")? + "\n";
+        match lines.write_all(line.as_bytes()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e).context("cannot write a JSON line"),
+            _ => {}
+        }
+        let doubt = if answer.calibrated { "" } else { " (uncalibrated)" };
         match nerve.state {
             State::NoNerve => eprintln!("{name}: no nerve found"),
-            State::Uncertain => eprintln!("{name}: uncertain, {:.0} % (uncalibrated)", 100.0 * nerve.confidence),
-            State::Nerve => eprintln!("{name}: nerve, {:.0} %, {} px", 100.0 * nerve.confidence, nerve.area_px),
+            State::Uncertain => eprintln!("{name}: uncertain, {:.0} %{doubt}", 100.0 * nerve.confidence),
+            State::Nerve => eprintln!("{name}: nerve, {:.0} %{doubt}, {} px", 100.0 * nerve.confidence, nerve.area_px),
         }
     }
     Ok(())
 }
 
-fn found<'a>(class: &'a Class, index: usize, f: &'a Finding, frame: &Frame, answer: &Segmentation) -> Found<'a> {
-    let dice = frame.truth.as_ref().filter(|t| t.size == answer.size).map(|t| answer.mask.dice(t, index as u8 + 1));
+fn found<'a>(class: &'a Class, f: &'a Finding, dice: Option<f64>) -> Found<'a> {
     Found {
         class: &class.name,
         state: f.state,
@@ -129,9 +149,43 @@ fn found<'a>(class: &'a Class, index: usize, f: &'a Finding, frame: &Frame, answ
     }
 }
 
-/// The class of every pixel as an 8-bit grey PNG at source size: 0 background, 1 the first class.
-fn write_mask(path: &Path, answer: &Segmentation) -> anyhow::Result<()> {
-    let (w, h) = (answer.size.width, answer.size.height);
-    image::save_buffer(path, &answer.mask.labels, w, h, image::ColorType::L8)
-        .with_context(|| format!("cannot write `{}`", path.display()))
+/// The class of every pixel as an indexed PNG at source size, in the colours of the classes: 0 is background and black,
+/// 1 the first class.
+fn write_mask(path: &Path, answer: &Segmentation, classes: &[Class]) -> anyhow::Result<()> {
+    let failed = || format!("cannot write `{}`", path.display());
+    let file = std::fs::File::create(path).with_context(failed)?;
+    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), answer.size.width, answer.size.height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(std::iter::once([0; 3]).chain(classes.iter().map(|c| c.color)).flatten().collect::<Vec<u8>>());
+    let mut writer = encoder.write_header().with_context(failed)?;
+    writer.write_image_data(&answer.mask.labels).with_context(failed)?;
+    writer.finish().with_context(failed)
+}
+
+/// File names of one run: two inputs may be called alike, and neither may overwrite the other.
+#[derive(Default)]
+struct Names(HashSet<String>);
+
+impl Names {
+    fn free(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut number = 2;
+        while !self.0.insert(name.clone()) {
+            name = format!("{wanted}_{number}");
+            number += 1;
+        }
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_given_once() {
+        let mut names = Names::default();
+        assert_eq!([names.free("a"), names.free("a"), names.free("a_2")], ["a", "a_2", "a_2_2"]);
+    }
 }

@@ -7,9 +7,6 @@ use sonoplex::pipeline::{BoxError, Segment};
 use sonoplex::segmentation::{Class, Segmentation};
 use sonoplex::segmenter::Segmenter;
 
-/// The order in which the key goes through the filters.
-const ROUND: [&str; 5] = ["off", "median", "bilateral", "lee", "srad"];
-
 pub struct Segmenting {
     segmenter: Segmenter,
     despeckle: Despeckle,
@@ -41,10 +38,7 @@ impl Segment for Segmenting {
     }
 
     fn next_despeckle(&mut self) {
-        let now = self.despeckle.to_string();
-        let name = now.split(':').next().unwrap_or_default();
-        let at = ROUND.iter().position(|r| *r == name).unwrap_or(0);
-        self.despeckle = ROUND[(at + 1) % ROUND.len()].parse().expect("a filter of the list");
+        self.despeckle = self.despeckle.next();
         self.segmenter.set_despeckle(self.despeckle);
     }
 

@@ -107,7 +107,7 @@ impl Board<'_> {
         match (shown, hud.probability) {
             (Banner::NoSignal, _) => self.line.push_str("no new picture comes"),
             (Banner::Waiting, _) => self.line.push_str("no answer yet"),
-            (_, None) if shown == Banner::Frozen => self.line.push_str("space goes on"),
+            (_, None) if shown == Banner::Frozen => self.line.push_str("not segmented"),
             (_, None) => {}
             (_, Some(p)) => {
                 if shown == Banner::Frozen {
@@ -258,7 +258,12 @@ impl Board<'_> {
             self.canvas.fill(Self::rect(left, top, length(stage.p50_ms).max(1), thick), color::SKY);
             for (right, ms) in [(p50, stage.p50_ms), (p99, stage.p99_ms)] {
                 self.line.clear();
-                write_ms(self.line, ms);
+                if ms > 0.0 {
+                    write_ms(self.line, ms);
+                } else {
+                    // Not measured yet is not zero.
+                    self.line.push('–');
+                }
                 self.text.draw_right(self.canvas, Face::Small, right, y + cap, color::TEXT, self.line);
             }
             y += step;

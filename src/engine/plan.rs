@@ -24,7 +24,6 @@ mod check;
 /// Version of the bytes; a plan of another version is refused.
 pub const VERSION: u32 = 1;
 
-const MAGIC: &[u8; 8] = b"SONOPLAN";
 const PREFIX: usize = 20;
 const SHA: usize = 32;
 
@@ -100,6 +99,9 @@ impl PlanValue {
 }
 
 impl Plan {
+    /// The first bytes of every plan.
+    pub const MAGIC: &[u8; 8] = b"SONOPLAN";
+
     pub(super) fn new(network: &Network, graph: Graph, arena: Arena, tactics: Vec<String>, threads: usize) -> Self {
         let place = |index: usize| {
             let (root, offset) = graph.root(index);
@@ -191,7 +193,7 @@ impl Plan {
         let header = serde_json::to_vec(&self.header).expect("a header has nothing that JSON cannot hold");
         let numbers: usize = self.weights.iter().map(|w| w.len()).sum();
         let mut bytes = Vec::with_capacity(PREFIX + header.len() + 4 * numbers + SHA);
-        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(Self::MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&header);
@@ -208,7 +210,7 @@ impl Plan {
     /// # Errors
     /// When it is no plan, one of another version, cut off, damaged, or contradicts itself.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanError> {
-        if bytes.get(..8) != Some(MAGIC.as_slice()) {
+        if bytes.get(..8) != Some(Self::MAGIC.as_slice()) {
             return Err(PlanError::NotAPlan);
         }
         let cut = || PlanError::Cut { found: bytes.len() };

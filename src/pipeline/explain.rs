@@ -28,7 +28,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("error", "the first error of any thread; null when there was none"),
     ("duration_s", "seconds from the start of the threads to the end of the last one"),
     ("segmented_per_second", "frames.segmented divided by duration_s, warm-up included"),
-    ("warm_up", "so many first values of every stage are in no percentile"),
+    ("warm_up", "so many first values of every stage are in no percentile, unless the run was no longer than that"),
     ("frames", "what became of the frames"),
     ("frames.captured", "frames that the source delivered"),
     ("frames.segmented", "frames that went through the network"),

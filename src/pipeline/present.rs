@@ -48,6 +48,8 @@ pub(super) struct View {
     /// The newest answer, which may belong to an older picture.
     answer: Option<Pair>,
     frozen: bool,
+    /// When the picture last went on: how long a frame was kept from the eye by the user is no latency.
+    thawed: Nanos,
     /// How far back from the newest frame the frozen one lies.
     back: usize,
     /// Steps that the source has still to answer.
@@ -158,6 +160,7 @@ impl Viewer<'_> {
         self.view.awaited = 0;
         if !frozen {
             self.view.back = 0;
+            self.view.thawed = self.shared.clock.now();
         }
         if !self.live {
             self.shared.pause.change(|wish| {
@@ -237,7 +240,9 @@ impl Viewer<'_> {
             count(&self.shared.tally.shown);
             let end = if window { presented } else { composited };
             let captured = frame.stamps.get(Moment::Captured).expect("stamped by the capture");
-            self.shared.note(Stage::CaptureToPresent, end.saturating_sub(captured));
+            if !view.frozen && captured >= view.thawed {
+                self.shared.note(Stage::CaptureToPresent, end.saturating_sub(captured));
+            }
         }
         Ok(())
     }

@@ -106,6 +106,18 @@ pub enum VerifyError {
         /// Its own words.
         cause: BoxError,
     },
+    /// Rows are missing, so that what is left proves less than it seems to.
+    #[error(
+        "cannot verify `{dir}`: expected {expected} frames in frames.jsonl, found {found}; restore the file, or replay the session to see what is left"
+    )]
+    Rows {
+        /// Folder.
+        dir: std::path::PathBuf,
+        /// Frames that were recorded.
+        expected: u64,
+        /// Rows that are there.
+        found: usize,
+    },
     /// There is nothing to prove.
     #[error("cannot verify `{dir}`: none of its {frames} frames was segmented")]
     Nothing {
@@ -130,10 +142,21 @@ pub fn verify(
     let Verifier { mut segmenter, plan_sha256, device } =
         make_segmenter(session).map_err(|cause| VerifyError::Open { cause })?;
     let mut reasons = Vec::new();
-    for (what, now, then) in [("plan", &plan_sha256, &session.plan_sha256), ("device", &device, &session.device)] {
+    // Threads change the time, never the bits.
+    let path = |device: &str| device.split(',').next().unwrap_or_default().to_owned();
+    let (device, stored) = (path(&device), path(&session.device));
+    for (what, now, then) in [("plan", &plan_sha256, &session.plan_sha256), ("device", &device, &stored)] {
         if now != then {
             reasons.push(format!("the {what} is `{now}`, the session was made with `{then}`"));
         }
+    }
+    // A session that was never completed has no counts yet; one that was must still hold all of its rows.
+    if session.ended.is_some() && recorded.rows.len() as u64 != session.frames.recorded {
+        return Err(VerifyError::Rows {
+            dir: dir.to_owned(),
+            expected: session.frames.recorded,
+            found: recorded.rows.len(),
+        });
     }
     let clock = Clock::monotonic();
     let mut events = recorded.events.iter().peekable();

@@ -1,7 +1,6 @@
 //! Which class of the truth is which class of the model, and how well they agree.
 
 use crate::frame::Frame;
-use crate::mask::Mask;
 use crate::segmentation::{Class, Segmentation};
 
 /// Pairs of classes of the same name: those that can be scored.
@@ -44,26 +43,16 @@ impl Scoring {
     ) -> impl Iterator<Item = (&'a str, f64)> + 'a {
         let truth = frame.truth.as_deref().filter(|t| t.size == segmentation.mask.size);
         truth.into_iter().flat_map(move |truth| {
-            self.pairs.iter().map(move |p| (p.name.as_str(), dice(&segmentation.mask, p.model, truth, p.truth)))
+            self.pairs.iter().map(move |p| (p.name.as_str(), segmentation.mask.dice_between(p.model, truth, p.truth)))
         })
     }
-}
-
-/// Dice of a class of one mask and a class of another, which may have different numbers; see [`Mask::dice`].
-fn dice(a: &Mask, class_a: u8, b: &Mask, class_b: u8) -> f64 {
-    let (mut both, mut sum) = (0u64, 0u64);
-    for (&a, &b) in a.labels.iter().zip(&b.labels) {
-        let (a, b) = (u64::from(a == class_a), u64::from(b == class_b));
-        both += a & b;
-        sum += a + b;
-    }
-    if sum == 0 { 1.0 } else { 2.0 * both as f64 / sum as f64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::geometry::Size;
+    use crate::mask::Mask;
 
     #[test]
     fn classes_are_paired_by_name_and_not_by_number() {
@@ -73,7 +62,7 @@ mod tests {
         let size = Size::new(2, 1);
         let a = Mask { size, labels: vec![2, 1] };
         let b = Mask { size, labels: vec![1, 1] };
-        assert_eq!(dice(&a, 2, &b, 1), 2.0 / 3.0);
-        assert_eq!(dice(&a, 2, &a, 2), a.dice(&a, 2));
+        assert_eq!(a.dice_between(2, &b, 1), 2.0 / 3.0);
+        assert_eq!(a.dice_between(2, &a, 2), a.dice(&a, 2));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sonoplex::engine::{Builder, Network, npy};
+use sonoplex::pipeline::config::PipelineConfig;
 
 use crate::medical::survives;
 
@@ -38,4 +39,14 @@ fn networks() {
     let mut names: Vec<_> = built.map(|p| p.file_name().expect("a name").to_string_lossy().into_owned()).collect();
     names.sort();
     assert_eq!(names, ["resize.onnx", "unet.onnx"], "the sound seeds are built, the others refused");
+}
+
+#[test]
+fn pipelines() {
+    let read = |path: &PathBuf| String::from_utf8(std::fs::read(path).expect("a seed")).ok();
+    let sound = corpus("pipeline")
+        .iter()
+        .filter(|path| read(path).is_some_and(|text| PipelineConfig::parse(&text, path).is_ok()))
+        .count();
+    assert_eq!(sound, 1, "the sound seed is read, the others refused");
 }
