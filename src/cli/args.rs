@@ -103,7 +103,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub end: Option<Duration>,
     /// RECORDING is a recorded session: compute its masks again and compare them bit for bit.
-    #[arg(long, conflicts_with_all = ["record", "looped", "speed"])]
+    #[arg(long, conflicts_with_all = ["record", "looped", "speed", "start", "end", "sheet", "pipeline"])]
     pub verify: bool,
     #[command(flatten)]
     pub segmenter: SegmenterArgs,
@@ -144,7 +144,7 @@ pub struct BenchArgs {
     /// What to measure on; a phantom without it.
     pub source: Option<String>,
     /// Frames to measure, after warm-up.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub frames: Option<u64>,
     /// Frames before the measurement.
     #[arg(long, value_name = "N")]
@@ -209,7 +209,7 @@ fn time(text: &str) -> Result<Duration, String> {
     let advice = || "expected seconds (12.5) or minutes:seconds (1:02.5)".to_owned();
     let (minutes, seconds) = text.split_once(':').unwrap_or(("0", text));
     let minutes: u32 = minutes.parse().map_err(|_| advice())?;
-    let seconds: f64 = seconds.parse().map_err(|_| advice())?;
+    let seconds: f64 = seconds.parse().ok().filter(|s| *s >= 0.0).ok_or_else(advice)?;
     Duration::try_from_secs_f64(f64::from(minutes) * 60.0 + seconds).map_err(|_| advice())
 }
 
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn times_probabilities_and_shapes() {
         assert_eq!(time("1:02.5"), Ok(Duration::from_millis(62_500)));
-        for bad in ["-1", "a:b", "", "1:"] {
+        for bad in ["-1", "a:b", "", "1:", "5:-3"] {
             assert!(time(bad).is_err(), "{bad}");
         }
         assert!(probability("1.1").is_err() && probability("nan").is_err());

@@ -19,7 +19,7 @@ pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let mut settings = Settings::read(args.pipeline.as_deref())?;
     run::apply(&args.segmenter, &mut settings.segmenter);
     let spec = args.source.or(settings.source.take()).unwrap_or_else(|| PHANTOM.to_owned());
-    let source = open(&spec, &OpenOptions::default())?;
+    let source = open(&spec, &OpenOptions { start: settings.start, end: settings.end })?;
     let frames = args.frames.or(settings.frames).unwrap_or(300);
     let warm_up = args.warm_up.or(settings.warm_up).unwrap_or(20);
     let paced = args.paced || settings.paced;
@@ -27,7 +27,7 @@ pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
         speed: if paced { Speed::Times(1.0) } else { Speed::Max },
         // A short recording is played again and again until there are enough frames.
         repeat: true,
-        frames: Some(frames + warm_up),
+        frames: Some(frames.saturating_add(warm_up)),
         warm_up,
         ..RunOptions::default()
     };

@@ -39,6 +39,7 @@ struct RecordingReport {
 }
 
 pub fn main(args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    super::targets::check_files(&args.file, &[("--json", args.json.as_deref())])?;
     let text = if is_plan(&args.file) {
         stored_plan(args)?
     } else if is_model(&args.file) {

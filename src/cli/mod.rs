@@ -12,6 +12,7 @@ mod run;
 mod screen;
 mod segment;
 mod segmenting;
+mod targets;
 
 use std::io::Write;
 use std::path::Path;

@@ -44,11 +44,14 @@ pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
 
 /// Computes the masks of a session again with what the session says it was made with.
 fn prove(args: &ReplayArgs, dir: &Path) -> anyhow::Result<ExitCode> {
+    super::targets::check_files(&dir.to_string_lossy(), &[("--json", args.output.json.as_deref())])?;
     let report = verify(dir, |session: &Session| {
         let config = stored(args, session)?;
         let segmenter = Segmenter::open(&config)?;
         let (plan_sha256, device) = (segmenter.model().plan_sha256.clone(), segmenter.model().device.clone());
-        Ok(Verifier { segmenter: Box::new(Segmenting::new(segmenter, config.despeckle)), plan_sha256, device })
+        let settings = run::settings(&config, segmenter.model());
+        let segmenter = Box::new(Segmenting::new(segmenter, config.despeckle));
+        Ok(Verifier { segmenter, plan_sha256, device, settings })
     })?;
     if args.output.json.as_deref() != Some(Path::new("-")) {
         super::write_text(Path::new("-"), &format!("{report}\n"))?;

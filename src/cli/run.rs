@@ -14,7 +14,7 @@ use sonoplex::geometry::Size;
 use sonoplex::pipeline::{self, About, Progress, Recording, Run, RunOptions, Screen, Speed};
 use sonoplex::record::Recorder;
 use sonoplex::segmentation::Class;
-use sonoplex::segmenter::{ModelInfo, Segmenter, SegmenterConfig};
+use sonoplex::segmenter::{BUILT_IN, ModelInfo, Segmenter, SegmenterConfig};
 use sonoplex::session::Session;
 use sonoplex::source::{Source, SourceInfo};
 
@@ -61,11 +61,17 @@ pub fn apply(args: &SegmenterArgs, config: &mut SegmenterConfig) {
 }
 
 /// Every setting that changes a mask, as the session keeps them.
-pub fn settings(config: &SegmenterConfig) -> BTreeMap<String, String> {
+pub fn settings(config: &SegmenterConfig, model: &ModelInfo) -> BTreeMap<String, String> {
     let threshold = config.threshold.map_or("model".to_owned(), |t| t.to_string());
-    [("despeckle", config.despeckle.to_string()), ("threshold", threshold), ("crop", config.crop.to_string())]
-        .map(|(k, v)| (k.to_owned(), v))
-        .into()
+    [
+        ("despeckle", config.despeckle.to_string()),
+        ("threshold", threshold),
+        ("crop", config.crop.to_string()),
+        // What the model's description came to, so that a changed description is noticed.
+        ("description", format!("thresholds {:?}, decisions {:?}", model.thresholds, model.decisions)),
+    ]
+    .map(|(k, v)| (k.to_owned(), v))
+    .into()
 }
 
 /// Set by Ctrl-C (and SIGTERM); a second one ends the program at once.
@@ -85,6 +91,7 @@ pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
 pub fn go(job: Job) -> anyhow::Result<ExitCode> {
     let Job { source, unpaced, segmenter: config, mut options, window, style, hud, record, annotate, sheet, json } =
         job;
+    super::targets::check_files(&source.info().name, &[("--json", json.as_deref()), ("--sheet", sheet.as_deref())])?;
     options.stop = stop_flag()?;
     let segmenter = Segmenter::open(&config)?;
     let model = segmenter.model().clone();
@@ -143,9 +150,6 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    if let Some(sheet) = show.into_sheet() {
-        sheet.save().map_err(|e| anyhow::anyhow!("{e}"))?;
-    }
     match &json {
         // The table would spoil a JSON stream.
         Some(path) if path == Path::new("-") => {}
@@ -154,10 +158,13 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
     if let Some(path) = &json {
         super::write_text(path, &outcome.report.to_json())?;
     }
-    match outcome.error {
-        Some(error) => bail!(error),
-        None => Ok(ExitCode::SUCCESS),
+    // The run's own error comes first; whatever else fails, the report is out.
+    let drawn = show.into_sheet().map_or(Ok(()), |sheet| sheet.save());
+    if let Some(error) = outcome.error {
+        bail!(error);
     }
+    drawn.map_err(|error| anyhow::anyhow!(error))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A window where one is wanted and can be had, else the composited picture of a headless run.
@@ -186,13 +193,17 @@ pub fn comfortable(frame: Option<Size>) -> Size {
 fn session(info: &SourceInfo, model: &ModelInfo, classes: &[Class], config: &SegmenterConfig) -> Session {
     Session {
         source: info.name.clone(),
-        model: model.path.display().to_string(),
+        // Absolute, so that the session can be proven from any folder.
+        model: match model.path.to_str() {
+            Some(BUILT_IN) => BUILT_IN.to_owned(),
+            _ => std::path::absolute(&model.path).unwrap_or(model.path.clone()).display().to_string(),
+        },
         model_sha256: model.sha256.clone(),
         plan_sha256: model.plan_sha256.clone(),
         tactics: model.tactics.clone(),
         device: model.device.clone(),
         classes: classes.to_vec(),
-        settings: settings(config),
+        settings: settings(config, model),
         ..Session::default()
     }
 }

@@ -55,6 +55,10 @@ struct Found<'a> {
 
 pub fn main(args: &SegmentArgs) -> anyhow::Result<ExitCode> {
     let mut segmenter = Segmenter::open(&segmenter_config(&args.segmenter)?)?;
+    for input in &args.inputs {
+        super::targets::check_folder(input, &args.output)?;
+        super::targets::check_files(input, &[("--json", Some(&args.json))])?;
+    }
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make `{}`", args.output.display()))?;
     let mut names = Names::default();
     // A line is out as soon as it is made: whatever ends the run, nothing is lost.

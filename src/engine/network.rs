@@ -84,7 +84,12 @@ impl Network {
     /// When it cannot be read, is no ONNX model, or contradicts itself.
     pub fn open(path: &Path) -> Result<Self, NetworkError> {
         let within = |cause| NetworkError::File { path: path.to_owned(), cause: Box::new(cause) };
-        let length = std::fs::metadata(path).map_err(|cause| NetworkError::Io { path: path.to_owned(), cause })?.len();
+        let io = |cause| NetworkError::Io { path: path.to_owned(), cause };
+        let about = std::fs::metadata(path).map_err(io)?;
+        if !about.is_file() {
+            return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a file")));
+        }
+        let length = about.len();
         if length > MAX_FILE {
             return Err(within(NetworkError::TooLarge { found: length }));
         }

@@ -150,7 +150,11 @@ impl PipelineConfig {
     /// # Errors
     /// When it cannot be read, is no TOML, or has a key or a value that there is not.
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
+        let read = |cause| ConfigError::Read { path: path.to_owned(), cause };
+        if !fs::metadata(path).map_err(read)?.is_file() {
+            return Err(read(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a file")));
+        }
+        let text = fs::read_to_string(path).map_err(read)?;
         Self::parse(&text, path)
     }
 

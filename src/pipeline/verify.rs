@@ -1,5 +1,6 @@
 //! Proves a recorded session: segments its frames again, in order, and compares the masks bit for bit.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -20,6 +21,8 @@ pub struct Verifier {
     pub plan_sha256: String,
     /// What computes it.
     pub device: String,
+    /// Its settings, by the names that the session uses; one that only one of the two knows is not compared.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// How a verification ends.
@@ -139,7 +142,7 @@ pub fn verify(
 ) -> Result<VerifyReport, VerifyError> {
     let recorded = Recorded::open(dir)?;
     let session = &recorded.session;
-    let Verifier { mut segmenter, plan_sha256, device } =
+    let Verifier { mut segmenter, plan_sha256, device, settings } =
         make_segmenter(session).map_err(|cause| VerifyError::Open { cause })?;
     let mut reasons = Vec::new();
     // Threads change the time, never the bits.
@@ -148,6 +151,11 @@ pub fn verify(
     for (what, now, then) in [("plan", &plan_sha256, &session.plan_sha256), ("device", &device, &stored)] {
         if now != then {
             reasons.push(format!("the {what} is `{now}`, the session was made with `{then}`"));
+        }
+    }
+    for (name, now) in &settings {
+        if let Some(then) = session.settings.get(name).filter(|then| *then != now) {
+            reasons.push(format!("{name} is `{now}`, the session was made with `{then}`"));
         }
     }
     // A session that was never completed has no counts yet; one that was must still hold all of its rows.

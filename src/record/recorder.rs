@@ -137,7 +137,8 @@ impl Recorder {
     /// # Errors
     /// When the disk is full or refuses; the session then stays as it was written at the start.
     pub fn finish(mut self, frames: Counts, latency_us: LatencySummary, ended: &str) -> Result<(), RecordError> {
-        self.session.frames = frames;
+        // A run may hold several recordings: each counts its own.
+        self.session.frames = Counts { recorded: self.frames, ..frames };
         self.session.latency_us = latency_us;
         self.session.ended = Some(ended.to_owned());
         self.write_session()

@@ -45,6 +45,14 @@ pub enum SegmenterError {
         /// Its size.
         size: Size,
     },
+    /// The network gave something that is no number.
+    #[error(
+        "cannot use the answer to frame {id}: the network gives values that are not a number; the model is damaged, export it again"
+    )]
+    NotANumber {
+        /// Number of the frame.
+        id: u64,
+    },
     /// A crop that does not lie in the frame.
     #[error("cannot crop frame {id} to `{rect}`: the frame is {size}; give a rectangle inside it, `auto` or `full`")]
     Crop {

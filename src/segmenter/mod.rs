@@ -201,6 +201,10 @@ impl Segmenter {
             activation: model.activation,
             placed: scaled(placed, model.size, model.map_size),
         };
+        // "No nerve" would be a lie about a frame that was not looked at.
+        if maps.data.iter().any(|v| v.is_nan()) {
+            return Err(SegmenterError::NotANumber { id: frame.id });
+        }
         self.after.run(&self.pool, &maps, &model.thresholds, out);
         let presence = match &model.presence {
             Some(name) => Some(model.context.output(name)?),

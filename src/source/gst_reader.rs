@@ -220,6 +220,9 @@ pub(super) fn picture(sample: &gst::Sample) -> Result<(Size, PixelFormat, Vec<u8
         _ => return Err(bad("that is neither grey nor RGB")),
     };
     let size = Size::new(info.width(), info.height());
+    if size.area() > MAX_PIXELS {
+        return Err(bad("larger than 64 million pixels"));
+    }
     let row = size.width as usize * format.bytes();
     let stride = usize::try_from(frame.plane_stride()[0]).map_err(|_| bad("that is upside down"))?;
     let data = frame.plane_data(0).map_err(|_| bad("without a plane"))?;
@@ -234,6 +237,9 @@ pub(super) fn picture(sample: &gst::Sample) -> Result<(Size, PixelFormat, Vec<u8
     }
     Ok((size, format, pixels))
 }
+
+/// No scanner has more; a stream that says so lies.
+const MAX_PIXELS: usize = 64 << 20;
 
 /// The presentation time of a sample on the time line of the recording.
 pub(super) fn stream_time(sample: &gst::Sample) -> Option<gst::ClockTime> {

@@ -93,6 +93,34 @@ fn segment_writes_masks_overlays_and_lines() {
 }
 
 #[test]
+fn what_is_read_is_never_written_over() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let picture = dir.path().join("x.png");
+    image::GrayImage::new(40, 30).save(&picture).expect("a picture");
+    let before = std::fs::read(&picture).expect("a file");
+    fails(&["segment", path(dir.path()), "-o", path(dir.path())], 1, &["--output"]);
+    fails(&["replay", path(&picture), "--headless", "--sheet", path(&picture)], 1, &["--sheet"]);
+    fails(&["inspect", path(&picture), "--json", path(&picture)], 1, &["--json"]);
+    assert_eq!(std::fs::read(&picture).expect("a file"), before);
+}
+
+#[test]
+fn a_session_that_lost_rows_is_not_proven() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let session = dir.path().join("session");
+    succeeds(&["replay", SMALL, "--headless", "--record", path(&session)]);
+    let said = text(&sonoplex(&["replay", "--verify", path(&session), "--threads", "1"]).stdout);
+    assert!(said.contains("6 masks are identical"), "threads change no bit: {said}");
+    let out = sonoplex(&["replay", "--verify", path(&session), "--threshold", "0.9"]);
+    assert_eq!(out.status.code(), Some(3), "another threshold is another question");
+    let rows = session.join("frames.jsonl");
+    let kept = std::fs::read_to_string(&rows).expect("rows");
+    let cut: String = kept.lines().take(4).map(|l| format!("{l}\n")).collect();
+    std::fs::write(&rows, cut).expect("fewer rows");
+    fails(&["replay", "--verify", path(&session)], 1, &["expected 6", "found 4"]);
+}
+
+#[test]
 fn bench_reports_every_stage_and_explains_every_number() {
     let said = succeeds(&["bench", SMALL, "--frames", "4", "--warm-up", "1", "--json", "-"]);
     let start = said.find('{').expect("JSON");

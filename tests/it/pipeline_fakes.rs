@@ -310,5 +310,5 @@ pub fn recording(dir: &std::path::Path) -> sonoplex::pipeline::Recording {
 /// A fresh segmenter of the kind that the fake sessions were made with.
 pub fn verifier() -> Verifier {
     let Session { plan_sha256, device, .. } = session();
-    Verifier { segmenter: Box::new(FakeSegmenter::new()), plan_sha256, device }
+    Verifier { segmenter: Box::new(FakeSegmenter::new()), plan_sha256, device, settings: Default::default() }
 }

@@ -39,14 +39,15 @@ pub fn decode(fragment: &[u8], area: usize, samples: usize, sample_bytes: usize)
         // Segments come most significant byte first.
         let first = plane / sample_bytes * sample_bytes + (sample_bytes - 1 - plane % sample_bytes);
         let written = unpack(segment, out.iter_mut().skip(first).step_by(planes));
-        if written < area {
-            return Err(format!("expected {area} bytes in RLE segment {plane}, found {written}"));
+        if written != area {
+            let found = if written < area { written.to_string() } else { "more".to_owned() };
+            return Err(format!("expected {area} bytes in RLE segment {plane}, found {found}"));
         }
     }
     Ok(out)
 }
 
-/// PackBits; returns how many bytes were written, and stops when `out` is full.
+/// PackBits; returns how many bytes were written, and `usize::MAX` when there is more than `out` has room for.
 fn unpack<'a>(segment: &[u8], mut out: impl Iterator<Item = &'a mut u8>) -> usize {
     let mut written = 0;
     let mut bytes = segment.iter().copied();
@@ -61,7 +62,11 @@ fn unpack<'a>(segment: &[u8], mut out: impl Iterator<Item = &'a mut u8>) -> usiz
         }
         for _ in 0..count {
             let Some(value) = run.or_else(|| bytes.next()) else { return written };
-            let Some(place) = out.next() else { return written };
+            let Some(place) = out.next() else {
+                // Writers fill up with zeros; anything else does not belong to a picture of this size.
+                let rest = value == 0 && bytes.all(|b| b == 0);
+                return if rest { written } else { usize::MAX };
+            };
             *place = value;
             written += 1;
         }
