@@ -69,10 +69,10 @@ pub fn main(args: &SegmentArgs) -> anyhow::Result<ExitCode> {
     let mut failed = 0;
     for input in &args.inputs {
         // One bad input does not take the others with it.
-        if let Err(error) = one(args, input, &mut segmenter, &mut names, &mut *lines) {
+        failed += one(args, input, &mut segmenter, &mut names, &mut *lines).unwrap_or_else(|error| {
             eprintln!("sonoplex: {}", super::sentence(&error));
-            failed += 1;
-        }
+            1
+        });
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -83,7 +83,7 @@ fn one(
     segmenter: &mut Segmenter,
     names: &mut Names,
     lines: &mut dyn Write,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let mut source = open(input, &OpenOptions::default())?;
     let clock = Clock::monotonic();
     let classes = segmenter.classes().to_vec();
@@ -91,9 +91,23 @@ fn one(
     let single = source.info().frames == Some(1);
     let scoring = Scoring::new(&classes, &source.info().truth);
     let mut answer = Segmentation::default();
-    while let Some(frame) = source.next()? {
+    let mut failed = 0;
+    loop {
+        let frame = match source.next() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(failed),
+            // One bad picture of a folder does not take the others with it; the source goes on behind it.
+            Err(error) if Path::new(input).is_dir() && failed < source.info().frames.unwrap_or(0) => {
+                eprintln!("sonoplex: {error}");
+                failed += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         // Images of a folder are not a moving picture: each is judged by itself.
-        segmenter.reset();
+        if !frame.name.is_empty() {
+            segmenter.reset();
+        }
         segmenter.segment(&frame, &clock, &mut answer)?;
         let name = match Path::new(&frame.name).file_stem() {
             Some(own) if !frame.name.is_empty() => own.to_string_lossy().into_owned(),
@@ -136,7 +150,6 @@ fn one(
             State::Nerve => eprintln!("{name}: nerve, {:.0} %{doubt}, {} px", 100.0 * nerve.confidence, nerve.area_px),
         }
     }
-    Ok(())
 }
 
 fn found<'a>(class: &'a Class, f: &'a Finding, dice: Option<f64>) -> Found<'a> {

@@ -93,6 +93,20 @@ fn segment_writes_masks_overlays_and_lines() {
 }
 
 #[test]
+fn one_bad_picture_does_not_take_the_others_with_it() {
+    let (dir, out) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    for name in ["a.png", "c.png"] {
+        image::GrayImage::new(40, 30).save(dir.path().join(name)).expect("a picture");
+    }
+    let cut = &std::fs::read(dir.path().join("a.png")).expect("a file")[..40];
+    std::fs::write(dir.path().join("b.png"), cut).expect("a cut picture");
+    let done = sonoplex(&["segment", path(dir.path()), "-o", path(out.path())]);
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stdout).lines().count(), 2, "{}", text(&done.stderr));
+    assert!(text(&done.stderr).contains("b.png"), "{}", text(&done.stderr));
+}
+
+#[test]
 fn what_is_read_is_never_written_over() {
     let dir = tempfile::tempdir().expect("a folder");
     let picture = dir.path().join("x.png");

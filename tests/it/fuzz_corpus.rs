@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sonoplex::engine::{Builder, Network, npy};
 use sonoplex::pipeline::config::PipelineConfig;
+use sonoplex::segmenter::spec::ModelSpec;
 
 use crate::medical::survives;
 
@@ -49,4 +50,30 @@ fn pipelines() {
         .filter(|path| read(path).is_some_and(|text| PipelineConfig::parse(&text, path).is_ok()))
         .count();
     assert_eq!(sound, 1, "the sound seed is read, the others refused");
+}
+
+#[test]
+fn descriptions_of_models() {
+    let pair = |line: &str| line.split_once('=').map(|(k, v)| (format!("sonoplex.{k}"), v.to_owned()));
+    let mut read = corpus("spec");
+    read.retain(|path| {
+        let text = std::fs::read_to_string(path).expect("a seed");
+        ModelSpec::read(Path::new("absent.onnx"), &text.lines().filter_map(pair).collect()).is_ok()
+    });
+    let names: Vec<_> = read.iter().filter_map(|p| p.file_name()?.to_str()).collect();
+    assert_eq!(names, ["sound.txt"], "the sound seed is read, the others refused");
+}
+
+#[test]
+fn sessions() {
+    for seed in corpus("session") {
+        let dir = tempfile::tempdir().expect("a folder");
+        let session = sonoplex::session::Session { version: 1, ..Default::default() };
+        let text = serde_json::to_vec(&session).expect("JSON");
+        std::fs::write(dir.path().join("session.json"), text).expect("a session");
+        std::fs::copy(&seed, dir.path().join("frames.jsonl")).expect("rows");
+        // Its pictures are not there: every row is one sentence, whatever it points to.
+        let first = sonoplex::source::session::open(dir.path()).and_then(|mut s| s.next());
+        assert!(first.is_err(), "{}", seed.display());
+    }
 }
