@@ -162,6 +162,14 @@ impl Video {
             }
             Pulled::End | Pulled::Sample(_) => {
                 if met_all {
+                    let (found, about) = (self.times.len() as u64, self.info.frames.unwrap_or(0));
+                    // An estimate may be off by one or two; more is missing when a decoder left damaged pictures out.
+                    if found + 2 < about {
+                        tracing::warn!(
+                            "`{}`: {found} of about {about} frames could be decoded; the file may be damaged",
+                            self.path.display()
+                        );
+                    }
                     self.info.frames = Some(self.times.len() as u64);
                     self.info.notes.retain(|n| !n.contains("number of frames"));
                     if let (None, [first, .., last]) = (self.info.rate_hz, &self.times[..]) {
