@@ -2,10 +2,12 @@
 //!
 //! A program of its own, since it counts the allocations of all threads.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod counting;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use counting::ALLOCATIONS;
 use sonoplex::display::{Compositor, Hud, Overlay, Scene, Style};
 use sonoplex::geometry::Size;
 use sonoplex::latency::{Clock, LatencyRecorder, Stage};
@@ -13,26 +15,6 @@ use sonoplex::pipeline::Mailbox;
 use sonoplex::segmentation::Segmentation;
 use sonoplex::segmenter::{Segmenter, SegmenterConfig};
 use sonoplex::source::{OpenOptions, open};
-
-struct Counting;
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Frames until every buffer has been as large as it gets; twice the phantom's heartbeat at its rate.
 const WARM_UP: usize = 60;

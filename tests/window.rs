@@ -3,11 +3,10 @@
 //! The window is opened by this program started a second time, on an Xvfb that the test starts; xdotool types, and
 //! ImageMagick's `import` takes the screenshot. Where one of them is missing, the test says so and is skipped.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command as Process, ExitCode, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -16,28 +15,11 @@ use sonoplex::frame::{Frame, PixelFormat};
 use sonoplex::geometry::Size;
 use sonoplex::segmentation::{Class, Segmentation};
 
+mod counting;
 #[path = "it/display_scene.rs"]
 mod scene;
 
-struct Counting;
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::ALLOCATIONS;
 
 /// Set in the second process: the folder for what it has composed.
 const FOLDER: &str = "SONOPLEX_TEST_WINDOW";

@@ -59,6 +59,20 @@ pub struct SegmenterArgs {
     pub crop: Option<CropChoice>,
 }
 
+/// What a run is told and what it tells; shared by all commands that report.
+#[derive(Args, Debug, Clone, Default)]
+pub struct ReportArgs {
+    /// Write the report as JSON; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Define every number of the report, and stop.
+    #[arg(long)]
+    pub explain: bool,
+    /// Take settings from this file; what is written here wins.
+    #[arg(long, value_name = "TOML")]
+    pub pipeline: Option<PathBuf>,
+}
+
 /// How a run is shown, kept and reported; shared by replay and live.
 #[derive(Args, Debug, Clone, Default)]
 pub struct OutputArgs {
@@ -74,15 +88,8 @@ pub struct OutputArgs {
     /// Write a sheet of pictures spread over the run.
     #[arg(long, value_name = "PNG")]
     pub sheet: Option<PathBuf>,
-    /// Write the report as JSON; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Define every number of the report, and stop.
-    #[arg(long)]
-    pub explain: bool,
-    /// Take settings from this file; what is written here wins.
-    #[arg(long, value_name = "TOML")]
-    pub pipeline: Option<PathBuf>,
+    #[command(flatten)]
+    pub report: ReportArgs,
 }
 
 #[derive(Args, Debug)]
@@ -152,15 +159,8 @@ pub struct BenchArgs {
     /// At the rate of the recording, rather than as fast as possible.
     #[arg(long)]
     pub paced: bool,
-    /// Write the report as JSON; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Define every number of the report, and stop.
-    #[arg(long)]
-    pub explain: bool,
-    /// Take settings from this file; what is written here wins.
-    #[arg(long, value_name = "TOML")]
-    pub pipeline: Option<PathBuf>,
+    #[command(flatten)]
+    pub report: ReportArgs,
     #[command(flatten)]
     pub segmenter: SegmenterArgs,
 }

@@ -13,10 +13,10 @@ use super::run;
 const PHANTOM: &str = "phantom:seed=1,size=580x420,frames=100000";
 
 pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
-    if args.explain {
+    if args.report.explain {
         return explain();
     }
-    let mut settings = Settings::read(args.pipeline.as_deref())?;
+    let mut settings = Settings::read(args.report.pipeline.as_deref())?;
     run::apply(&args.segmenter, &mut settings.segmenter);
     let spec = args.source.or(settings.source.take()).unwrap_or_else(|| PHANTOM.to_owned());
     let source = open(&spec, &OpenOptions { start: settings.start, end: settings.end })?;
@@ -31,7 +31,7 @@ pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
         warm_up,
         ..RunOptions::default()
     };
-    let output = OutputArgs { headless: true, json: args.json, ..OutputArgs::default() };
+    let output = OutputArgs { headless: true, report: args.report, ..OutputArgs::default() };
     run::go(settings.job(source, options, &output))
 }
 

@@ -98,7 +98,7 @@ impl Settings {
             record: output.record.clone().or(self.record),
             annotate: self.video,
             sheet: output.sheet.clone(),
-            json: output.json.clone(),
+            json: output.report.json.clone(),
         }
     }
 }

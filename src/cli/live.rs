@@ -11,12 +11,12 @@ use super::file::Settings;
 use super::run;
 
 pub fn main(args: LiveArgs) -> anyhow::Result<ExitCode> {
-    if args.output.explain {
+    if args.output.report.explain {
         return super::bench::explain();
     }
-    let mut settings = Settings::read(args.output.pipeline.as_deref())?;
+    let mut settings = Settings::read(args.output.report.pipeline.as_deref())?;
     let Some(spec) = args.source.or(settings.source.take()) else {
-        return list(args.output.json.as_deref());
+        return list(args.output.report.json.as_deref());
     };
     run::apply(&args.segmenter, &mut settings.segmenter);
     let source = open(&spec, &OpenOptions::default())?;

@@ -16,10 +16,10 @@ use super::run;
 use super::segmenting::Segmenting;
 
 pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
-    if args.output.explain {
+    if args.output.report.explain {
         return super::bench::explain();
     }
-    let mut settings = Settings::read(args.output.pipeline.as_deref())?;
+    let mut settings = Settings::read(args.output.report.pipeline.as_deref())?;
     let spec = args.recording.clone().or(settings.source.take());
     let spec = spec.context("cannot replay: neither the command line nor the pipeline file names a recording")?;
     if args.verify {
@@ -44,7 +44,7 @@ pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
 
 /// Computes the masks of a session again with what the session says it was made with.
 fn prove(args: &ReplayArgs, dir: &Path) -> anyhow::Result<ExitCode> {
-    super::targets::check_files(&dir.to_string_lossy(), &[("--json", args.output.json.as_deref())])?;
+    super::targets::check_files(&dir.to_string_lossy(), &[("--json", args.output.report.json.as_deref())])?;
     let report = verify(dir, |session: &Session| {
         let config = stored(args, session)?;
         let segmenter = Segmenter::open(&config)?;
@@ -53,10 +53,10 @@ fn prove(args: &ReplayArgs, dir: &Path) -> anyhow::Result<ExitCode> {
         let segmenter = Box::new(Segmenting::new(segmenter, config.despeckle));
         Ok(Verifier { segmenter, plan_sha256, device, settings })
     })?;
-    if args.output.json.as_deref() != Some(Path::new("-")) {
+    if args.output.report.json.as_deref() != Some(Path::new("-")) {
         super::write_text(Path::new("-"), &format!("{report}\n"))?;
     }
-    if let Some(path) = &args.output.json {
+    if let Some(path) = &args.output.report.json {
         super::write_json(path, &report)?;
     }
     Ok(ExitCode::from(report.verdict.exit_code() as u8))
