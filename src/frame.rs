@@ -1,6 +1,6 @@
 //! One picture of a moving ultrasound, with its time and what is known of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::geometry::{Size, Spacing};
@@ -52,6 +52,8 @@ pub struct Frame {
     pub name: String,
     /// When it was captured and received; the rest is stamped later, on what is derived from it.
     pub stamps: Stamps,
+    /// When it was first composited and presented: set once, by the display, while others share the frame already.
+    pub shown: OnceLock<Stamps>,
 }
 
 impl Frame {
@@ -71,6 +73,7 @@ impl Frame {
             truth: None,
             name: String::new(),
             stamps: Stamps::default(),
+            shown: OnceLock::new(),
         }
     }
 

@@ -17,8 +17,10 @@ use crate::geometry::{Rect, Spacing};
 use crate::latency::{Counts, LatencySummary};
 use crate::segmentation::{Class, State};
 
-/// Version of the layout; a reader refuses a newer one.
-pub const VERSION: u32 = 1;
+/// Version of the layout; a reader refuses a newer one and reads every older one.
+///
+/// 2: a row has all stamps, `null` for what did not happen, and a raw frame carries an [`Imprint`].
+pub const VERSION: u32 = 2;
 
 /// `session.json`: with what, and how much, was recorded. Written at the start (so that a crash leaves a readable
 /// session) and again at the end, with the counts.
@@ -85,6 +87,24 @@ pub struct FrameRow {
     /// Dice of every class against the truth, where the source knows it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub dice: BTreeMap<String, f64>,
-    /// Stamps in nanoseconds of the run's clock, by stage.
-    pub stamps_ns: BTreeMap<String, u64>,
+    /// Moments in nanoseconds of the run's clock, by the names of [`crate::latency::Moment`]; `None` for one that did not
+    /// come: a frame that was not segmented, not composited, or (in a headless run) not presented.
+    pub stamps_ns: BTreeMap<String, Option<u64>>,
+}
+
+/// What a raw frame says of itself, as JSON in the text chunk [`Imprint::KEYWORD`] of its PNG: a second witness of what
+/// its row says, and all that is known of a frame that was taken out of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imprint {
+    /// As [`FrameRow::id`].
+    pub id: u64,
+    /// As [`FrameRow::time_ns`].
+    pub time_ns: u64,
+    /// The stamp `captured`.
+    pub captured_ns: Option<u64>,
+}
+
+impl Imprint {
+    /// Keyword of the text chunk.
+    pub const KEYWORD: &str = "sonoplex";
 }

@@ -109,7 +109,7 @@ pub struct ReplayArgs {
     /// Stop at this time: seconds or M:S.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub end: Option<Duration>,
-    /// RECORDING is a recorded session: compute its masks again and compare them bit for bit.
+    /// RECORDING is a recorded session: compute its masks again and compare them, and its rows, bit for bit.
     #[arg(long, conflicts_with_all = ["record", "looped", "speed", "start", "end", "sheet", "pipeline"])]
     pub verify: bool,
     #[command(flatten)]

@@ -48,10 +48,11 @@ fn prove(args: &ReplayArgs, dir: &Path) -> anyhow::Result<ExitCode> {
     let report = verify(dir, |session: &Session| {
         let config = stored(args, session)?;
         let segmenter = Segmenter::open(&config)?;
-        let (plan_sha256, device) = (segmenter.model().plan_sha256.clone(), segmenter.model().device.clone());
-        let settings = run::settings(&config, segmenter.model());
+        let model = segmenter.model().clone();
+        let settings = run::settings(&config, &model);
         let segmenter = Box::new(Segmenting::new(segmenter, config.despeckle));
-        Ok(Verifier { segmenter, plan_sha256, device, settings })
+        let (model_sha256, plan_sha256, device) = (model.sha256, model.plan_sha256, model.device);
+        Ok(Verifier { segmenter, model_sha256, plan_sha256, device, settings })
     })?;
     if args.output.report.json.as_deref() != Some(Path::new("-")) {
         super::write_text(Path::new("-"), &format!("{report}\n"))?;

@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) source: Pulse,
     pub(super) segmenter: Pulse,
     pub(super) recorder: Pulse,
+    /// Frames with a smaller id have been on the screen, or will not come there any more.
+    settled: AtomicU64,
     pub(super) bell: Bell,
     pub(super) pause: Pause,
     /// Whether a recording is wanted.
@@ -94,6 +96,7 @@ impl Shared {
             source: Pulse::default(),
             segmenter: Pulse::default(),
             recorder: Pulse::default(),
+            settled: AtomicU64::new(0),
             bell: Bell::default(),
             pause: Pause::default(),
             record: AtomicBool::new(record),
@@ -109,6 +112,16 @@ impl Shared {
 
     pub(super) fn abandoned(&self) -> bool {
         self.abandoned.load(Ordering::SeqCst)
+    }
+
+    /// The display is done with the frames up to `id`.
+    pub(super) fn settle(&self, id: u64) {
+        self.settled.fetch_max(id.saturating_add(1), Ordering::SeqCst);
+    }
+
+    /// Whether the display is done with frame `id`.
+    pub(super) fn settled(&self, id: u64) -> bool {
+        id < self.settled.load(Ordering::SeqCst)
     }
 
     /// Ends the run; the first reason stays.

@@ -300,7 +300,14 @@ pub fn run(run: Run<'_>) -> Outcome {
 }
 
 pub fn session() -> Session {
-    Session { classes: classes(), plan_sha256: "p".to_owned(), device: "d".to_owned(), ..Session::default() }
+    let model_sha256 = "m".to_owned();
+    Session {
+        classes: classes(),
+        model_sha256,
+        plan_sha256: "p".to_owned(),
+        device: "d".to_owned(),
+        ..Session::default()
+    }
 }
 
 pub fn recording(dir: &std::path::Path) -> sonoplex::pipeline::Recording {
@@ -309,6 +316,7 @@ pub fn recording(dir: &std::path::Path) -> sonoplex::pipeline::Recording {
 
 /// A fresh segmenter of the kind that the fake sessions were made with.
 pub fn verifier() -> Verifier {
-    let Session { plan_sha256, device, .. } = session();
-    Verifier { segmenter: Box::new(FakeSegmenter::new()), plan_sha256, device, settings: Default::default() }
+    let Session { model_sha256, plan_sha256, device, .. } = session();
+    let segmenter = Box::new(FakeSegmenter::new());
+    Verifier { segmenter, model_sha256, plan_sha256, device, settings: Default::default() }
 }
