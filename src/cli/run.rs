@@ -174,7 +174,7 @@ fn screen(window: bool, labels: &Labels, info: &SourceInfo) -> anyhow::Result<Sh
         match Window::open(&format!("Sonoplex – {}", info.name), size) {
             Ok(window) => return Ok(Show::new(Some(window), size, labels)),
             Err(error @ (DisplayError::NoDisplay | DisplayError::FeatureMissing)) => {
-                eprintln!("sonoplex: {error}; going on headless");
+                super::say(format_args!("sonoplex: {error}; going on headless"));
             }
             Err(error) => return Err(error.into()),
         }

@@ -1,7 +1,6 @@
 //! `sonoplex segment`: images in; masks, overlays and one JSON line each out.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,7 +9,7 @@ use serde::Serialize;
 use sonoplex::display::overlay_png;
 use sonoplex::geometry::Rect;
 use sonoplex::latency::Clock;
-use sonoplex::record::Scoring;
+use sonoplex::record::{Disk as _, OsDisk, Scoring};
 use sonoplex::segmentation::{Class, Contour, Finding, Segmentation, State};
 use sonoplex::segmenter::Segmenter;
 use sonoplex::source::{OpenOptions, open};
@@ -62,15 +61,12 @@ pub fn main(args: &SegmentArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make `{}`", args.output.display()))?;
     let mut names = Names::default();
     // A line is out as soon as it is made: whatever ends the run, nothing is lost.
-    let mut lines: Box<dyn Write> = match args.json.as_path() {
-        path if path == Path::new("-") => Box::new(std::io::stdout()),
-        path => Box::new(std::fs::File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?),
-    };
+    let mut lines = Lines::open(&args.json)?;
     let mut failed = 0;
     for input in &args.inputs {
         // One bad input does not take the others with it.
-        failed += one(args, input, &mut segmenter, &mut names, &mut *lines).unwrap_or_else(|error| {
-            eprintln!("sonoplex: {}", super::sentence(&error));
+        failed += one(args, input, &mut segmenter, &mut names, &mut lines).unwrap_or_else(|error| {
+            super::say(format_args!("sonoplex: {}", super::sentence(&error)));
             1
         });
     }
@@ -82,7 +78,7 @@ fn one(
     input: &str,
     segmenter: &mut Segmenter,
     names: &mut Names,
-    lines: &mut dyn Write,
+    lines: &mut Lines,
 ) -> anyhow::Result<u64> {
     let mut source = open(input, &OpenOptions::default())?;
     let clock = Clock::monotonic();
@@ -98,7 +94,7 @@ fn one(
             Ok(None) => return Ok(failed),
             // One bad picture of a folder does not take the others with it; the source goes on behind it.
             Err(error) if Path::new(input).is_dir() && failed < source.info().frames.unwrap_or(0) => {
-                eprintln!("sonoplex: {error}");
+                super::say(format_args!("sonoplex: {error}"));
                 failed += 1;
                 continue;
             }
@@ -138,17 +134,14 @@ fn one(
             mask: mask.display().to_string(),
             overlay: overlay.display().to_string(),
         };
-        let line = serde_json::to_string(&line).context("cannot write a JSON line")? + "\n";
-        match lines.write_all(line.as_bytes()) {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e).context("cannot write a JSON line"),
-            _ => {}
-        }
+        lines.add(&(serde_json::to_string(&line).context("cannot write a JSON line")? + "\n"))?;
         let doubt = if answer.calibrated { "" } else { " (uncalibrated)" };
-        match nerve.state {
-            State::NoNerve => eprintln!("{name}: no nerve found"),
-            State::Uncertain => eprintln!("{name}: uncertain, {:.0} %{doubt}", 100.0 * nerve.confidence),
-            State::Nerve => eprintln!("{name}: nerve, {:.0} %{doubt}, {} px", 100.0 * nerve.confidence, nerve.area_px),
-        }
+        let percent = 100.0 * nerve.confidence;
+        super::say(match nerve.state {
+            State::NoNerve => format!("{name}: no nerve found"),
+            State::Uncertain => format!("{name}: uncertain, {percent:.0} %{doubt}"),
+            State::Nerve => format!("{name}: nerve, {percent:.0} %{doubt}, {} px", nerve.area_px),
+        });
     }
 }
 
@@ -170,14 +163,40 @@ fn found<'a>(class: &'a Class, f: &'a Finding, dice: Option<f64>) -> Found<'a> {
 /// 1 the first class.
 fn write_mask(path: &Path, answer: &Segmentation, classes: &[Class]) -> anyhow::Result<()> {
     let failed = || format!("cannot write `{}`", path.display());
-    let file = std::fs::File::create(path).with_context(failed)?;
-    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), answer.size.width, answer.size.height);
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, answer.size.width, answer.size.height);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette(std::iter::once([0; 3]).chain(classes.iter().map(|c| c.color)).flatten().collect::<Vec<u8>>());
     let mut writer = encoder.write_header().with_context(failed)?;
     writer.write_image_data(&answer.mask.labels).with_context(failed)?;
-    writer.finish().with_context(failed)
+    writer.finish().with_context(failed)?;
+    sonoplex::write::whole(path, &png).with_context(failed)
+}
+
+/// Where JSON lines go: one that does not fit on the disk is taken back.
+enum Lines<'a> {
+    Stdout,
+    File(&'a Path, OsDisk),
+}
+
+impl<'a> Lines<'a> {
+    fn open(path: &'a Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        std::fs::File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(Self::File(path, OsDisk::default()))
+    }
+
+    fn add(&mut self, line: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Stdout => super::write_text(Path::new("-"), line),
+            Self::File(path, disk) => {
+                disk.append(path, line.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))
+            }
+        }
+    }
 }
 
 /// File names of one run: two inputs may be called alike, and neither may overwrite the other.

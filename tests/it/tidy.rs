@@ -46,7 +46,7 @@ fn no_file_is_longer_than_the_limit() {
 fn layer(path: &str) -> (u32, &str) {
     let room = path.trim_start_matches("src/").split(['/', '.']).next().unwrap_or_default();
     let level = match room {
-        "frame" | "mask" | "latency" | "geometry" | "segmentation" | "session" => 0,
+        "frame" | "mask" | "latency" | "geometry" | "segmentation" | "session" | "write" => 0,
         "backend" => 1,
         "engine" => 2,
         "source" | "segmenter" | "display" | "record" => 3,
