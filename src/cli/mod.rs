@@ -3,6 +3,7 @@
 mod annotate;
 mod args;
 mod bench;
+mod explain;
 mod file;
 mod infer;
 mod inspect;

@@ -17,7 +17,7 @@ use super::segmenting::Segmenting;
 
 pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     if args.output.report.explain {
-        return super::bench::explain();
+        return super::explain::replay();
     }
     let mut settings = Settings::read(args.output.report.pipeline.as_deref())?;
     let spec = args.recording.clone().or(settings.source.take());
@@ -26,9 +26,9 @@ pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         return prove(&args, Path::new(&spec));
     }
     run::apply(&args.segmenter, &mut settings.segmenter);
-    let start = args.start.or(settings.start);
-    let end = args.end.or(settings.end);
-    let source = open(&spec, &OpenOptions { start, end })?;
+    settings.start = args.start.or(settings.start);
+    settings.end = args.end.or(settings.end);
+    let source = open(&spec, &OpenOptions { start: settings.start, end: settings.end })?;
     let speed = args.speed.or(settings.speed);
     settings.unpaced = speed.is_none();
     let options = RunOptions {

@@ -53,6 +53,9 @@ struct Found<'a> {
 }
 
 pub fn main(args: &SegmentArgs) -> anyhow::Result<ExitCode> {
+    if args.explain {
+        return super::explain::segment();
+    }
     let mut segmenter = Segmenter::open(&segmenter_config(&args.segmenter)?)?;
     for input in &args.inputs {
         super::targets::check_folder(input, &args.output)?;

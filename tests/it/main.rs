@@ -5,6 +5,7 @@ mod annotated;
 mod camera;
 mod cli;
 mod cli_broken;
+mod cli_explain;
 mod crop;
 mod dicom;
 mod display;
