@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
-use sonoplex::display::overlay_png;
+use sonoplex::display::Compositor;
 use sonoplex::geometry::Rect;
 use sonoplex::latency::Clock;
 use sonoplex::record::{Disk as _, OsDisk, Scoring};
@@ -89,7 +89,7 @@ fn one(
     let stem = Path::new(input).file_stem().map_or("frame".into(), |s| s.to_string_lossy().into_owned());
     let single = source.info().frames == Some(1);
     let scoring = Scoring::new(&classes, &source.info().truth);
-    let mut answer = Segmentation::default();
+    let (mut answer, mut compositor) = (Segmentation::default(), Compositor::new());
     let mut failed = 0;
     loop {
         let frame = match source.next() {
@@ -117,7 +117,7 @@ fn one(
         let mask = args.output.join(format!("{name}_mask.png"));
         let overlay = args.output.join(format!("{name}_overlay.png"));
         write_mask(&mask, &answer, &classes)?;
-        overlay_png(&frame, &answer, &classes, &overlay)?;
+        compositor.overlay(&frame, &answer, &classes).save_png(&overlay)?;
         let dice: Vec<_> = scoring.dice(&frame, &answer).collect();
         let found = |i: usize, f| {
             let class = &classes[i];
