@@ -11,7 +11,7 @@ const CHAINS: [&[Moment]; 2] = [
 ];
 
 /// Names of the fields of `row` that its frame, the row `before` or the row itself contradict. A frame of version 1 has no
-/// imprint: there the names of the files and the order of the times are all that is known.
+/// imprint: there the names of the files and the order of the stamps are all that is known.
 pub(super) fn contradictions(
     row: &FrameRow,
     imprint: Option<&Imprint>,
@@ -25,10 +25,8 @@ pub(super) fn contradictions(
     [
         ("id", imprint.is_some_and(|i| i.id != row.id) || before.is_some_and(|b| b.id >= row.id)),
         ("frame", row.frame != format!("frames/{named}")),
-        (
-            "time_ns",
-            imprint.is_some_and(|i| i.time_ns != row.time_ns) || before.is_some_and(|b| b.time_ns > row.time_ns),
-        ),
+        // Times may go back: the user may have.
+        ("time_ns", imprint.is_some_and(|i| i.time_ns != row.time_ns)),
         ("stamps_ns.captured", !imprint.is_none_or(captured)),
         ("stamps_ns", unordered),
         ("mask", row.mask.as_ref().map_or(segmented, |mask| *mask != format!("masks/{named}"))),

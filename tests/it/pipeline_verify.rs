@@ -176,3 +176,32 @@ fn every_field_of_a_row_that_was_changed_is_named() {
         std::fs::write(&path, text).unwrap();
     }
 }
+
+#[test]
+fn a_session_in_which_the_user_went_back_is_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let mut screen = FakeScreen::new(true);
+    let mut stage = 0;
+    screen.script = Box::new(move |drawn| {
+        let Some((last, level)) = drawn.last().and_then(|d| Some((d, d.level?))) else { return Vec::new() };
+        let (next, control) = match stage {
+            0 if level >= 8 => (1, Control::Step(-200)),
+            1 if level == 0 && last.matched => (2, Control::Freeze),
+            _ => return Vec::new(),
+        };
+        stage = next;
+        vec![control]
+    });
+    let source = FakeSource { interval: Duration::from_millis(5), ..FakeSource::new(20) };
+    let mut parts = run_of(source, FakeSegmenter::new(), RunOptions { record: true, ..RunOptions::default() });
+    parts.recording = Some(recording(&to));
+    parts.screen = Some(&mut screen);
+    let outcome = run(parts);
+    assert!(outcome.error.is_none(), "{outcome:?}");
+    let rows = Recorded::open(&to).unwrap().rows;
+    assert_eq!(rows.len() as u64, outcome.report.frames.captured);
+    assert!(!rows.iter().map(|r| r.time_ns).is_sorted(), "the time went back");
+    let report = verify(&to, |_| Ok(verifier())).unwrap();
+    assert_eq!((report.verdict, report.rows), (Verdict::Identical, rows.len() as u64), "{report}");
+}
