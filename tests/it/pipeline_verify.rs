@@ -185,9 +185,12 @@ fn a_session_in_which_the_user_went_back_is_proven() {
     let mut stage = 0;
     screen.script = Box::new(move |drawn| {
         let Some((last, level)) = drawn.last().and_then(|d| Some((d, d.level?))) else { return Vec::new() };
+        // Frames that were under way when it froze have come.
+        let settled = drawn.len() > 9 && drawn.iter().rev().take(9).all(|d| d.frozen && d.level == last.level);
         let (next, control) = match stage {
-            0 if level >= 8 => (1, Control::Step(-200)),
-            1 if level == 0 && last.matched => (2, Control::Freeze),
+            0 if level >= 8 => (1, Control::Freeze),
+            1 if settled => (2, Control::Step(-200)),
+            2 if level == 0 && last.matched => (3, Control::Freeze),
             _ => return Vec::new(),
         };
         stage = next;
