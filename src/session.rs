@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::{Rect, Spacing};
+use crate::geometry::{Rect, Sector, Spacing};
 use crate::latency::{Counts, LatencySummary};
 use crate::segmentation::{Class, State};
 
@@ -70,6 +70,9 @@ pub struct FrameRow {
     /// Where the network looked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub crop: Option<Rect>,
+    /// The part of it that is the picture of a curved array.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sector: Option<Sector>,
     /// State of the nerve.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<State>,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde::Serialize;
 use sonoplex::display::overlay_png;
-use sonoplex::geometry::Rect;
+use sonoplex::geometry::{Rect, Sector};
 use sonoplex::latency::Clock;
 use sonoplex::record::Scoring;
 use sonoplex::segmentation::{Class, Contour, Finding, Segmentation, State};
@@ -29,6 +29,9 @@ struct Line<'a> {
     width: u32,
     height: u32,
     crop: Rect,
+    /// The part of the crop that is the picture of a curved array.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sector: Option<Sector>,
     /// Whether `probability` was calibrated on data.
     calibrated: bool,
     #[serde(flatten)]
@@ -132,6 +135,7 @@ fn one(
             width: frame.size.width,
             height: frame.size.height,
             crop: answer.crop,
+            sector: answer.sector,
             calibrated: answer.calibrated,
             nerve: found(0, nerve),
             classes: answer.findings.iter().enumerate().skip(1).map(|(i, f)| found(i, f)).collect(),
