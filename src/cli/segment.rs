@@ -100,7 +100,7 @@ fn one(
             Ok(Some(frame)) => frame,
             Ok(None) => return Ok(failed),
             // One bad picture of a folder does not take the others with it; the source goes on behind it.
-            Err(error) if Path::new(input).is_dir() && failed < source.info().frames.unwrap_or(0) => {
+            Err(error) if source.goes_on() => {
                 eprintln!("sonoplex: {error}");
                 failed += 1;
                 continue;

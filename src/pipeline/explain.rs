@@ -44,7 +44,10 @@ const FIELDS: &[(&str, &str)] = &[
         "frames.dropped.record_queue",
         "frames that the recorder did not take (queue full, or recorder failed): not on disk",
     ),
-    ("frames.dropped.source", "frames that the source itself says it has lost"),
+    (
+        "frames.dropped.source",
+        "frames that the source itself lost: damaged or unreadable pictures, gaps that a device or decoder reports, pictures of a device that nobody asked for in time",
+    ),
     (
         "latency_us",
         "percentiles of every stage that was measured, in microseconds, from an HDR histogram of three significant digits",

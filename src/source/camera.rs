@@ -181,6 +181,10 @@ impl Source for LiveCamera {
         Ok(None)
     }
 
+    fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     fn seek(&mut self, _index: u64) -> Result<(), SourceError> {
         Err(self.error("a camera cannot be sought".into(), "record it and replay the recording"))
     }
@@ -192,10 +196,6 @@ impl Drop for LiveCamera {
         // Until the device is closed nobody can open it again; one that hangs keeps its thread and is left alone.
         let deadline = Instant::now() + CLOSING;
         while self.raw.recv_deadline(deadline).is_ok() {}
-        let dropped = self.dropped.load(Ordering::Relaxed);
-        if dropped > 0 {
-            tracing::warn!("`{}`: {dropped} pictures were dropped before they were asked for", self.info.name);
-        }
     }
 }
 

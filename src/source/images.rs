@@ -146,6 +146,10 @@ impl Source for Images {
         Ok(Some(frame))
     }
 
+    fn goes_on(&self) -> bool {
+        self.layout.pairs.len() > 1
+    }
+
     fn seek(&mut self, index: u64) -> Result<(), SourceError> {
         let frames = self.info.frames.expect("known from the start");
         self.position = index.min(frames) as usize;

@@ -43,6 +43,17 @@ pub trait Source: Send {
     /// counting after a [`Source::seek`].
     fn next(&mut self) -> Result<Option<Frame>, SourceError>;
 
+    /// Frames that it knows to have lost so far, and that never come: damaged pictures, gaps that a device reports,
+    /// pictures of a device that nobody asked for in time, frames that a cut file no longer has.
+    fn dropped(&self) -> u64 {
+        0
+    }
+
+    /// Whether [`Source::next`] goes on behind a frame that it could not read, as a folder does.
+    fn goes_on(&self) -> bool {
+        false
+    }
+
     /// Makes `index` (from 0) the next frame. A device refuses.
     fn seek(&mut self, index: u64) -> Result<(), SourceError>;
 }
