@@ -6,6 +6,7 @@ mod camera;
 mod cli;
 mod crop;
 mod dicom;
+mod dicom_whole;
 mod display;
 mod engine_mutations;
 mod engine_networks;
