@@ -44,6 +44,9 @@ pub struct Session {
     pub classes: Vec<Class>,
     /// Every setting that changes a mask, and the versions of what took part.
     pub settings: BTreeMap<String, String>,
+    /// What was assumed or left out by the source, and what its capture stamps are.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Why it ended (`end of recording`, `stopped by the user`, an error), absent while it runs.
     pub ended: Option<String>,
     /// Frames captured, segmented, shown, recorded and dropped.

@@ -25,7 +25,7 @@ pub(super) struct Capture {
     pub(super) speed: Speed,
     pub(super) repeat: bool,
     pub(super) limit: Option<u64>,
-    /// It has its own pace, and may stamp by itself.
+    /// It has its own pace, and may tell how old its pictures are.
     pub(super) device: bool,
     /// It does not wait for the recorder.
     pub(super) live: bool,
@@ -171,8 +171,8 @@ impl Capture {
         // A recording is read ahead of its time: the stamps are those of the moment at which it is due, as a device
         // that needs as long to deliver would set them.
         let now = self.shared.clock.now();
-        let captured = frame.stamps.get(Moment::Captured).filter(|&t| self.device && t <= now);
-        frame.stamps.set(Moment::Captured, captured.unwrap_or(now.saturating_sub(took)));
+        let age = frame.age.filter(|_| self.device).map_or(took, |age| age.as_nanos() as Nanos);
+        frame.stamps.set(Moment::Captured, now.saturating_sub(age));
         frame.stamps.set(Moment::Received, now);
         self.shared.note_stamps(&frame.stamps, &[Stage::Source]);
         at.next_id += 1;

@@ -23,8 +23,8 @@ const QUEUE: u32 = 2;
 
 /// Opens a graph in the words of `gst-launch-1.0`, for example `videotestsrc is-live=true ! video/x-raw,width=640`.
 ///
-/// `! videoconvert ! appsink` is added where the graph has no appsink. [`Frame::stamps`] stay empty: the times of a
-/// GStreamer clock cannot be trusted to be those of the run, so the pipeline stamps at receipt.
+/// `! videoconvert ! appsink` is added where the graph has no appsink. [`Frame::age`] stays unknown: what the times of a
+/// graph of one's own mean cannot be told, so the pipeline stamps at receipt.
 ///
 /// # Errors
 /// When the graph is wrong, an element is missing (the package is named), or no picture comes.
@@ -67,6 +67,8 @@ fn without_password(url: &str) -> String {
 
 /// Opens a V4L2 device by its path, for example `/dev/video0`, in whatever format it likes best.
 ///
+/// v4l2src makes presentation times of the driver's capture stamps, so that [`Frame::age`] is known.
+///
 /// # Errors
 /// When there is no such device (those that there are are listed), it is busy, or sends no picture.
 pub fn v4l2(path: &Path) -> Result<Box<dyn Source>, SourceError> {
@@ -75,8 +77,7 @@ pub fn v4l2(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     let (pipeline, sink) = parse("v4l2src name=origin ! decodebin").map_err(device)?;
     let origin = pipeline.by_name("origin").expect("the graph names it");
     origin.set_property("device", path.to_string_lossy().as_ref());
-    Live::start(name.clone(), "V4L2 device".into(), pipeline, sink).map(|live| Box::new(live) as _).map_err(|e| match e
-    {
+    Live::start(name.clone(), "V4L2 device".into(), pipeline, sink).map(Live::stamped_by_driver).map_err(|e| match e {
         SourceError::Device { found, .. } if !path.exists() => {
             device(Fault::new(format!("there is no such device ({found})"), devices::advice()))
         }
@@ -143,6 +144,8 @@ struct Live {
     started: Instant,
     delivered: u64,
     seen: Arc<Seen>,
+    /// Whether presentation times are those at which pictures were taken.
+    stamped: bool,
     /// Pictures that were pulled, damaged ones among them.
     pulled: u64,
     damaged: u64,
@@ -211,7 +214,7 @@ impl Live {
             if live { Vec::new() } else { vec!["the graph is not live: it waits for us and drops nothing".into()] };
         let info = SourceInfo { name, format, size: Some(size), rate_hz, live: true, notes, ..SourceInfo::default() };
         let (pending, started) = (Some(first), Instant::now());
-        let (pulled, damaged, late) = (0, 0, 0);
+        let (stamped, pulled, damaged, late) = (false, 0, 0, 0);
         Ok(Self {
             info,
             reader,
@@ -220,11 +223,18 @@ impl Live {
             started,
             delivered: 0,
             seen,
+            stamped,
             pulled,
             damaged,
             late,
             ended: false,
         })
+    }
+
+    fn stamped_by_driver(mut self) -> Box<dyn Source> {
+        self.stamped = self.pending.as_ref().is_some_and(|sample| self.reader.age(sample).is_some());
+        self.info.notes.push(devices::stamped(self.stamped).to_owned());
+        Box::new(self)
     }
 
     fn silence(&self, what: &str) -> SourceError {
@@ -269,6 +279,7 @@ impl Source for Live {
                 Some(pts) => pts.saturating_sub(*self.origin.get_or_insert(pts)).into(),
                 None => self.started.elapsed(),
             };
+            frame.age = self.reader.age(&sample).filter(|_| self.stamped);
             self.delivered += 1;
             return Ok(Some(frame));
         }

@@ -109,6 +109,13 @@ impl Reader {
         times.max((long.nseconds() as f64 * 1e-9 * rate_hz.unwrap_or(0.0)).round() as u64)
     }
 
+    /// How long ago the presentation time of a sample was, on the pipeline's clock; nothing where that lies ahead.
+    pub fn age(&self, sample: &gst::Sample) -> Option<Duration> {
+        let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+        let then = segment.to_running_time(sample.buffer()?.pts()?)?;
+        self.pipeline.current_running_time()?.checked_sub(then).map(Duration::from)
+    }
+
     /// Reads every message: an unread bus would grow for as long as the pipeline runs.
     fn drain_bus(&mut self) {
         while let Some(message) = self.bus.pop() {

@@ -18,8 +18,7 @@ pub mod session;
 pub mod trim;
 #[cfg(feature = "video")]
 pub mod video;
-#[cfg(feature = "video")]
-mod video_container;
+pub mod video_container;
 
 use std::path::PathBuf;
 
@@ -34,7 +33,8 @@ use crate::segmentation::Class;
 /// A sequence of frames.
 ///
 /// A source knows nothing of real time: it delivers as fast as it is asked (a device blocks until it has a frame), and
-/// the pipeline paces it by [`Frame::time`]. It leaves [`Frame::stamps`] empty unless the device stamps by itself.
+/// the pipeline paces it by [`Frame::time`]. It leaves [`Frame::stamps`] empty: only the pipeline knows
+/// the clock of the run. A device that stamps its pictures tells their [`Frame::age`].
 pub trait Source: Send {
     /// What is known without reading all of it.
     fn info(&self) -> &SourceInfo;

@@ -229,3 +229,16 @@ fn progress_is_told_to_the_end() {
     assert_eq!(last, 20);
     assert!(!stop.load(Ordering::SeqCst), "the flag of the user is the user's");
 }
+
+#[test]
+fn a_device_that_knows_the_age_of_its_pictures_is_believed() {
+    let (age, sleeps) = (Some(Duration::from_millis(40)), Duration::from_millis(5));
+    for live in [true, false] {
+        let source = FakeSource { age, sleeps, ..FakeSource::new(40) };
+        let source = if live { source.live() } else { source };
+        let outcome =
+            run(run_of(source, FakeSegmenter::new(), RunOptions { speed: Speed::Max, ..RunOptions::default() }));
+        let source = outcome.report.latency_us["source"];
+        assert_eq!((39.5e3..80e3).contains(&source.p50), live, "live {live}: {source:?}");
+    }
+}
