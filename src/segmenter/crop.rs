@@ -4,7 +4,7 @@
 //! is one grey level above the ground; lettering and rulers are thin, bars are flat. So the screen is divided into
 //! cells; a cell belongs to the picture when most of its pixels stand above the ground and it is not flat and bright;
 //! an opening removes what is thinner than three cells; the largest connected rest is the picture, and its edges are
-//! then sought again to the pixel. Of a curved array, the sector itself is sought ([`super::sector`]): what stands
+//! then sought again to the pixel. Of a curved array, the sector itself is sought (`sector.rs`): what stands
 //! beside it in the rectangle, such as the mark of the probe's orientation, is not the picture.
 //!
 //! # References
