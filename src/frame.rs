@@ -44,6 +44,8 @@ pub struct Frame {
     pub pixels: Vec<u8>,
     /// Presentation time since the start of the recording (or of the capture).
     pub time: Duration,
+    /// How old the picture was when the source handed it over, by the clock of the device that took it, where it tells.
+    pub age: Option<Duration>,
     /// Pixel spacing where the source knows it.
     pub spacing: Option<Spacing>,
     /// The true mask where the source knows it (phantom, data sets).
@@ -69,6 +71,7 @@ impl Frame {
             format,
             pixels,
             time: Duration::ZERO,
+            age: None,
             spacing: None,
             truth: None,
             name: String::new(),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::{Rect, Spacing};
+use crate::geometry::{Rect, Sector, Spacing};
 use crate::latency::{Counts, LatencySummary};
 use crate::segmentation::{Class, State};
 
@@ -46,6 +46,9 @@ pub struct Session {
     pub classes: Vec<Class>,
     /// Every setting that changes a mask, and the versions of what took part.
     pub settings: BTreeMap<String, String>,
+    /// What was assumed or left out by the source, and what its capture stamps are.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Why it ended (`end of recording`, `stopped by the user`, an error), absent while it runs.
     pub ended: Option<String>,
     /// Frames captured, segmented, shown, recorded and dropped.
@@ -72,6 +75,9 @@ pub struct FrameRow {
     /// Where the network looked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub crop: Option<Rect>,
+    /// The part of it that is the picture of a curved array.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sector: Option<Sector>,
     /// State of the nerve.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<State>,

@@ -14,6 +14,14 @@ const SEGMENT: &[Field] = &[
     ("height", "rows of the frame, in pixels"),
     ("crop", "where in the frame the network looked; outside it there is no answer"),
     ("crop.*", "leftmost column, uppermost row, columns and rows, in pixels"),
+    (
+        "sector",
+        "the fan within the crop that a curved array fills, alone looked at; null where the picture is a rectangle",
+    ),
+    ("sector.apex", "column and row of the point that all its lines come from, in pixels"),
+    ("sector.edges", "columns that the left and the right edge move with each row"),
+    ("sector.near", "radius of the upper arc in pixels, 0 where there is none"),
+    ("sector.far", "radius of the lower arc in pixels; absent where it was not seen"),
     ("calibrated", "whether `probability` was calibrated on data; if not, it is a score and no probability"),
     ("class", "name of the first class of the model: what is looked for"),
     (
@@ -95,6 +103,14 @@ const INSPECT: &[Field] = &[
     ("recording.notes", "what was assumed or left out, one sentence each"),
     ("crop", "where in the frame the ultrasound picture lies"),
     ("crop.*", "leftmost column, uppermost row, columns and rows, in pixels"),
+    (
+        "sector",
+        "the fan within the crop that a curved array fills, alone looked at; null where the picture is a rectangle",
+    ),
+    ("sector.apex", "column and row of the point that all its lines come from, in pixels"),
+    ("sector.edges", "columns that the left and the right edge move with each row"),
+    ("sector.near", "radius of the upper arc in pixels, 0 where there is none"),
+    ("sector.far", "radius of the lower arc in pixels; absent where it was not seen"),
     ("chrome", "the kind of picture, and what of the scanner's screen was found around it"),
 ];
 

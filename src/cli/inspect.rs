@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 use sonoplex::engine::describe::{NetworkSummary, StepRow, describe};
 use sonoplex::engine::{Builder, BuilderConfig, Device, Network, Plan};
-use sonoplex::geometry::Rect;
+use sonoplex::geometry::{Rect, Sector};
 use sonoplex::segmentation::Class;
 use sonoplex::segmenter::crop::CropKind;
 use sonoplex::segmenter::{BUILT_IN, Segmenter, SegmenterConfig};
@@ -44,6 +44,8 @@ struct PlanReport {
 struct RecordingReport {
     recording: SourceInfo,
     crop: Rect,
+    /// The part of the crop that is the picture of a curved array.
+    sector: Option<Sector>,
     chrome: String,
 }
 
@@ -194,7 +196,8 @@ fn recording(args: &InspectArgs) -> anyhow::Result<String> {
         CropKind::Curved => "curved array",
         CropKind::None => "no chrome",
     };
-    let report = RecordingReport { recording: info, crop: found.rect, chrome: format!("{kind}: {}", found.note) };
+    let chrome = format!("{kind}: {}", found.note);
+    let report = RecordingReport { recording: info, crop: found.rect, sector: found.sector, chrome };
     if let Some(path) = &args.json {
         super::write_json(path, &report)?;
     }
@@ -209,6 +212,9 @@ fn recording(args: &InspectArgs) -> anyhow::Result<String> {
     writeln!(t, "spacing     {}", spacing.unwrap_or_else(|| "uncalibrated".to_owned()))?;
     writeln!(t, "orientation {}", i.orientation.as_deref().unwrap_or("as stored"))?;
     writeln!(t, "picture     {} ({})", report.crop, report.chrome)?;
+    if let Some(sector) = report.sector {
+        writeln!(t, "sector      {sector}")?;
+    }
     let classes: Vec<&str> = i.truth.iter().map(|c| c.name.as_str()).collect();
     writeln!(t, "truth       {}", if classes.is_empty() { "none".to_owned() } else { classes.join(", ") })?;
     for note in &i.notes {

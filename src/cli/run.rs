@@ -236,6 +236,7 @@ fn session(info: &SourceInfo, model: &ModelInfo, classes: &[Class], config: &Seg
         device: model.device.clone(),
         classes: classes.to_vec(),
         settings: settings(config, model),
+        notes: info.notes.clone(),
         ..Session::default()
     }
 }

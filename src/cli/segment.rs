@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde::Serialize;
 use sonoplex::display::Compositor;
-use sonoplex::geometry::Rect;
+use sonoplex::geometry::{Rect, Sector};
 use sonoplex::latency::Clock;
 use sonoplex::record::{Disk as _, OsDisk, Scoring};
 use sonoplex::segmentation::{Class, Contour, Finding, Segmentation, State};
@@ -28,6 +28,9 @@ struct Line<'a> {
     width: u32,
     height: u32,
     crop: Rect,
+    /// The part of the crop that is the picture of a curved array.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sector: Option<Sector>,
     /// Whether `probability` was calibrated on data.
     calibrated: bool,
     #[serde(flatten)]
@@ -96,7 +99,7 @@ fn one(
             Ok(Some(frame)) => frame,
             Ok(None) => return Ok(failed),
             // One bad picture of a folder does not take the others with it; the source goes on behind it.
-            Err(error) if Path::new(input).is_dir() && failed < source.info().frames.unwrap_or(0) => {
+            Err(error) if source.goes_on() => {
                 super::say(format_args!("sonoplex: {error}"));
                 failed += 1;
                 continue;
@@ -131,6 +134,7 @@ fn one(
             width: frame.size.width,
             height: frame.size.height,
             crop: answer.crop,
+            sector: answer.sector,
             calibrated: answer.calibrated,
             nerve: found(0, nerve),
             classes: answer.findings.iter().enumerate().skip(1).map(|(i, f)| found(i, f)).collect(),

@@ -131,12 +131,16 @@ impl Shared {
         self.bell.ring();
     }
 
+    /// Notes an error that does not end the run; the first one stays, unless a worse one ends it.
+    pub(super) fn regret(&self, error: RunError) {
+        lock(&self.outcome).1.get_or_insert(error);
+    }
+
     /// Ends the run with an error; the first one stays.
     pub(super) fn fail(&self, error: RunError) {
         let mut outcome = lock(&self.outcome);
-        if outcome.1.is_none() {
-            outcome.0 = Some(Ended::Failed);
-            outcome.1 = Some(error);
+        if outcome.0 != Some(Ended::Failed) {
+            *outcome = (Some(Ended::Failed), Some(error));
         }
         drop(outcome);
         self.halt.store(true, Ordering::SeqCst);

@@ -116,6 +116,7 @@ impl Recorder {
             let nerve = seg.findings.first();
             row.mask = Some(mask);
             row.crop = Some(seg.crop);
+            row.sector = seg.sector;
             row.state = Some(seg.state());
             row.probability = Some(seg.confidence());
             row.area_px = nerve.map(|n| n.area_px);

@@ -8,6 +8,7 @@ mod cli_broken;
 mod cli_explain;
 mod crop;
 mod dicom;
+mod dicom_whole;
 mod display;
 mod engine_mutations;
 mod engine_networks;

@@ -291,3 +291,16 @@ fn a_frozen_screen_holds_no_row_back_and_a_stop_writes_what_waits() {
     assert_eq!(rows.len() as u64, outcome.report.frames.captured, "nothing captured is lost");
     assert!(rows.iter().filter(|r| r.stamps_ns["composited"].is_none()).count() > 30);
 }
+
+#[test]
+fn a_device_that_knows_the_age_of_its_pictures_is_believed() {
+    let (age, sleeps) = (Some(Duration::from_millis(40)), Duration::from_millis(5));
+    for live in [true, false] {
+        let source = FakeSource { age, sleeps, ..FakeSource::new(40) };
+        let source = if live { source.live() } else { source };
+        let outcome =
+            run(run_of(source, FakeSegmenter::new(), RunOptions { speed: Speed::Max, ..RunOptions::default() }));
+        let source = outcome.report.latency_us["source"];
+        assert_eq!((39.5e3..80e3).contains(&source.p50), live, "live {live}: {source:?}");
+    }
+}
