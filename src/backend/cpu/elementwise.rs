@@ -21,6 +21,18 @@ pub enum Arithmetic {
     Div,
 }
 
+impl Arithmetic {
+    /// Whether the order of the two does not matter.
+    pub fn commutes(self) -> bool {
+        matches!(self, Self::Add | Self::Mul)
+    }
+
+    /// Whether finite values give finite ones, so that channels which are not there stay harmless.
+    pub fn stays_finite(self) -> bool {
+        self != Self::Div
+    }
+}
+
 /// The shape of two tensors combined by the rules of numpy: from the right, axes are equal or one of them is 1.
 ///
 /// # Errors
