@@ -4,8 +4,11 @@ mod annotated;
 #[cfg(feature = "camera")]
 mod camera;
 mod cli;
+mod cli_broken;
+mod cli_explain;
 mod crop;
 mod dicom;
+mod dicom_whole;
 mod display;
 mod engine_mutations;
 mod engine_networks;
