@@ -41,6 +41,7 @@ pub(super) fn differences<'a>(row: &FrameRow, now: &Segmentation) -> impl Iterat
     let nerve = now.findings.first();
     [
         ("crop", row.crop != Some(now.crop)),
+        ("sector", row.sector != now.sector),
         ("state", row.state != Some(now.state())),
         ("probability", row.probability != Some(now.confidence())),
         ("area_px", row.area_px != nerve.map(|n| n.area_px)),
