@@ -9,6 +9,8 @@ use super::device::{Device, DeviceError};
 use super::network::Network;
 use super::plan::Plan;
 use super::{lower, memory, passes, tactic};
+use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::layout::Layout;
 
 /// What a plan is built for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,6 +85,10 @@ impl Builder {
     pub fn build_with(&self, network: &Network, passes: &[passes::Pass]) -> Result<Plan, BuildError> {
         self.config.device.resolve()?;
         let mut graph = lower::lower(network, &self.config.inputs)?;
+        graph.blocks = match self.config.precision {
+            Precision::Bf16 if Isa::has_bf16() => Layout::BlockedBf16,
+            _ => Layout::Blocked,
+        };
         passes.iter().for_each(|(_, pass)| pass(&mut graph));
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;

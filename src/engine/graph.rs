@@ -24,6 +24,8 @@ pub struct Graph {
     pub steps: Vec<Step>,
     /// Constant numbers, by the index that operations carry.
     pub weights: Vec<Arc<Vec<f32>>>,
+    /// How tensors of many channels are to lie in memory.
+    pub blocks: Layout,
     /// Values that are given, in the order of the file.
     pub inputs: Vec<usize>,
     /// Values that come out, with the name they are asked for by.

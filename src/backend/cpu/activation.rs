@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::layout::{Cell as _, Half, Layout, halves_mut};
 use super::pool::{Pool, SharedMut};
 
 /// A function that is applied to every value.
@@ -90,6 +91,28 @@ impl Activation {
             let from = i * PART;
             // SAFETY: parts of different tasks do not overlap.
             self.apply(unsafe { shared.slice(from, PART.min(length - from)) });
+        });
+    }
+
+    /// [`Activation::run`] on memory of this layout.
+    pub(crate) fn run_on(self, pool: &Pool, layout: Layout, values: &mut [f32]) {
+        const PART: usize = 1 << 14;
+        if layout != Layout::BlockedBf16 {
+            return self.run(pool, values);
+        }
+        let cells = halves_mut(values);
+        let length = cells.len();
+        let shared = SharedMut::new(cells);
+        pool.run(length.div_ceil(PART), &|i| {
+            // SAFETY: parts of different tasks do not overlap.
+            let cells = unsafe { shared.slice(i * PART, PART.min(length - i * PART)) };
+            let mut run = [0.0; 256];
+            for cells in cells.chunks_mut(run.len()) {
+                let run = &mut run[..cells.len()];
+                run.iter_mut().zip(&*cells).for_each(|(value, cell)| *value = cell.get());
+                self.apply(run);
+                cells.iter_mut().zip(&*run).for_each(|(cell, value)| *cell = Half::of(*value));
+            }
         });
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocked;
 use super::error::KernelError;
+use super::layout::Layout;
 use super::pool::{Pool, SharedMut};
 
 /// How a position in the output becomes one in the input.
@@ -142,10 +143,10 @@ impl ResizeTensor {
 
 impl ResizeTensor {
     /// As [`ResizeTensor::run`], on blocks of sixteen channels.
-    pub fn run_blocked(&self, pool: &Pool, input: &[f32], output: &mut [f32]) {
+    pub fn run_blocked(&self, pool: &Pool, layout: Layout, input: &[f32], output: &mut [f32]) {
         let linear = self.shape.interpolation == Interpolation::Linear;
         let tables = [&self.neighbours[0][..], &self.neighbours[1]];
-        blocked::resize(pool, self.shape.in_size, tables, linear, input, output);
+        blocked::resize(pool, layout, self.shape.in_size, tables, linear, input, output);
     }
 }
 
