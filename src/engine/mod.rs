@@ -11,7 +11,7 @@ pub mod describe;
 pub mod device;
 mod execute;
 pub mod graph;
-mod lower;
+pub mod lower;
 pub mod memory;
 pub mod network;
 pub mod npy;
@@ -20,6 +20,7 @@ pub mod passes;
 pub mod plan;
 pub mod tactic;
 pub mod tensor;
+pub mod tensor_op;
 
 #[allow(clippy::module_inception)] // the word of DESIGN.md for a plan on a device
 mod engine;

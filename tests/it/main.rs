@@ -25,6 +25,7 @@ mod live_graph;
 mod medical;
 mod metaimage;
 mod naive;
+mod onnx_backend;
 mod onnx_writer;
 mod open;
 mod phantom;
