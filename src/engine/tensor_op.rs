@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tensor;
 use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::elementwise::{Arithmetic, broadcast, broadcast_shape, log_softmax};
+use crate::backend::cpu::elementwise::{Arithmetic, affine, broadcast, broadcast_shape, log_softmax};
 use crate::backend::cpu::error::KernelError;
 use crate::backend::cpu::matmul::MatMul;
 use crate::backend::cpu::normalize::Normalize;
@@ -306,11 +306,7 @@ impl TensorKernel {
             }
             TensorOp::Affine { plane, numbers: n, .. } => {
                 let (scale, shift) = numbers(n);
-                let rows = out.chunks_exact_mut(*plane).zip(first.chunks_exact(*plane)).enumerate();
-                for (row, (out, values)) in rows {
-                    let c = row % scale.len();
-                    out.iter_mut().zip(values).for_each(|(out, x)| *out = x * scale[c] + shift[c]);
-                }
+                affine(pool, *plane, scale, shift, first, out);
             }
             TensorOp::Binary { op, .. } => {
                 let (second, second_shape) = read(1);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::KernelError;
+use super::parts::rows;
+use super::pool::Pool;
 
 /// Axes that a tensor may have here.
 pub(super) const RANK: usize = 8;
@@ -269,6 +271,18 @@ pub fn log_softmax(input: &[f32], outer: usize, axis_len: usize, inner: usize, o
 pub fn batch_norm_affine(scale: f32, bias: f32, mean: f32, variance: f32, epsilon: f32) -> (f32, f32) {
     let factor = f64::from(scale) / (f64::from(variance) + f64::from(epsilon)).sqrt();
     (factor as f32, (f64::from(bias) - factor * f64::from(mean)) as f32)
+}
+
+/// x · scale + shift, one of each for every plane in turn.
+///
+/// # Panics
+/// When a slice has another length.
+pub fn affine(pool: &Pool, plane: usize, scale: &[f32], shift: &[f32], input: &[f32], out: &mut [f32]) {
+    assert!(input.len() == out.len() && scale.len() == shift.len(), "values of the tensor");
+    rows(pool, out, plane, &|row, out| {
+        let c = row % scale.len();
+        out.iter_mut().zip(&input[row * plane..]).for_each(|(out, x)| *out = x * scale[c] + shift[c]);
+    });
 }
 
 /// Batch normalisation with stored statistics, in place.

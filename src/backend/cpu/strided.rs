@@ -65,6 +65,49 @@ impl Strided {
         (merged.strides == [1]).then_some(self.offset)
     }
 
+    /// These places among the values that `first` gives, as places in what `first` reads; `None` where they are not at
+    /// fixed distances there.
+    pub fn after(&self, first: &Self) -> Option<Self> {
+        // Elements of the middle behind each axis of `first`.
+        let behind: Vec<usize> =
+            (0..first.shape.len()).map(|a| first.shape[a + 1..].iter().product::<usize>()).collect();
+        let mut composed = Self { shape: Vec::new(), strides: Vec::new(), offset: first.offset };
+        // How far each axis of `first` is walked at most, from the offset on.
+        let mut reach: Vec<usize> = behind.iter().zip(&first.shape).map(|(&step, &n)| self.offset / step % n).collect();
+        composed.offset = first.place(self.offset);
+        for (&n, &stride) in self.shape.iter().zip(&self.strides) {
+            let (mut left, mut step) = (n, usize::try_from(stride).ok()?);
+            let mut pieces = Vec::new();
+            while left > 1 {
+                if step == 0 {
+                    pieces.push((left, 0));
+                    break;
+                }
+                // The innermost axis that holds the step.
+                let axis = behind.iter().position(|&b| b <= step && step.is_multiple_of(b))?;
+                let room = (behind[axis] * first.shape[axis]).div_euclid(step);
+                let count = if left <= room { left } else { room };
+                if count == 0
+                    || !left.is_multiple_of(count)
+                    || (count < left && count * step != behind[axis] * first.shape[axis])
+                {
+                    return None;
+                }
+                reach[axis] += (count - 1) * (step / behind[axis]);
+                pieces.push((count, (step / behind[axis]) as isize * first.strides[axis]));
+                left /= count;
+                step *= count;
+            }
+            for (count, stride) in pieces.into_iter().rev() {
+                composed.shape.push(count);
+                composed.strides.push(stride);
+            }
+        }
+        // No axis is left in the middle of a walk, so the places add up.
+        let inside = reach.iter().zip(&first.shape).all(|(&r, &n)| r < n);
+        inside.then(|| composed.merged())
+    }
+
     /// Values of the output.
     pub fn out_len(&self) -> usize {
         self.shape.iter().product()
@@ -136,9 +179,12 @@ mod tests {
         };
         let whole = Strided::whole(&[2, 3]);
         assert_eq!(whole.run_of(), Some(0));
-        assert_eq!(run(&whole.transposed(&[1, 0])), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(run(&whole.clone().transposed(&[1, 0])), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
         let reversed = Strided { shape: vec![2, 3], strides: vec![0, -1], offset: 5 };
         assert_eq!(run(&reversed), [5.0, 4.0, 3.0, 5.0, 4.0, 3.0]);
+        // Transposed twice is as before; repeated columns after a transposition are repeated rows.
+        let twice = Strided::whole(&[3, 2]).transposed(&[1, 0]).after(&whole.clone().transposed(&[1, 0]));
+        assert_eq!(twice.expect("it composes").run_of(), Some(0));
         assert!(reversed.check(5).is_err());
         assert!(Strided { offset: 1, ..reversed }.check(6).is_err());
     }

@@ -1,0 +1,96 @@
+//! Each pass for what exporters write apart, before and after.
+
+use sonoplex::engine::passes::PASSES;
+
+use crate::engine_exports::exports;
+use crate::engine_passes::{before_and_after, build, run};
+use crate::onnx_writer::{Set, Writer};
+
+fn export(name: &str, images: usize) -> Writer {
+    exports(images).into_iter().find(|(n, ..)| *n == name).expect("it is one of them").2
+}
+
+/// The words of all steps after all passes.
+fn words(writer: &Writer) -> Vec<String> {
+    build(writer, PASSES).table().into_iter().map(|row| row.op).collect()
+}
+
+#[test]
+fn written_out_activations_become_one_step() {
+    for (op, before) in [("sigmoid", 3), ("hardsigmoid", 1), ("erf", 1), ("softplus", 1), ("prelu", 1)] {
+        let after = if op == "sigmoid" { 2 } else { 0 };
+        let (b, a, worst) = before_and_after(&export("gates", 2), "name_activation", op);
+        assert_eq!((b, a), (before, after), "{op}");
+        assert!(worst < 1e-5, "{op}: {worst}");
+    }
+    let words = words(&export("gates", 1));
+    for expected in ["conv 3x3 + silu", "conv 3x3 + hardswish", "conv 1x1 + mish", "conv 3x3 + gelu"] {
+        assert!(words.iter().any(|w| w.starts_with(expected)), "{expected} in {words:?}");
+    }
+}
+
+#[test]
+fn transpositions_of_a_channels_last_network_vanish() {
+    for images in [1, 3] {
+        let net = export("channels_last", images);
+        let (before, after, worst) = before_and_after(&net, "merge_moves", "transpose");
+        println!("{before} transpositions before, {after} after");
+        assert_eq!(worst, 0.0);
+        let words = words(&net);
+        let left = |what: &str| words.iter().filter(|w| w.starts_with(what)).count();
+        // One at each end, where the pictures themselves are channels-last.
+        assert_eq!((left("transpose") + left("strided"), left("resize")), (2, 1), "{words:?}");
+    }
+}
+
+#[test]
+fn normalisations_become_one_step_with_their_scale_and_activation() {
+    let net = export("normalized", 2);
+    let (before, after, worst) = before_and_after(&net, "merge_norm", "normalize");
+    assert_eq!((before, after), (3, 4));
+    assert!(worst < 1e-4, "{worst}");
+    let words = words(&net);
+    for expected in ["normalize + leakyrelu", "normalize + relu", "affine + relu", "matmul + bias + tanh"] {
+        assert!(words.iter().any(|w| w == expected), "{expected} in {words:?}");
+    }
+    assert!(words.iter().all(|w| w != "mul" && w != "reduce_mean" && w != "sub"), "{words:?}");
+}
+
+#[test]
+fn a_bias_goes_into_the_product_of_matrices() {
+    let (before, after, worst) = before_and_after(&export("normalized", 1), "fuse_bias", "bias");
+    assert_eq!((before, after), (0, 1));
+    assert!(worst < 1e-6, "{worst}");
+}
+
+#[test]
+fn what_no_convolution_takes_keeps_its_activation() {
+    for (pass, op) in [("affine", "affine"), ("open_binary", "binary")] {
+        let (.., worst) = before_and_after(&export("normalized", 2), pass, op);
+        assert!(worst < 1e-5, "{pass}: {worst}");
+    }
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 2, 4, 4]);
+    let a = w.max_pool(&x);
+    let b = w.node("AveragePool", &[&x], &[("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))]);
+    let y = w.node("Add", &[&a, &b], &[]);
+    let y = w.node("Relu", &[&y], &[]);
+    w.output(&y);
+    assert!(words(&w).contains(&"add + relu".to_owned()), "{:?}", words(&w));
+}
+
+#[test]
+fn slices_of_one_image_are_read_where_they_lie() {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 8, 6, 6]);
+    let x = w.conv(&x, 8, 8, 3);
+    let halves = w.ints(&[3, 5]);
+    let a = w.node("Split", &[&x, &halves], &[("axis", Set::Int(1))]);
+    w.graph().node.last_mut().expect("just added").output.push("other".to_owned());
+    let a = w.conv(&a, 3, 5, 1);
+    let y = w.node("Mul", &[&a, "other"], &[]);
+    w.output(&y);
+    assert_eq!(before_and_after(&w, "alias_slice", "strided"), (2, 0, 0.0));
+    let (plain, fused) = (run(build(&w, &[])), run(build(&w, PASSES)));
+    assert_eq!(plain, fused);
+}
