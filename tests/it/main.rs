@@ -4,6 +4,7 @@ mod annotated;
 #[cfg(feature = "camera")]
 mod camera;
 mod cli;
+mod cli_check;
 mod crop;
 mod dicom;
 mod display;

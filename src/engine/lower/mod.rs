@@ -74,6 +74,30 @@ pub(super) fn lower(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> 
     Ok(lowering.graph)
 }
 
+/// Every node of `network` that cannot be computed, as far as that can be told: what reads from such a node is left
+/// out.
+///
+/// # Errors
+/// When an input has no fixed shape.
+pub(super) fn refusals(
+    network: &Network,
+    given: &BTreeMap<String, Vec<usize>>,
+) -> Result<Vec<(usize, BuildError)>, BuildError> {
+    let mut lowering = begin(network, given)?;
+    let mut refusals = Vec::new();
+    for (index, node) in network.nodes.iter().enumerate() {
+        let reachable = node.inputs.iter().all(|name| name.is_empty() || lowering.known.contains_key(name));
+        match reachable.then(|| lowering.node(node)) {
+            Some(Err(refusal)) => refusals.push((index, refused(node, refusal))),
+            None if OPERATORS.binary_search(&node.operator.as_str()).is_err() => {
+                refusals.push((index, refused(node, Refusal::Operator)));
+            }
+            _ => {}
+        }
+    }
+    Ok(refusals)
+}
+
 fn refused(node: &Node, refusal: Refusal) -> BuildError {
     match refusal {
         Refusal::Found(found) => BuildError::Node { node: node.name.clone(), operator: node.operator.clone(), found },
