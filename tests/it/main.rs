@@ -17,6 +17,7 @@ mod engine_passes;
 mod engine_passes_exports;
 mod engine_plan;
 mod engine_refusals;
+mod engine_zoo;
 mod fuzz_corpus;
 mod images;
 mod kernels_conv;

@@ -111,6 +111,10 @@ pub(super) fn of_constants(op: Arithmetic, a: &Tensor, b: &Tensor) -> Result<Ten
         let numbers: Option<Vec<i64>> = x.iter().zip(&y).map(|(&x, &y)| of_whole(op, x, y)).collect();
         let numbers = numbers.ok_or("its integers overflow, or are divided by zero")?;
         let dtype = if compares(op) { data_type::BOOL } else { a.dtype };
+        let (low, high) = data_type::range(dtype).unwrap_or((i64::MIN, i64::MAX));
+        if numbers.iter().any(|n| !(low..=high).contains(n)) {
+            return Err(format!("its integers leave the range of {}", data_type::name(dtype)));
+        }
         return Ok(Tensor::integers(shape, numbers, dtype));
     }
     let mut out = vec![0.0; count];

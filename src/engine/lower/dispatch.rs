@@ -1,6 +1,8 @@
 //! Which operator is lowered where.
 
 use super::super::attribute::Node;
+use super::super::onnx::data_type;
+use super::super::tensor::Tensor;
 use super::{
     Lowering, Refusal, binary, cast, constant, convolution, matmul, movement, normalize, pool, quantize, reduce,
     resample, unary,
@@ -69,12 +71,15 @@ impl Lowering {
 
 /// In use, not in training, Dropout does nothing.
 fn dropout(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
-    if lowering.is_read(node, 1) {
-        return Err("its second output, the mask, is asked for, which is not given".into());
-    }
     let training = lowering.constant(node, 2, "training mode")?.is_some_and(|t| t.to_ints().first() == Some(&1));
     if training {
         return Err("it is in training mode; export the model after `model.eval()`".into());
+    }
+    if lowering.is_read(node, 1) {
+        let value = lowering.any_input(node, 0)?;
+        let shape = lowering.shape(value).to_vec();
+        let kept = vec![1; shape.iter().product()];
+        lowering.bind_constant(node, 1, Tensor::integers(shape, kept, data_type::BOOL))?;
     }
     lowering.same(node)
 }

@@ -8,6 +8,7 @@ use super::movement::axis_of;
 use super::{Lowering, Refusal};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::elementwise::Arithmetic;
+use crate::backend::cpu::math::Math;
 use crate::backend::cpu::normalize::Normalize;
 use crate::backend::cpu::reduce::{Reduce, Reduction};
 use crate::backend::cpu::strided::Strided;
@@ -69,12 +70,12 @@ pub(super) fn channels(lowering: &mut Lowering, node: &Node) -> Result<(), Refus
 
 /// LayerNormalization and RMSNormalization: over the last axes.
 pub(super) fn layer(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
-    if (1..node.outputs.len()).any(|i| lowering.is_read(node, i)) {
-        return Err("its mean and deviation are asked for, which are not given".into());
-    }
     let value = lowering.input(node, 0)?;
     let shape = lowering.shape(value).to_vec();
     let axis = axis_of(node.int("axis", -1)?, shape.len())?;
+    if (1..node.outputs.len()).any(|i| lowering.is_read(node, i)) {
+        statistics(lowering, node, value, axis)?;
+    }
     let (own, length) = (&shape[axis..], shape[axis..].iter().product::<usize>());
     let mut numbers = [vec![1.0; length], vec![0.0; length]];
     for (i, what) in ["scale", "bias"].into_iter().enumerate() {
@@ -101,6 +102,24 @@ pub(super) fn layer(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal>
         channels: length,
     };
     add(lowering, node, value, sizes, numbers)
+}
+
+/// The other outputs of LayerNormalization: the mean, and 1 / √(variance + ε).
+fn statistics(lowering: &mut Lowering, node: &Node, value: usize, axis: usize) -> Result<(), Refusal> {
+    let shape = lowering.shape(value).to_vec();
+    let kept: Vec<usize> = shape.iter().enumerate().map(|(d, &n)| if d < axis { n } else { 1 }).collect();
+    let average = || Op::Tensor(TensorOp::Reduce(Reduce::new(Reduction::Mean, &shape, |d| d >= axis)));
+    let mean = lowering.emit(node, average(), vec![value], kept.clone())?;
+    lowering.bind(node, 1, mean)?;
+    let binary = |op| Op::Binary(op);
+    let difference = lowering.emit(node, binary(Arithmetic::Sub), vec![value, mean], shape.clone())?;
+    let squares = lowering.emit(node, binary(Arithmetic::Mul), vec![difference, difference], shape.clone())?;
+    let variance = lowering.emit(node, average(), vec![squares], kept.clone())?;
+    let epsilon = lowering.made(node, Vec::new(), vec![node.float("epsilon", 1e-5)?]);
+    let sum = lowering.emit(node, binary(Arithmetic::Add), vec![variance, epsilon], kept.clone())?;
+    let root = lowering.emit(node, Op::Activate(Activation::Math(Math::Sqrt)), vec![sum], kept.clone())?;
+    let inverse = lowering.emit(node, Op::Activate(Activation::Math(Math::Reciprocal)), vec![root], kept)?;
+    lowering.bind(node, 2, inverse)
 }
 
 /// LpNormalization: divided by the norm along an axis.

@@ -116,7 +116,9 @@ pub(super) fn unary(lowering: &mut Lowering, node: &Node) -> Result<bool, Refusa
         lowering.bind_constant(node, 0, tensor)?;
         return Ok(true);
     }
-    let value = if truth { lowering.any_input(node, 0)? } else { lowering.input(node, 0)? };
+    // What gives one of its inputs back is exact for whole numbers too.
+    let exact = matches!(function, Activation::Relu | Activation::Clip(..) | Activation::Math(Math::Sign));
+    let value = if truth || exact { lowering.any_input(node, 0)? } else { lowering.input(node, 0)? };
     let shape = lowering.shape(value).to_vec();
     let dtype = if truth { data_type::BOOL } else { lowering.types[value] };
     lowering.step_of(node, Op::Activate(function), vec![value], shape, dtype)?;
