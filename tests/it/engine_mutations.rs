@@ -55,10 +55,10 @@ const OPERATORS: [&str; 40] = [
 ];
 
 /// xorshift64: the same changes in every run.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -76,7 +76,7 @@ impl Dice {
 }
 
 /// Changes one thing: a dimension, a constant, a setting, an operator, or who reads what.
-fn change(graph: &mut GraphProto, dice: &mut Dice) -> Option<()> {
+pub fn change(graph: &mut GraphProto, dice: &mut Dice) -> Option<()> {
     match dice.below(6) {
         0 => {
             let tensor = dice.one_of(&mut graph.initializer)?;

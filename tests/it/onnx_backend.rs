@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use prost::Message;
 use serde::Deserialize;
 use sonoplex::engine::lower::OPERATORS;
-use sonoplex::engine::onnx::data_type;
-use sonoplex::engine::tensor::Tensor;
-use sonoplex::engine::{Builder, Engine, Network};
+use sonoplex::engine::onnx::{ModelProto, TensorProto, data_type};
+use sonoplex::engine::tensor::{Data, Tensor};
+use sonoplex::engine::{Builder, Engine, Network, Plan};
+
+use crate::engine_mutations::{Dice, change};
 
 /// Cases that follow ONNX Runtime and PyTorch rather than ONNX's reference, which disagree.
 const DIFFER: &[(&str, &str)] = &[
@@ -202,6 +205,65 @@ fn the_onnx_projects_own_cases_pass_or_are_refused() {
     println!("{} cases: {passed} pass, {refused} not supported, {} wrong", cases.len(), wrong.len());
     assert!(wrong.is_empty(), "these load and are wrong:\n  {}", wrong.join("\n  "));
     check_page(&page(&rows, cases.len(), passed, refused));
+}
+
+/// The model of a case with all inputs but the first as constants in it.
+fn with_constants(case: &Case, blob: &[u8]) -> Option<ModelProto> {
+    let (start, length) = case.model;
+    let mut model = ModelProto::decode(&blob[start..start + length]).ok()?;
+    let graph = model.graph.as_mut()?;
+    for given in case.inputs.iter().skip(1) {
+        let at = graph.input.iter().position(|i| i.name == given.name)?;
+        let info = graph.input.remove(at);
+        let tensor = given.tensor(blob);
+        let mut proto = TensorProto {
+            name: given.name.clone(),
+            dims: given.shape.iter().map(|&d| d as i64).collect(),
+            data_type: info.r#type?.tensor_type?.elem_type,
+            ..Default::default()
+        };
+        match (&tensor.data, proto.data_type) {
+            (Data::Ints(list), data_type::INT64) => proto.int64_data.clone_from(list),
+            (Data::Ints(list), _) => proto.int32_data = list.iter().map(|&v| v as i32).collect(),
+            (Data::Floats(list), data_type::FLOAT) => proto.float_data.clone_from(list),
+            _ => return None,
+        }
+        graph.initializer.push(proto);
+    }
+    Some(model)
+}
+
+#[test]
+fn changed_cases_are_refused_or_run_without_a_panic() {
+    let Some((cases, blob)) = oracle() else { return };
+    // More of them, where somebody has the time: SONOPLEX_ROUNDS.
+    let rounds = std::env::var("SONOPLEX_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let mut dice = Dice(77 + rounds);
+    let (mut refused, mut ran) = (0, 0);
+    for case in cases.iter().filter(|c| c.skip.is_none()) {
+        let Some(seed) = with_constants(case, &blob) else { continue };
+        for round in 0..rounds {
+            let mut model = seed.clone();
+            for _ in 0..=dice.below(3) {
+                change(model.graph.as_mut().expect("it was there"), &mut dice);
+            }
+            let attempt = || {
+                let network = Network::from_onnx(&model.encode_to_vec()).ok()?;
+                let plan = Builder::default().build(&network).ok()?;
+                let small = plan.arena_bytes() < 1 << 24;
+                let read = Plan::from_bytes(&plan.to_bytes()).expect("what is built is what is read");
+                let engine = Engine::new(read.with_threads(1)).expect("tactics of this machine");
+                small.then(|| engine.context().enqueue().expect("the CPU never refuses"))
+            };
+            match catch_unwind(AssertUnwindSafe(attempt)) {
+                Ok(None) => refused += 1,
+                Ok(Some(())) => ran += 1,
+                Err(_) => panic!("{}, round {round}: it panics", case.name),
+            }
+        }
+    }
+    println!("{refused} refused, {ran} ran");
+    assert!(refused > 500 && ran > 500, "{refused} refused, {ran} ran");
 }
 
 /// The text of `docs/operators.md`.

@@ -12,6 +12,9 @@ use crate::backend::cpu::elementwise::batch_norm_affine;
 pub fn run(graph: &mut Graph) {
     for at in 0..graph.steps.len() {
         let Op::BatchNorm { numbers, epsilon } = graph.steps[at].op else { continue };
+        if many_channels(graph, graph.steps[at].output) {
+            continue;
+        }
         let [gain, offset, mean, variance] = numbers.map(|n| graph.weights[n].clone());
         let (scale, shift): (Vec<f32>, Vec<f32>) =
             (0..gain.len()).map(|c| batch_norm_affine(gain[c], offset[c], mean[c], variance[c], epsilon)).unzip();
@@ -19,4 +22,10 @@ pub fn run(graph: &mut Graph) {
         let numbers = [graph.weight(scale), graph.weight(shift)];
         graph.steps[at].op = Op::Tensor(TensorOp::Affine { plane, numbers, activation: Activation::None });
     }
+}
+
+/// Whether `value` has so many channels that convolutions may keep it in a layout of their own, in which batch
+/// normalisations, sums and activations are computed as they are.
+pub(super) fn many_channels(graph: &Graph, value: usize) -> bool {
+    matches!(graph.values[value].shape[..], [_, channels, _, _] if channels >= 16)
 }

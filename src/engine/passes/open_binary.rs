@@ -2,12 +2,16 @@
 
 use super::super::graph::{Graph, Op};
 use super::super::tensor_op::TensorOp;
+use super::affine::many_channels;
 use crate::backend::cpu::activation::Activation;
 
 /// Runs the pass; [`super::fuse_activation`] then puts the activation in.
 pub fn run(graph: &mut Graph) {
     for at in 0..graph.steps.len() {
         let Op::Binary(op) = graph.steps[at].op else { continue };
+        if many_channels(graph, graph.steps[at].output) {
+            continue;
+        }
         let reader = graph.only_reader(graph.steps[at].output);
         if reader.is_some_and(|r| matches!(graph.steps[r].op, Op::Activate(_))) {
             graph.steps[at].op = Op::Tensor(TensorOp::Binary { op, activation: Activation::None });
