@@ -25,6 +25,7 @@ mod kernels_onnx;
 mod kernels_oracle;
 mod kernels_pictures;
 mod kernels_pool;
+mod kernels_tensor;
 mod live_graph;
 mod medical;
 mod metaimage;
