@@ -1,6 +1,6 @@
 //! One picture of a moving ultrasound, with its time and what is known of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::geometry::{Size, Spacing};
@@ -44,6 +44,8 @@ pub struct Frame {
     pub pixels: Vec<u8>,
     /// Presentation time since the start of the recording (or of the capture).
     pub time: Duration,
+    /// How old the picture was when the source handed it over, by the clock of the device that took it, where it tells.
+    pub age: Option<Duration>,
     /// Pixel spacing where the source knows it.
     pub spacing: Option<Spacing>,
     /// The true mask where the source knows it (phantom, data sets).
@@ -52,6 +54,8 @@ pub struct Frame {
     pub name: String,
     /// When it was captured and received; the rest is stamped later, on what is derived from it.
     pub stamps: Stamps,
+    /// When it was first composited and presented: set once, by the display, while others share the frame already.
+    pub shown: OnceLock<Stamps>,
 }
 
 impl Frame {
@@ -67,10 +71,12 @@ impl Frame {
             format,
             pixels,
             time: Duration::ZERO,
+            age: None,
             spacing: None,
             truth: None,
             name: String::new(),
             stamps: Stamps::default(),
+            shown: OnceLock::new(),
         }
     }
 

@@ -100,6 +100,52 @@ impl std::str::FromStr for Rect {
     }
 }
 
+/// A fan, as a curved or phased array images it, in pixels of the frame: everything between two edges that meet in the
+/// apex, and between two arcs around it.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sector {
+    /// Column and row of the point that all lines of the picture come from; often above the frame.
+    pub apex: [f32; 2],
+    /// Columns that the left and the right edge move with each row.
+    pub edges: [f32; 2],
+    /// Radius of the upper arc; 0 where there is none.
+    pub near: f32,
+    /// Radius of the lower arc, where it was seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub far: Option<f32>,
+}
+
+impl Sector {
+    /// Whether the centre of a pixel is inside.
+    pub fn contains(&self, x: u32, y: u32) -> bool {
+        let (dx, dy) = (x as f32 - self.apex[0], y as f32 - self.apex[1]);
+        let square = dx * dx + dy * dy;
+        dy > 0.0
+            && dx >= self.edges[0] * dy
+            && dx <= self.edges[1] * dy
+            && square >= self.near * self.near
+            && self.far.is_none_or(|far| square <= far * far)
+    }
+
+    /// Angles of the left and the right edge from straight down, in degrees; for people.
+    pub fn degrees(&self) -> [f32; 2] {
+        self.edges.map(|slope| slope.atan().to_degrees())
+    }
+}
+
+/// For people: `sector of -38 to 38 degrees, radii 120 to 480, apex 460,-72`.
+impl std::fmt::Display for Sector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ([left, right], [x, y]) = (self.degrees(), self.apex);
+        write!(f, "sector of {left:.0} to {right:.0} degrees, radii {:.0} to ", self.near)?;
+        match self.far {
+            Some(far) => write!(f, "{far:.0}")?,
+            None => f.write_str("the edge")?,
+        }
+        write!(f, ", apex {x:.0},{y:.0}")
+    }
+}
+
 /// Distance between the centres of neighbouring pixels, in millimetres.
 ///
 /// A source that does not know it says so with `None`; a placeholder of 1 × 1 is not a spacing.

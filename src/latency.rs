@@ -130,9 +130,16 @@ impl Stamps {
         self.between(a, b)
     }
 
-    /// The moments that have come, by name.
-    pub fn to_map(&self) -> BTreeMap<String, Nanos> {
-        Moment::ALL.iter().filter_map(|&m| Some((m.as_str().to_owned(), self.get(m)?))).collect()
+    /// Takes over the moments that have come in `later`.
+    pub fn add(&mut self, later: &Stamps) {
+        for (own, later) in self.0.iter_mut().zip(later.0) {
+            *own = later.or(*own);
+        }
+    }
+
+    /// All moments by name; `None` for one that has not come.
+    pub fn to_map(&self) -> BTreeMap<String, Option<Nanos>> {
+        Moment::ALL.iter().map(|&m| (m.as_str().to_owned(), self.get(m))).collect()
     }
 }
 
@@ -342,6 +349,12 @@ mod tests {
         assert_eq!(s.stage(Stage::Source), None);
         s.set(Moment::Received, 35);
         assert_eq!(s.stage(Stage::Source), Some(25));
-        assert_eq!(s.to_map().len(), 2);
+        let mut later = Stamps::default();
+        later.set(Moment::Received, 36);
+        later.set(Moment::Presented, 90);
+        s.add(&later);
+        let map = s.to_map();
+        assert_eq!((map.len(), map["captured"], map["segmented"]), (Moment::ALL.len(), Some(10), None));
+        assert_eq!((map["received"], map["presented"]), (Some(36), Some(90)));
     }
 }

@@ -3,7 +3,7 @@
 //! A frame travels down this list: a [`source`] makes it, the [`segmenter`] finds the nerve with a network that
 //! the [`engine`] runs on a [`backend`], the [`display`] shows it, [`record`] keeps it, and the [`pipeline`]
 //! moves it from one to the next. What travels is plain: [`frame`], [`mask`], [`segmentation`], [`geometry`],
-//! [`latency`], [`session`].
+//! [`latency`], [`session`]; files are put in their place by [`mod@write`].
 //!
 //! Research use only: not a medical device.
 #![warn(missing_docs)]
@@ -14,6 +14,7 @@ pub mod latency;
 pub mod mask;
 pub mod segmentation;
 pub mod session;
+pub mod write;
 
 pub mod backend;
 pub mod engine;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::{Rect, Size};
+use crate::geometry::{Rect, Sector, Size};
 use crate::latency::Stamps;
 use crate::mask::Mask;
 
@@ -73,6 +73,8 @@ pub struct Segmentation {
     pub size: Size,
     /// Where in the frame the network looked; outside it there is no answer.
     pub crop: Rect,
+    /// The part of the crop that is the picture of a curved array; outside it the network saw black and its answer is 0.
+    pub sector: Option<Sector>,
     /// Class of every pixel.
     pub mask: Mask,
     /// Probability of every class, 0..=255 for 0..=1: `classes × height × width`, class 1 first.

@@ -13,12 +13,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::{Rect, Spacing};
+use crate::geometry::{Rect, Sector, Spacing};
 use crate::latency::{Counts, LatencySummary};
 use crate::segmentation::{Class, State};
 
-/// Version of the layout; a reader refuses a newer one.
-pub const VERSION: u32 = 1;
+/// Version of the layout; a reader refuses a newer one and reads every older one.
+///
+/// 2: a row has all stamps, `null` for what did not happen, and a raw frame carries an [`Imprint`].
+pub const VERSION: u32 = 2;
 
 /// `session.json`: with what, and how much, was recorded. Written at the start (so that a crash leaves a readable
 /// session) and again at the end, with the counts.
@@ -44,6 +46,9 @@ pub struct Session {
     pub classes: Vec<Class>,
     /// Every setting that changes a mask, and the versions of what took part.
     pub settings: BTreeMap<String, String>,
+    /// What was assumed or left out by the source, and what its capture stamps are.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Why it ended (`end of recording`, `stopped by the user`, an error), absent while it runs.
     pub ended: Option<String>,
     /// Frames captured, segmented, shown, recorded and dropped.
@@ -70,6 +75,9 @@ pub struct FrameRow {
     /// Where the network looked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub crop: Option<Rect>,
+    /// The part of it that is the picture of a curved array.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sector: Option<Sector>,
     /// State of the nerve.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<State>,
@@ -85,6 +93,24 @@ pub struct FrameRow {
     /// Dice of every class against the truth, where the source knows it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub dice: BTreeMap<String, f64>,
-    /// Stamps in nanoseconds of the run's clock, by stage.
-    pub stamps_ns: BTreeMap<String, u64>,
+    /// Moments in nanoseconds of the run's clock, by the names of [`crate::latency::Moment`]; `None` for one that did not
+    /// come: a frame that was not segmented, not composited, or (in a headless run) not presented.
+    pub stamps_ns: BTreeMap<String, Option<u64>>,
+}
+
+/// What a raw frame says of itself, as JSON in the text chunk [`Imprint::KEYWORD`] of its PNG: a second witness of what
+/// its row says, and all that is known of a frame that was taken out of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imprint {
+    /// As [`FrameRow::id`].
+    pub id: u64,
+    /// As [`FrameRow::time_ns`].
+    pub time_ns: u64,
+    /// The stamp `captured`.
+    pub captured_ns: Option<u64>,
+}
+
+impl Imprint {
+    /// Keyword of the text chunk.
+    pub const KEYWORD: &str = "sonoplex";
 }

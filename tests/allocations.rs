@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 
 use counting::ALLOCATIONS;
 use sonoplex::display::{Compositor, Hud, Overlay, Scene, Style};
-use sonoplex::geometry::Size;
+use sonoplex::frame::Frame;
+use sonoplex::geometry::{Sector, Size};
 use sonoplex::latency::{Clock, LatencyRecorder, Stage};
 use sonoplex::pipeline::Mailbox;
 use sonoplex::segmentation::Segmentation;
@@ -22,12 +23,14 @@ const MEASURED: usize = 30;
 
 #[test]
 fn a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation() {
-    for despeckle in ["off", "srad:iterations=2"] {
+    for (despeckle, curved) in [("off", false), ("srad:iterations=2", false), ("off", true)] {
         let config = SegmenterConfig { despeckle: despeckle.parse().expect("a filter"), ..SegmenterConfig::default() };
         let mut segmenter = Segmenter::open(&config).expect("the built-in model");
         let classes = segmenter.classes().to_vec();
         let mut source = open("phantom:seed=5,size=320x240,frames=90", &OpenOptions::default()).expect("a phantom");
-        let frames: Vec<_> = std::iter::from_fn(|| source.next().expect("a frame")).map(Arc::new).collect();
+        let frames: Vec<_> = std::iter::from_fn(|| source.next().expect("a frame"))
+            .map(|frame| Arc::new(if curved { in_a_sector(frame) } else { frame }))
+            .collect();
         assert_eq!(frames.len(), WARM_UP + MEASURED);
 
         let (clock, mailbox) = (Clock::monotonic(), Mailbox::new());
@@ -57,7 +60,23 @@ fn a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation() {
             compositor.compose(Size::new(800, 480), &scene);
         }
         let allocations = ALLOCATIONS.load(Ordering::SeqCst) - before;
-        assert_eq!(allocations, 0, "allocations in {MEASURED} frames with despeckle {despeckle}");
-        assert!(answer.findings[0].area_px > 0, "the frames must give the contours something to do");
+        assert_eq!(allocations, 0, "allocations in {MEASURED} frames with despeckle {despeckle}, curved: {curved}");
+        assert_eq!(answer.sector.is_some(), curved);
+        assert!(curved || answer.findings[0].area_px > 0, "the frames must give the contours something to do");
     }
+}
+
+/// The same as a curved array shows it: black beside a sector, and a mark there.
+fn in_a_sector(mut frame: Frame) -> Frame {
+    let sector = Sector { apex: [160.0, -40.0], edges: [-0.6, 0.6], near: 50.0, far: Some(270.0) };
+    let bytes = frame.format.bytes();
+    for (i, pixel) in frame.pixels.chunks_exact_mut(bytes).enumerate() {
+        let (x, y) = (i as u32 % frame.size.width, i as u32 / frame.size.width);
+        let mark = (2..12).contains(&x) && (2..12).contains(&y);
+        match sector.contains(x, y) {
+            true => pixel.iter_mut().for_each(|p| *p = (*p).max(4)),
+            false => pixel.fill(if mark { 250 } else { 0 }),
+        }
+    }
+    frame
 }

@@ -28,7 +28,13 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
   echo "setup: installing with apt-get: ${missing[*]}"
   root=()
-  [ "$(id -u)" = 0 ] || root=(sudo)
+  if [ "$(id -u)" != 0 ]; then
+    root=(sudo)
+    if ! command -v sudo >/dev/null; then
+      echo "setup: neither root nor sudo; run this as root: apt-get install ${missing[*]}" >&2
+      exit 1
+    fi
+  fi
   "${root[@]}" apt-get update -qq
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi

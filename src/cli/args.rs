@@ -111,7 +111,7 @@ pub struct ReplayArgs {
     /// Stop at this time: seconds or M:S.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub end: Option<Duration>,
-    /// RECORDING is a recorded session: compute its masks again and compare them bit for bit.
+    /// RECORDING is a recorded session: compute its masks again and compare them, and its rows, bit for bit.
     #[arg(long, conflicts_with_all = ["record", "looped", "speed", "start", "end", "sheet", "pipeline"])]
     pub verify: bool,
     #[command(flatten)]
@@ -136,7 +136,7 @@ pub struct LiveArgs {
 #[derive(Args, Debug)]
 pub struct SegmentArgs {
     /// Images, folders, or anything that replay takes.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "explain")]
     pub inputs: Vec<String>,
     /// Where masks and overlays go.
     #[arg(short, long, value_name = "DIR", default_value = "segmented")]
@@ -144,6 +144,9 @@ pub struct SegmentArgs {
     /// Write the JSON lines here; - is standard output.
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub json: PathBuf,
+    /// Define every field of a JSON line, and stop.
+    #[arg(long)]
+    pub explain: bool,
     #[command(flatten)]
     pub segmenter: SegmenterArgs,
 }
@@ -169,8 +172,9 @@ pub struct BenchArgs {
 
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A model (.onnx) or a recording.
-    pub file: String,
+    /// A model (.onnx), a plan or a recording.
+    #[arg(required_unless_present = "explain")]
+    file: Option<String>,
     /// Of a model: the fused steps and their tactics.
     #[arg(long)]
     pub plan: bool,
@@ -180,6 +184,16 @@ pub struct InspectArgs {
     /// Write it as JSON; - is standard output.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Define every field of the JSON, and stop.
+    #[arg(long)]
+    pub explain: bool,
+}
+
+impl InspectArgs {
+    /// What is inspected; empty with `--explain` alone.
+    pub fn file(&self) -> &str {
+        self.file.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Args, Debug)]

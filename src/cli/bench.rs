@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sonoplex::pipeline::{self, RunOptions, Speed};
+use sonoplex::pipeline::{RunOptions, Speed};
 use sonoplex::source::{OpenOptions, open};
 
 use super::args::{BenchArgs, OutputArgs};
@@ -14,7 +14,7 @@ const PHANTOM: &str = "phantom:seed=1,size=580x420,frames=100000";
 
 pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
     if args.report.explain {
-        return explain();
+        return super::explain::bench();
     }
     let mut settings = Settings::read(args.report.pipeline.as_deref())?;
     run::apply(&args.segmenter, &mut settings.segmenter);
@@ -33,14 +33,4 @@ pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
     };
     let output = OutputArgs { headless: true, report: args.report, ..OutputArgs::default() };
     run::go(settings.job(source, options, &output))
-}
-
-/// Every field of the report with its meaning.
-pub fn explain() -> anyhow::Result<ExitCode> {
-    let mut text = String::new();
-    for field in pipeline::explain() {
-        text += &format!("{:<32} {}\n", field.path, field.meaning);
-    }
-    super::write_text(std::path::Path::new("-"), &text)?;
-    Ok(ExitCode::SUCCESS)
 }

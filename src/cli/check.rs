@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sonoplex::engine::survey::FIELDS;
 use sonoplex::engine::{Network, Survey, survey};
 
 use super::args::CheckArgs;
@@ -24,7 +23,7 @@ struct Report {
 }
 
 pub fn main(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let Some(file) = args.model.as_ref().filter(|_| !args.explain) else { return explain() };
+    let Some(file) = args.model.as_ref().filter(|_| !args.explain) else { return super::explain::check() };
     super::targets::check_files(file, &[("--json", args.json.as_deref())])?;
     let network: Network = sonoplex::segmenter::open_network(Path::new(file))?;
     let survey = survey(&network, &args.input.iter().cloned().collect());
@@ -42,16 +41,6 @@ pub fn main(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         super::write_text(Path::new("-"), &text(&report)?)?;
     }
     Ok(if report.survey.runs { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Every field of the JSON with its meaning.
-fn explain() -> anyhow::Result<ExitCode> {
-    let mut text = String::new();
-    for (path, meaning) in FIELDS {
-        writeln!(text, "{path:<28} {meaning}")?;
-    }
-    super::write_text(Path::new("-"), &text)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 fn text(report: &Report) -> anyhow::Result<String> {

@@ -91,6 +91,8 @@ impl Settings {
             source,
             unpaced: self.unpaced,
             segmenter: self.segmenter,
+            start: self.start,
+            end: self.end,
             options,
             window: self.window && !output.headless,
             style: self.style,

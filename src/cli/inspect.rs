@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 use sonoplex::engine::describe::{NetworkSummary, StepRow, describe};
 use sonoplex::engine::{Builder, BuilderConfig, Device, Network, Plan};
-use sonoplex::geometry::Rect;
+use sonoplex::geometry::{Rect, Sector};
 use sonoplex::segmentation::Class;
 use sonoplex::segmenter::crop::CropKind;
 use sonoplex::segmenter::{BUILT_IN, Segmenter, SegmenterConfig};
@@ -32,17 +32,31 @@ struct ModelReport {
 }
 
 #[derive(Serialize)]
+struct PlanReport {
+    file: String,
+    sha256: String,
+    network_sha256: String,
+    arena_bytes: usize,
+    plan: Vec<StepRow>,
+}
+
+#[derive(Serialize)]
 struct RecordingReport {
     recording: SourceInfo,
     crop: Rect,
+    /// The part of the crop that is the picture of a curved array.
+    sector: Option<Sector>,
     chrome: String,
 }
 
 pub fn main(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    super::targets::check_files(&args.file, &[("--json", args.json.as_deref())])?;
-    let text = if is_plan(&args.file) {
+    if args.explain {
+        return super::explain::inspect();
+    }
+    super::targets::check_files(args.file(), &[("--json", args.json.as_deref())])?;
+    let text = if is_plan(args.file()) {
         stored_plan(args)?
-    } else if is_model(&args.file) {
+    } else if is_model(args.file()) {
         model(args)?
     } else {
         recording(args)?
@@ -65,21 +79,27 @@ fn is_plan(file: &str) -> bool {
 }
 
 fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read `{}`", args.file))?;
-    let plan = Plan::from_bytes(&bytes).with_context(|| format!("cannot inspect `{}`", args.file))?;
-    let steps = plan.table();
+    let bytes = std::fs::read(args.file()).with_context(|| format!("cannot read `{}`", args.file()))?;
+    let plan = Plan::from_bytes(&bytes).with_context(|| format!("cannot inspect `{}`", args.file()))?;
+    let report = PlanReport {
+        file: args.file().to_owned(),
+        sha256: plan.sha256().to_owned(),
+        network_sha256: plan.network_sha256().to_owned(),
+        arena_bytes: plan.arena_bytes(),
+        plan: plan.table(),
+    };
     if let Some(path) = &args.json {
-        super::write_json(path, &steps)?;
+        super::write_json(path, &report)?;
     }
     let mut t = String::new();
-    writeln!(t, "plan        {}, sha256 {}, of the network {}", args.file, plan.sha256(), plan.network_sha256())?;
-    writeln!(t, "arena       {:.1} MB", plan.arena_bytes() as f64 / 1e6)?;
-    step_table(&mut t, &steps)?;
+    writeln!(t, "plan        {}, sha256 {}, of the network {}", report.file, report.sha256, report.network_sha256)?;
+    writeln!(t, "arena       {:.1} MB", report.arena_bytes as f64 / 1e6)?;
+    step_table(&mut t, &report.plan)?;
     Ok(t)
 }
 
 fn model(args: &InspectArgs) -> anyhow::Result<String> {
-    let config = SegmenterConfig { model: args.file.clone().into(), ..SegmenterConfig::default() };
+    let config = SegmenterConfig { model: args.file().into(), ..SegmenterConfig::default() };
     let network = sonoplex::segmenter::open_network(&config.model)?;
     let summary = describe(&network);
     let (classes, notes) = match Segmenter::open(&config) {
@@ -88,7 +108,7 @@ fn model(args: &InspectArgs) -> anyhow::Result<String> {
         Err(error) => (Vec::new(), vec![format!("not a segmenter: {error}")]),
     };
     let plan = if args.plan { plan(args, &network)? } else { Vec::new() };
-    let report = ModelReport { file: args.file.clone(), network: summary, classes, notes, plan };
+    let report = ModelReport { file: args.file().to_owned(), network: summary, classes, notes, plan };
     if let Some(path) = &args.json {
         super::write_json(path, &report)?;
     }
@@ -153,7 +173,7 @@ fn step_table(t: &mut String, steps: &[StepRow]) -> std::fmt::Result {
 }
 
 fn recording(args: &InspectArgs) -> anyhow::Result<String> {
-    let mut source = open(&args.file, &OpenOptions::default())?;
+    let mut source = open(args.file(), &OpenOptions::default())?;
     let mut finder = sonoplex::segmenter::CropTracker::default();
     let mut gray = Vec::new();
     let mut found = None;
@@ -167,7 +187,7 @@ fn recording(args: &InspectArgs) -> anyhow::Result<String> {
     }
     let mut info = source.info().clone();
     let (Some(found), Some((size, spacing))) = (found, first) else {
-        anyhow::bail!("cannot inspect `{}`: it has no frames; check that the recording is complete", args.file);
+        anyhow::bail!("cannot inspect `{}`: it has no frames; check that the recording is complete", args.file());
     };
     info.size = info.size.or(Some(size));
     info.spacing = info.spacing.or(spacing);
@@ -176,7 +196,8 @@ fn recording(args: &InspectArgs) -> anyhow::Result<String> {
         CropKind::Curved => "curved array",
         CropKind::None => "no chrome",
     };
-    let report = RecordingReport { recording: info, crop: found.rect, chrome: format!("{kind}: {}", found.note) };
+    let chrome = format!("{kind}: {}", found.note);
+    let report = RecordingReport { recording: info, crop: found.rect, sector: found.sector, chrome };
     if let Some(path) = &args.json {
         super::write_json(path, &report)?;
     }
@@ -191,6 +212,9 @@ fn recording(args: &InspectArgs) -> anyhow::Result<String> {
     writeln!(t, "spacing     {}", spacing.unwrap_or_else(|| "uncalibrated".to_owned()))?;
     writeln!(t, "orientation {}", i.orientation.as_deref().unwrap_or("as stored"))?;
     writeln!(t, "picture     {} ({})", report.crop, report.chrome)?;
+    if let Some(sector) = report.sector {
+        writeln!(t, "sector      {sector}")?;
+    }
     let classes: Vec<&str> = i.truth.iter().map(|c| c.name.as_str()).collect();
     writeln!(t, "truth       {}", if classes.is_empty() { "none".to_owned() } else { classes.join(", ") })?;
     for note in &i.notes {

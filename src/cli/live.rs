@@ -12,12 +12,18 @@ use super::run;
 
 pub fn main(args: LiveArgs) -> anyhow::Result<ExitCode> {
     if args.output.report.explain {
-        return super::bench::explain();
+        return super::explain::live();
     }
     let mut settings = Settings::read(args.output.report.pipeline.as_deref())?;
     let Some(spec) = args.source.or(settings.source.take()) else {
         return list(args.output.report.json.as_deref());
     };
+    if settings.start.is_some() || settings.end.is_some() {
+        anyhow::bail!(
+            "cannot run `{spec}` live from `source.start` or to `source.end`: only a recording has such places; take them \
+             out of the pipeline file, or use `sonoplex replay`"
+        );
+    }
     run::apply(&args.segmenter, &mut settings.segmenter);
     let source = open(&spec, &OpenOptions::default())?;
     let options = RunOptions {

@@ -4,6 +4,7 @@ mod annotate;
 mod args;
 mod bench;
 mod check;
+mod explain;
 mod file;
 mod infer;
 mod inspect;
@@ -40,7 +41,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sonoplex: {}", sentence(&error));
+            say(format_args!("sonoplex: {}", sentence(&error)));
             ExitCode::FAILURE
         }
     }
@@ -50,7 +51,26 @@ fn log(verbose: u8) {
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
     let filter = tracing_subscriber::EnvFilter::try_from_env("SONOPLEX_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,sonoplex={level}")));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Quiet).without_time().init();
+}
+
+/// Standard error, where it can be written: a full disk or a closed pipe behind it must not end a run.
+struct Quiet;
+
+impl Write for Quiet {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = std::io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says one line on standard error.
+fn say(line: impl std::fmt::Display) {
+    let _ = Quiet.write_all(format!("{line}\n").as_bytes());
 }
 
 /// The error and its causes, each said once: a message that already holds its cause is not followed by it again.
@@ -72,7 +92,7 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> 
     write_text(path, &text)
 }
 
-/// Writes text to a file, or to standard output for `-`; a closed pipe is not an error.
+/// Writes text to a file, whole or not at all, or to standard output for `-`; a closed pipe is not an error.
 fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return match std::io::stdout().write_all(text.as_bytes()) {
@@ -80,5 +100,5 @@ fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
             _ => Ok(()),
         };
     }
-    std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+    sonoplex::write::whole(path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))
 }

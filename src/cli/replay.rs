@@ -17,7 +17,7 @@ use super::segmenting::Segmenting;
 
 pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     if args.output.report.explain {
-        return super::bench::explain();
+        return super::explain::replay();
     }
     let mut settings = Settings::read(args.output.report.pipeline.as_deref())?;
     let spec = args.recording.clone().or(settings.source.take());
@@ -26,9 +26,9 @@ pub fn main(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         return prove(&args, Path::new(&spec));
     }
     run::apply(&args.segmenter, &mut settings.segmenter);
-    let start = args.start.or(settings.start);
-    let end = args.end.or(settings.end);
-    let source = open(&spec, &OpenOptions { start, end })?;
+    settings.start = args.start.or(settings.start);
+    settings.end = args.end.or(settings.end);
+    let source = open(&spec, &OpenOptions { start: settings.start, end: settings.end })?;
     let speed = args.speed.or(settings.speed);
     settings.unpaced = speed.is_none();
     let options = RunOptions {
@@ -48,10 +48,11 @@ fn prove(args: &ReplayArgs, dir: &Path) -> anyhow::Result<ExitCode> {
     let report = verify(dir, |session: &Session| {
         let config = stored(args, session)?;
         let segmenter = Segmenter::open(&config)?;
-        let (plan_sha256, device) = (segmenter.model().plan_sha256.clone(), segmenter.model().device.clone());
-        let settings = run::settings(&config, segmenter.model());
+        let model = segmenter.model().clone();
+        let settings = run::settings(&config, &model);
         let segmenter = Box::new(Segmenting::new(segmenter, config.despeckle));
-        Ok(Verifier { segmenter, plan_sha256, device, settings })
+        let (model_sha256, plan_sha256, device) = (model.sha256, model.plan_sha256, model.device);
+        Ok(Verifier { segmenter, model_sha256, plan_sha256, device, settings })
     })?;
     if args.output.report.json.as_deref() != Some(Path::new("-")) {
         super::write_text(Path::new("-"), &format!("{report}\n"))?;

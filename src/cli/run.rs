@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -29,6 +30,9 @@ pub struct Job {
     /// Whether a run without a window goes as fast as possible.
     pub unpaced: bool,
     pub segmenter: SegmenterConfig,
+    /// Where the source begins and ends, for the session.
+    pub start: Option<Duration>,
+    pub end: Option<Duration>,
     pub options: RunOptions,
     /// Whether a window is wanted.
     pub window: bool,
@@ -74,6 +78,33 @@ pub fn settings(config: &SegmenterConfig, model: &ModelInfo) -> BTreeMap<String,
     .into()
 }
 
+/// Every other setting of a run, and the versions of what took part: no mask depends on them.
+fn course(
+    options: &RunOptions,
+    start: Option<Duration>,
+    end: Option<Duration>,
+    threads: usize,
+) -> impl Iterator<Item = (String, String)> {
+    let seconds = |t: Option<Duration>| t.map_or("none".to_owned(), |t| t.as_secs_f64().to_string());
+    #[cfg(feature = "video")]
+    let gstreamer = {
+        let (major, minor, micro, _) = gstreamer::version();
+        format!("{major}.{minor}.{micro}")
+    };
+    #[cfg(not(feature = "video"))]
+    let gstreamer = "none".to_owned();
+    [
+        ("speed", options.speed.to_string()),
+        ("loop", options.repeat.to_string()),
+        ("start", seconds(start)),
+        ("end", seconds(end)),
+        ("threads", threads.to_string()),
+        ("gstreamer", gstreamer),
+    ]
+    .into_iter()
+    .map(|(k, v)| (k.to_owned(), v))
+}
+
 /// Set by Ctrl-C (and SIGTERM); a second one ends the program at once.
 pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -89,8 +120,8 @@ pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
 
 /// Runs a job to its end; prints the table, writes JSON and sheet.
 pub fn go(job: Job) -> anyhow::Result<ExitCode> {
-    let Job { source, unpaced, segmenter: config, mut options, window, style, hud, record, annotate, sheet, json } =
-        job;
+    let Job { source, unpaced, segmenter: config, start, end, mut options, .. } = job;
+    let Job { window, style, hud, record, annotate, sheet, json, .. } = job;
     super::targets::check_files(&source.info().name, &[("--json", json.as_deref()), ("--sheet", sheet.as_deref())])?;
     options.stop = stop_flag()?;
     let segmenter = Segmenter::open(&config)?;
@@ -110,13 +141,6 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
         // A recording that is repeated goes on counting.
         frames: info.frames.filter(|_| !options.repeat),
     };
-    let new_session = session(&info, &model, &classes, &config);
-    let start = |dir: &Path| -> anyhow::Result<Recording> {
-        recording(dir, new_session.clone(), &info, annotate.then_some(&labels))
-    };
-    let recording = record.as_deref().map(start).transpose()?;
-    options.record = recording.is_some();
-
     let mut show = screen(window, &labels, &info)?.with(style, hud, sheet.map(Sheet::new));
     let windowed = show.is_window();
     if unpaced && !windowed {
@@ -124,6 +148,14 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
     }
     // A single picture stays until the window is closed.
     options.repeat |= windowed && info.frames == Some(1);
+    let mut new_session = session(&info, &model, &classes, &config);
+    new_session.settings.extend(course(&options, start, end, config.threads));
+    let start = |dir: &Path| -> anyhow::Result<Recording> {
+        recording(dir, new_session.clone(), &info, annotate.then_some(&labels))
+    };
+    let recording = record.as_deref().map(start).transpose()?;
+    options.record = recording.is_some();
+
     let bar = (!windowed).then(|| progress_bar(&info)).flatten();
     let mut tell = |p: &Progress| {
         if let Some(bar) = &bar {
@@ -174,7 +206,7 @@ fn screen(window: bool, labels: &Labels, info: &SourceInfo) -> anyhow::Result<Sh
         match Window::open(&format!("Sonoplex – {}", info.name), size) {
             Ok(window) => return Ok(Show::new(Some(window), size, labels)),
             Err(error @ (DisplayError::NoDisplay | DisplayError::FeatureMissing)) => {
-                eprintln!("sonoplex: {error}; going on headless");
+                super::say(format_args!("sonoplex: {error}; going on headless"));
             }
             Err(error) => return Err(error.into()),
         }
@@ -204,6 +236,7 @@ fn session(info: &SourceInfo, model: &ModelInfo, classes: &[Class], config: &Seg
         device: model.device.clone(),
         classes: classes.to_vec(),
         settings: settings(config, model),
+        notes: info.notes.clone(),
         ..Session::default()
     }
 }

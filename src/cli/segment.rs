@@ -1,16 +1,15 @@
 //! `sonoplex segment`: images in; masks, overlays and one JSON line each out.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
-use sonoplex::display::overlay_png;
-use sonoplex::geometry::Rect;
+use sonoplex::display::Compositor;
+use sonoplex::geometry::{Rect, Sector};
 use sonoplex::latency::Clock;
-use sonoplex::record::Scoring;
+use sonoplex::record::{Disk as _, OsDisk, Scoring};
 use sonoplex::segmentation::{Class, Contour, Finding, Segmentation, State};
 use sonoplex::segmenter::Segmenter;
 use sonoplex::source::{OpenOptions, open};
@@ -29,6 +28,9 @@ struct Line<'a> {
     width: u32,
     height: u32,
     crop: Rect,
+    /// The part of the crop that is the picture of a curved array.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sector: Option<Sector>,
     /// Whether `probability` was calibrated on data.
     calibrated: bool,
     #[serde(flatten)]
@@ -54,6 +56,9 @@ struct Found<'a> {
 }
 
 pub fn main(args: &SegmentArgs) -> anyhow::Result<ExitCode> {
+    if args.explain {
+        return super::explain::segment();
+    }
     let mut segmenter = Segmenter::open(&segmenter_config(&args.segmenter)?)?;
     for input in &args.inputs {
         super::targets::check_folder(input, &args.output)?;
@@ -62,15 +67,12 @@ pub fn main(args: &SegmentArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make `{}`", args.output.display()))?;
     let mut names = Names::default();
     // A line is out as soon as it is made: whatever ends the run, nothing is lost.
-    let mut lines: Box<dyn Write> = match args.json.as_path() {
-        path if path == Path::new("-") => Box::new(std::io::stdout()),
-        path => Box::new(std::fs::File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?),
-    };
+    let mut lines = Lines::open(&args.json)?;
     let mut failed = 0;
     for input in &args.inputs {
         // One bad input does not take the others with it.
-        failed += one(args, input, &mut segmenter, &mut names, &mut *lines).unwrap_or_else(|error| {
-            eprintln!("sonoplex: {}", super::sentence(&error));
+        failed += one(args, input, &mut segmenter, &mut names, &mut lines).unwrap_or_else(|error| {
+            super::say(format_args!("sonoplex: {}", super::sentence(&error)));
             1
         });
     }
@@ -82,7 +84,7 @@ fn one(
     input: &str,
     segmenter: &mut Segmenter,
     names: &mut Names,
-    lines: &mut dyn Write,
+    lines: &mut Lines,
 ) -> anyhow::Result<u64> {
     let mut source = open(input, &OpenOptions::default())?;
     let clock = Clock::monotonic();
@@ -90,15 +92,15 @@ fn one(
     let stem = Path::new(input).file_stem().map_or("frame".into(), |s| s.to_string_lossy().into_owned());
     let single = source.info().frames == Some(1);
     let scoring = Scoring::new(&classes, &source.info().truth);
-    let mut answer = Segmentation::default();
+    let (mut answer, mut compositor) = (Segmentation::default(), Compositor::new());
     let mut failed = 0;
     loop {
         let frame = match source.next() {
             Ok(Some(frame)) => frame,
             Ok(None) => return Ok(failed),
             // One bad picture of a folder does not take the others with it; the source goes on behind it.
-            Err(error) if Path::new(input).is_dir() && failed < source.info().frames.unwrap_or(0) => {
-                eprintln!("sonoplex: {error}");
+            Err(error) if source.goes_on() => {
+                super::say(format_args!("sonoplex: {error}"));
                 failed += 1;
                 continue;
             }
@@ -118,7 +120,7 @@ fn one(
         let mask = args.output.join(format!("{name}_mask.png"));
         let overlay = args.output.join(format!("{name}_overlay.png"));
         write_mask(&mask, &answer, &classes)?;
-        overlay_png(&frame, &answer, &classes, &overlay)?;
+        compositor.overlay(&frame, &answer, &classes).save_png(&overlay)?;
         let dice: Vec<_> = scoring.dice(&frame, &answer).collect();
         let found = |i: usize, f| {
             let class = &classes[i];
@@ -132,23 +134,21 @@ fn one(
             width: frame.size.width,
             height: frame.size.height,
             crop: answer.crop,
+            sector: answer.sector,
             calibrated: answer.calibrated,
             nerve: found(0, nerve),
             classes: answer.findings.iter().enumerate().skip(1).map(|(i, f)| found(i, f)).collect(),
             mask: mask.display().to_string(),
             overlay: overlay.display().to_string(),
         };
-        let line = serde_json::to_string(&line).context("cannot write a JSON line")? + "\n";
-        match lines.write_all(line.as_bytes()) {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e).context("cannot write a JSON line"),
-            _ => {}
-        }
+        lines.add(&(serde_json::to_string(&line).context("cannot write a JSON line")? + "\n"))?;
         let doubt = if answer.calibrated { "" } else { " (uncalibrated)" };
-        match nerve.state {
-            State::NoNerve => eprintln!("{name}: no nerve found"),
-            State::Uncertain => eprintln!("{name}: uncertain, {:.0} %{doubt}", 100.0 * nerve.confidence),
-            State::Nerve => eprintln!("{name}: nerve, {:.0} %{doubt}, {} px", 100.0 * nerve.confidence, nerve.area_px),
-        }
+        let percent = 100.0 * nerve.confidence;
+        super::say(match nerve.state {
+            State::NoNerve => format!("{name}: no nerve found"),
+            State::Uncertain => format!("{name}: uncertain, {percent:.0} %{doubt}"),
+            State::Nerve => format!("{name}: nerve, {percent:.0} %{doubt}, {} px", nerve.area_px),
+        });
     }
 }
 
@@ -170,14 +170,40 @@ fn found<'a>(class: &'a Class, f: &'a Finding, dice: Option<f64>) -> Found<'a> {
 /// 1 the first class.
 fn write_mask(path: &Path, answer: &Segmentation, classes: &[Class]) -> anyhow::Result<()> {
     let failed = || format!("cannot write `{}`", path.display());
-    let file = std::fs::File::create(path).with_context(failed)?;
-    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), answer.size.width, answer.size.height);
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, answer.size.width, answer.size.height);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette(std::iter::once([0; 3]).chain(classes.iter().map(|c| c.color)).flatten().collect::<Vec<u8>>());
     let mut writer = encoder.write_header().with_context(failed)?;
     writer.write_image_data(&answer.mask.labels).with_context(failed)?;
-    writer.finish().with_context(failed)
+    writer.finish().with_context(failed)?;
+    sonoplex::write::whole(path, &png).with_context(failed)
+}
+
+/// Where JSON lines go: one that does not fit on the disk is taken back.
+enum Lines<'a> {
+    Stdout,
+    File(&'a Path, OsDisk),
+}
+
+impl<'a> Lines<'a> {
+    fn open(path: &'a Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        std::fs::File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(Self::File(path, OsDisk::default()))
+    }
+
+    fn add(&mut self, line: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Stdout => super::write_text(Path::new("-"), line),
+            Self::File(path, disk) => {
+                disk.append(path, line.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))
+            }
+        }
+    }
 }
 
 /// File names of one run: two inputs may be called alike, and neither may overwrite the other.

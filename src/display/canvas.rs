@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _};
+
 use super::DisplayError;
 use crate::frame::Frame;
 use crate::geometry::{Rect, Size};
+use crate::write;
 
 /// A picture of `0x00RRGGBB` pixels, row-major, top row first.
 ///
@@ -60,18 +64,15 @@ impl Canvas {
     /// Writes it as a PNG.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written; then none is left.
     pub fn save_png(&self, path: &Path) -> Result<(), DisplayError> {
         let Size { width, height } = self.size;
-        image::save_buffer_with_format(
-            path,
-            &self.to_rgb(),
-            width,
-            height,
-            image::ExtendedColorType::Rgb8,
-            image::ImageFormat::Png,
-        )
-        .map_err(|cause| DisplayError::Write { path: path.to_owned(), cause: cause.to_string() })
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
+            .write_image(&self.to_rgb(), width, height, ExtendedColorType::Rgb8)
+            .map_err(|cause| cause.to_string())
+            .and_then(|()| write::whole(path, &png).map_err(|cause| cause.to_string()))
+            .map_err(|cause| DisplayError::Write { path: path.to_owned(), cause })
     }
 
     /// Fills the part of `area` that lies inside.

@@ -1,7 +1,5 @@
 //! One scene laid out on one canvas.
 
-use std::path::Path;
-
 use super::canvas::Canvas;
 use super::color;
 use super::edges::EdgeFinder;
@@ -11,7 +9,7 @@ use super::overlay::{OverlayPainter, View};
 use super::panel::Board;
 use super::scale::Scaler;
 use super::text::{Face, Text};
-use super::{DisplayError, Scene, Style};
+use super::{Scene, Style};
 use crate::frame::Frame;
 use crate::geometry::{Rect, Size};
 use crate::segmentation::{Class, Segmentation};
@@ -58,20 +56,58 @@ impl Compositor {
             return &self.canvas;
         }
         let layout = Layout::of(size, scene.frame.size, scene.hud.is_some());
+        self.draw(&layout, layout.scale * 1.2, scene);
+        &self.canvas
+    }
+
+    /// Draws a frame pixel for pixel with what was found over it, and below it the state, the confidence and what the
+    /// picture may be used for; a narrow frame gets the room for that at its right.
+    pub fn overlay(&mut self, frame: &Frame, segmentation: &Segmentation, classes: &[Class]) -> &Canvas {
+        let layout = Layout::below(frame.size);
+        let size = Size::new(layout.footer.width, layout.footer.y + layout.footer.height);
+        self.canvas.reset(size, color::BACKGROUND);
+        if frame.size.area() == 0 {
+            return &self.canvas;
+        }
+        let hud = Hud {
+            banner: segmentation.state().into(),
+            probability: Some(segmentation.confidence()),
+            uncalibrated: !segmentation.calibrated,
+            ..Hud::default()
+        };
+        let scene = Scene {
+            frame,
+            segmentation: Some(segmentation),
+            matched: true,
+            truth: None,
+            classes,
+            edges: None,
+            style: &Style::default(),
+            hud: Some(&hud),
+        };
+        let stroke = (frame.size.width.min(frame.size.height) as f32 / 400.0).clamp(0.6, 4.0);
+        self.draw(&layout, stroke, &scene);
+        &self.canvas
+    }
+
+    fn draw(&mut self, layout: &Layout, stroke: f32, scene: &Scene<'_>) {
         self.text.set_scale(layout.scale);
         self.scaler.draw(scene.frame, &mut self.canvas, layout.picture);
         let view = View { frame: scene.frame.size, area: layout.picture };
-        let labels = (layout.picture.width >= 200).then_some(&self.text);
+        let labels = (layout.picture.width >= 160).then_some(&self.text);
         let edges = match scene.edges {
             None if scene.style.edges => Some(self.edges.get_or_insert_with(EdgeFinder::new).find(scene.frame)),
             given => given,
         };
         let scene = &Scene { edges, ..*scene };
-        self.overlay.draw(&mut self.canvas, labels, view, layout.scale * 1.2, scene);
+        self.overlay.draw(&mut self.canvas, labels, view, stroke, scene);
         let mut board = Board { canvas: &mut self.canvas, text: &self.text, line: &mut self.line, scale: layout.scale };
         let spacing = scene.frame.spacing.or(scene.hud.and_then(|h| h.spacing));
         let mm = spacing.map(|s| s.x_mm * f64::from(scene.frame.size.width) / f64::from(layout.picture.width));
-        board.footer(spacing, mm, layout.picture, layout.footer);
+        // Where the panel has no row for it, the age of the picture stands here: it is never out of sight.
+        let crowded = scene.style.help || matches!(layout.panel, Panel::None | Panel::Strip(_));
+        let age = scene.hud.filter(|h| crowded && h.frame.is_some()).map(|h| h.picture_age_ms);
+        board.footer(mm, age, layout.picture, layout.footer);
         if let Some(hud) = scene.hud {
             match layout.panel {
                 Panel::None => {}
@@ -80,36 +116,7 @@ impl Compositor {
                 Panel::Strip(r) => strip(&mut board, hud, scene, r),
             }
         }
-        &self.canvas
     }
-}
-
-/// A frame and its overlay at the size of the frame, without any text.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn overlay_png(
-    frame: &Frame,
-    segmentation: &Segmentation,
-    classes: &[Class],
-    path: &Path,
-) -> Result<(), DisplayError> {
-    let mut canvas = Canvas::from_frame(frame);
-    let style = Style::default();
-    let scene = Scene {
-        frame,
-        segmentation: Some(segmentation),
-        matched: true,
-        truth: None,
-        classes,
-        edges: None,
-        style: &style,
-        hud: None,
-    };
-    let view = View { frame: frame.size, area: frame.size.full() };
-    let scale = (frame.size.width.min(frame.size.height) as f32 / 400.0).clamp(0.6, 4.0);
-    OverlayPainter::default().draw(&mut canvas, None, view, scale, &scene);
-    canvas.save_png(path)
 }
 
 fn side(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {
@@ -183,14 +190,16 @@ fn strip(b: &mut Board<'_>, hud: &Hud, scene: &Scene<'_>, r: Rect) {
     let (half, base) = (r.height as f32 / 2.0, r.y as i32 + (r.height as i32 + b.text.capital(Face::Strong)) / 2);
     b.sign(shown, r.x as f32 + half, r.y as f32 + half, half * 0.5, color::TEXT);
     let x = b.text.draw(b.canvas, Face::Strong, (r.x + r.height) as i32, base, color::TEXT, shown.as_str());
-    b.line.clear();
-    if let Some(p) = hud.probability {
-        let _ = write!(b.line, "{p:.2}{}", if hud.uncalibrated { " uncalibrated" } else { "" });
-    }
+    b.answer(hud);
     if let (false, Some(ms)) = (scene.matched, hud.mask_age_ms) {
         let _ = write!(b.line, " · mask {ms:.0} ms");
     }
-    let (x, room) = (x + b.px(8.0), (r.x + r.width) as i32 - x - b.px(14.0));
+    let (x, mut room) = (x + b.px(8.0), (r.x + r.width) as i32 - x - b.px(14.0));
+    if hud.recording {
+        let side = b.text.capital(Face::Small) as f32 / 2.0;
+        super::paint::disc(b.canvas, (r.x + r.width) as f32 - half, r.y as f32 + half, side, color::VERMILION);
+        room -= r.height as i32;
+    }
     b.text.draw_fitted(b.canvas, Face::Small, x, base, room, color::DIM, b.line);
 }
 

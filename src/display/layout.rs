@@ -46,7 +46,7 @@ impl Layout {
             return done(plain, rect(0, h - foot, w, foot), Panel::None);
         }
         if w < 440 || h < 300 {
-            let strip = if h >= 160 { px(24.0) } else { 0 };
+            let strip = if h >= 140 { px(24.0) } else { 0 };
             let panel = if strip > 0 { Panel::Strip(rect(0, h - strip - foot, w, strip)) } else { Panel::None };
             return done(rect(0, 0, w, h - foot - strip), rect(0, h - foot, w, foot), panel);
         }
@@ -62,6 +62,18 @@ impl Layout {
             let panel = rect(0, above.height + foot, w, h - foot - above.height);
             done(above, rect(0, above.height, w, foot), Panel::Bottom(panel))
         }
+    }
+}
+
+impl Layout {
+    /// The layout of a picture of its own: the frame pixel for pixel at the upper left, the words below it.
+    pub fn below(frame: Size) -> Self {
+        let fit = (frame.width as f32 / 1280.0).min(frame.height as f32 / 760.0);
+        let scale = ((fit * 4.0).floor() / 4.0).clamp(1.0, 4.0);
+        let (row, width) = ((24.0 * scale) as u32, frame.width.max((250.0 * scale) as u32));
+        let line = |y: u32| Rect { x: 0, y, width, height: row };
+        let panel = Panel::Strip(line(frame.height));
+        Self { scale, picture: frame.full(), footer: line(frame.height + row), panel }
     }
 }
 

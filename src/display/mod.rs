@@ -27,7 +27,7 @@ use crate::segmentation::{Class, Segmentation};
 
 pub use canvas::Canvas;
 pub use command::{Command, KEYS};
-pub use compositor::{Compositor, overlay_png};
+pub use compositor::Compositor;
 pub use hud::{Banner, Hud, StageBar};
 pub use sheet::{Tile, contact_sheet};
 pub use window::Window;

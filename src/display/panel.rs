@@ -9,7 +9,7 @@ use super::hud::{Banner, Hud, StageBar};
 use super::overlay::class_color;
 use super::text::{Face, Text};
 use super::{Overlay, Scene, paint};
-use crate::geometry::{Rect, Spacing};
+use crate::geometry::Rect;
 
 /// Words that stand on every picture.
 pub const RESEARCH: &str = "Research use only";
@@ -103,20 +103,7 @@ impl Board<'_> {
             Banner::NoSignal => paint::filled_box(self.canvas, r, radius, color::VERMILION),
             Banner::Waiting => paint::outlined_box(self.canvas, r, radius, wide, color::LINE),
         }
-        self.line.clear();
-        match (shown, hud.probability) {
-            (Banner::NoSignal, _) => self.line.push_str("no new picture comes"),
-            (Banner::Waiting, _) => self.line.push_str("no answer yet"),
-            (_, None) if shown == Banner::Frozen => self.line.push_str("not segmented"),
-            (_, None) => {}
-            (_, Some(p)) => {
-                if shown == Banner::Frozen {
-                    self.line.extend(hud.banner.as_str().chars().map(|c| c.to_ascii_lowercase()));
-                    self.line.push(' ');
-                }
-                let _ = write!(self.line, "{p:.2}{}", if hud.uncalibrated { " uncalibrated" } else { "" });
-            }
-        }
+        self.answer(hud);
         let sign = self.px(10.0).min(r.height as i32 / 4) as f32;
         let (x, y) = (r.x as i32, r.y as i32);
         let left = x + self.px(16.0) + (sign * 2.0) as i32 + self.px(12.0);
@@ -134,6 +121,25 @@ impl Board<'_> {
         self.text.draw_fitted(self.canvas, face, left, top + word, room, ink, shown.as_str());
         let face = fitting(&[Face::Body], self.line);
         self.text.draw_fitted(self.canvas, face, left, top + height, room, ink, self.line);
+    }
+
+    /// What stands beside the word of the state, into the line.
+    pub fn answer(&mut self, hud: &Hud) {
+        let shown = hud.shown();
+        self.line.clear();
+        match (shown, hud.probability) {
+            (Banner::NoSignal, _) => self.line.push_str("no new picture comes"),
+            (Banner::Waiting, _) => self.line.push_str("no answer yet"),
+            (_, None) if shown == Banner::Frozen => self.line.push_str("not segmented"),
+            (_, None) => {}
+            (_, Some(p)) => {
+                if shown == Banner::Frozen {
+                    self.line.extend(hud.banner.as_str().chars().map(|c| c.to_ascii_lowercase()));
+                    self.line.push(' ');
+                }
+                let _ = write!(self.line, "{p:.2}{}", if hud.uncalibrated { " uncalibrated" } else { "" });
+            }
+        }
     }
 
     /// A name and, at the right end, what is in the line; returns the row below.
@@ -304,37 +310,59 @@ impl Board<'_> {
         y
     }
 
-    /// Below the picture: a bar of a round length, and what the picture may be used for.
-    pub fn footer(&mut self, spacing: Option<Spacing>, mm_per_px: Option<f64>, picture: Rect, r: Rect) {
+    /// Below the picture: a bar of a round length, the age of the picture where it is asked for, and what the picture may
+    /// be used for. Where not all of it fits, the bar goes first.
+    pub fn footer(&mut self, mm_per_px: Option<f64>, age: Option<Option<f64>>, picture: Rect, r: Rect) {
         if r.height == 0 {
             return;
         }
-        let (x, y) = (r.x as i32, r.y as i32);
-        let (margin, base) = (self.px(8.0), y + (r.height as i32 + self.text.capital(Face::Body)) / 2);
-        let words = self.text.width(Face::Body, RESEARCH);
+        let (x, y, margin) = (r.x as i32, r.y as i32, self.px(8.0));
+        self.line.clear();
+        match age {
+            None => {}
+            Some(None) => self.line.push_str("age –"),
+            Some(Some(ms)) => {
+                self.line.push_str("age ");
+                write_ms(self.line, if ms < 9_999.5 { ms } else { ms / 1e3 });
+                self.line.push_str(if ms < 9_999.5 { " ms" } else { " s" });
+            }
+        }
+        let both = |face: Face| {
+            let age = if age.is_some() { self.text.width(face, self.line) + 2 * margin } else { 0 };
+            self.text.width(face, RESEARCH) + age
+        };
+        let face = if both(Face::Body) + 2 * margin <= r.width as i32 { Face::Body } else { Face::Small };
+        let (words, base) = (both(face), y + (r.height as i32 + self.text.capital(face)) / 2);
         // Flush with the picture, unless that is too narrow for both.
         let narrow = (picture.width as i32) < words + self.px(200.0);
         let (from, to) =
             if narrow { (x, x + r.width as i32) } else { (picture.x as i32, (picture.x + picture.width) as i32) };
         let (mut left, right) = (from.max(x + margin), to.min(x + r.width as i32 - margin));
-        if let (Some(_), Some(mm)) = (spacing, mm_per_px.filter(|mm| mm.is_finite() && *mm > 0.0)) {
+        let start = right - self.text.width(face, RESEARCH).min(right - left);
+        self.text.draw_fitted(self.canvas, face, start, base, right - start, color::DIM, RESEARCH);
+        if age.is_some() {
+            self.text.draw_right(self.canvas, face, start - 2 * margin, base, color::TEXT, self.line);
+        }
+        let room = right - words - margin - left;
+        if let Some(mm) = mm_per_px.filter(|mm| mm.is_finite() && *mm > 0.0) {
             let length_mm = round_length(mm * f64::from(picture.width) * 0.25);
             let bar = (length_mm / mm).round() as i32;
             let (start, tick, middle) = (left, self.px(4.0), y + r.height as i32 / 2);
+            self.line.clear();
+            let _ = write!(self.line, "{length_mm} mm");
+            if bar + margin + self.text.width(face, self.line) > room {
+                return;
+            }
             let thick = self.px(2.0);
             self.canvas.fill(Self::rect(start, middle - thick / 2, bar, thick), color::TEXT);
             for end in [start, start + bar - thick] {
                 self.canvas.fill(Self::rect(end, middle - tick, thick, 2 * tick), color::TEXT);
             }
-            self.line.clear();
-            let _ = write!(self.line, "{length_mm} mm");
-            left = self.text.draw(self.canvas, Face::Body, start + bar + margin, base, color::TEXT, self.line);
-        } else if right - left > words + self.px(130.0) {
-            left = self.text.draw(self.canvas, Face::Body, left, base, color::DIM, "no spacing known");
+            left = start + bar + margin;
+            self.text.draw(self.canvas, face, left, base, color::TEXT, self.line);
+        } else if room > self.px(122.0) {
+            self.text.draw(self.canvas, face, left, base, color::DIM, "no spacing known");
         }
-        let room = right - left - margin;
-        let start = right - words.min(room);
-        self.text.draw_fitted(self.canvas, Face::Body, start, base, room, color::DIM, RESEARCH);
     }
 }
 

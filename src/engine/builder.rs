@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::attribute::Node;
 use super::device::{Device, DeviceError};
 use super::network::Network;
@@ -15,10 +17,42 @@ pub struct BuilderConfig {
     pub device: Device,
     /// Threads that compute; 0 is one a core. They change the time, never the result.
     pub threads: usize,
+    /// How far factors may be rounded.
+    pub precision: Precision,
     /// Shapes of inputs, by name: needed where the file leaves them open.
     pub inputs: BTreeMap<String, Vec<usize>>,
     /// Tactics by the name of the step, as a session stored them; steps that are not named get the first that fits.
     pub tactics: Option<BTreeMap<String, String>>,
+}
+
+/// How far the factors of convolutions may be rounded; sums are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Not at all.
+    #[default]
+    Fp32,
+    /// To bfloat16, where the processor multiplies it.
+    Bf16,
+}
+
+impl Precision {
+    /// Whether a tactic rounds no further.
+    pub fn allows(self, tactic: &str) -> bool {
+        self == Self::Bf16 || !tactic.contains("_bf16")
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "fp32" => Ok(Self::Fp32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(format!("expected `fp32` or `bf16`, found `{text}`")),
+        }
+    }
 }
 
 /// Turns networks into plans.
@@ -50,7 +84,7 @@ impl Builder {
         self.config.device.resolve()?;
         let mut graph = lower::lower(network, &self.config.inputs)?;
         passes.iter().for_each(|(_, pass)| pass(&mut graph));
-        let tactics = tactic::choose(&graph, self.config.tactics.as_ref())?;
+        let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
         Ok(Plan::new(network, graph, arena, tactics, self.config.threads))
     }

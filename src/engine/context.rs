@@ -2,20 +2,22 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::engine::{EngineError, Inner, TensorInfo};
 use super::plan::Place;
+use crate::backend::cpu::aligned::Aligned;
 
 /// One stream through an [`super::Engine`]. After it is made, nothing is allocated.
 pub struct ExecutionContext {
     inner: Arc<Inner>,
-    arena: Vec<f32>,
-    scratch: Vec<f32>,
+    arena: Aligned,
+    scratch: Aligned,
 }
 
 impl ExecutionContext {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        let (arena, scratch) = (vec![0.0; inner.plan.header.arena], vec![0.0; inner.scratch]);
+        let (arena, scratch) = (Aligned::zeros(inner.plan.header.arena), Aligned::zeros(inner.scratch));
         Self { inner, arena, scratch }
     }
 
@@ -58,6 +60,20 @@ impl ExecutionContext {
             kernel.run(inner, step, &mut self.arena, &mut self.scratch);
         }
         Ok(())
+    }
+
+    /// Runs on what is bound, and how long each step took.
+    ///
+    /// # Errors
+    /// As for [`ExecutionContext::enqueue`].
+    pub fn profile(&mut self) -> Result<Vec<Duration>, EngineError> {
+        let inner = &self.inner;
+        let timed = inner.plan.header.steps.iter().zip(&inner.kernels).map(|(step, kernel)| {
+            let start = Instant::now();
+            kernel.run(inner, step, &mut self.arena, &mut self.scratch);
+            start.elapsed()
+        });
+        Ok(timed.collect())
     }
 
     /// Waits for the end of the run.

@@ -42,7 +42,7 @@ impl Engine {
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
         let mut kernels = Vec::with_capacity(plan.steps().len());
         for step in plan.steps() {
-            let kernel = Kernel::new(step, &plan.weights)
+            let kernel = Kernel::new(step, &plan.header.values, &plan.weights)
                 .map_err(|cause| EngineError::Step { step: step.name.clone(), cause })?;
             kernels.push(kernel);
         }
@@ -52,8 +52,8 @@ impl Engine {
         };
         let inputs = plan.header.inputs.iter().map(|&v| info(&plan.header.values[v].name, v)).collect();
         let outputs = plan.header.outputs.iter().map(|(name, v)| info(name, *v)).collect();
-        let scratch = kernels.iter().map(Kernel::scratch_len).max().unwrap_or(0);
         let pool = Pool::new(plan.threads());
+        let scratch = kernels.iter().map(|k| k.scratch_len(pool.threads())).max().unwrap_or(0);
         Ok(Self { inner: Arc::new(Inner { plan, kernels, scratch, pool, inputs, outputs }) })
     }
 

@@ -7,11 +7,16 @@ use super::engine::Inner;
 use super::graph::Op;
 use super::plan::{Place, PlanStep, PlanValue};
 use super::tensor_op::TensorKernel;
+use crate::backend::cpu::blocked::{self, Repeat};
 use crate::backend::cpu::conv::Conv;
 use crate::backend::cpu::conv_transpose::ConvTranspose;
-use crate::backend::cpu::elementwise;
+use crate::backend::cpu::elementwise::{self, Arithmetic};
 use crate::backend::cpu::error::KernelError;
-use crate::backend::cpu::max_pool::{average_pool, average_pool_padded, max_pool};
+use crate::backend::cpu::layout::{Layout, pack, unpack};
+use crate::backend::cpu::max_pool::{
+    average_pool, average_pool_blocked, average_pool_padded, max_pool, max_pool_blocked,
+};
+use crate::backend::cpu::pool::Pool;
 use crate::backend::cpu::resize_tensor::ResizeTensor;
 
 /// What a step has prepared before its first run.
@@ -40,7 +45,7 @@ struct Readable<'a> {
 impl<'a> Readable<'a> {
     /// Image `image` of `value`.
     fn image(&self, value: &PlanValue, image: usize) -> &'a [f32] {
-        self.slice(value.place, |offset, stride| offset + image * stride, image * value.image_len(), value.image_len())
+        self.slice(value.place, |offset, stride| offset + image * stride, image * value.image_len(), value.image_room())
     }
 
     /// All of `value`, which lies in one piece.
@@ -82,14 +87,16 @@ fn written(value: &PlanValue, image: usize, len: usize) -> Range<usize> {
 
 impl Kernel {
     /// Lays out what `step` needs.
-    pub(super) fn new(step: &PlanStep, weights: &[Arc<Vec<f32>>]) -> Result<Self, KernelError> {
+    pub(super) fn new(step: &PlanStep, values: &[PlanValue], weights: &[Arc<Vec<f32>>]) -> Result<Self, KernelError> {
+        let layouts = [step.inputs[0], step.output].map(|v| values[v].layout);
         let numbers = |bias: &Option<usize>| bias.map_or(&[] as &[f32], |b| &weights[b]);
         Ok(match &step.op {
             Op::Conv { shape, weights: w, bias, .. } => {
-                Self::Conv(Box::new(Conv::new(shape.clone(), &step.tactic, &weights[*w], numbers(bias))?))
+                Self::Conv(Box::new(Conv::between(shape.clone(), layouts, &step.tactic, &weights[*w], numbers(bias))?))
             }
-            Op::ConvTranspose { shape, weights: w, bias, .. } => Self::ConvTranspose(Box::new(ConvTranspose::new(
+            Op::ConvTranspose { shape, weights: w, bias, .. } => Self::ConvTranspose(Box::new(ConvTranspose::between(
                 shape.clone(),
+                layouts,
                 &step.tactic,
                 &weights[*w],
                 numbers(bias),
@@ -101,9 +108,9 @@ impl Kernel {
     }
 
     /// Elements of scratch memory that a run needs.
-    pub(super) fn scratch_len(&self) -> usize {
+    pub(super) fn scratch_len(&self, threads: usize) -> usize {
         match self {
-            Self::Conv(conv) => conv.scratch_len(),
+            Self::Conv(conv) => conv.scratch_len(threads),
             Self::ConvTranspose(conv) => conv.scratch_len(),
             _ => 0,
         }
@@ -118,11 +125,12 @@ impl Kernel {
             return concat(inner, step, axis, arena);
         }
         if whole {
-            let (out, readable) = split(arena, written(output, 0, output.shape.iter().product()), &inner.plan.weights);
+            let room = output.images() * output.image_room();
+            let (out, readable) = split(arena, written(output, 0, room), &inner.plan.weights);
             return self.run_whole(inner, step, &readable, out);
         }
         for image in 0..output.images() {
-            let (out, readable) = split(arena, written(output, image, output.image_len()), &inner.plan.weights);
+            let (out, readable) = split(arena, written(output, image, output.image_room()), &inner.plan.weights);
             self.run_image(inner, step, image, &readable, out, scratch);
         }
     }
@@ -137,6 +145,7 @@ impl Kernel {
         scratch: &mut [f32],
     ) {
         let (pool, values) = (&inner.pool, &inner.plan.header.values);
+        let blocks = values[step.output].layout == Layout::Blocked;
         let input = readable.image(&values[step.inputs[0]], image);
         match (&step.op, self) {
             (Op::Conv { activation, .. }, Self::Conv(conv)) => {
@@ -144,9 +153,16 @@ impl Kernel {
                 conv.run(pool, input, residual, *activation, out, scratch);
             }
             (Op::ConvTranspose { activation, .. }, Self::ConvTranspose(conv)) => {
-                conv.run(pool, input, None, *activation, out, scratch);
+                conv.run(pool, input, *activation, out, scratch);
             }
+            (Op::Resize(_), Self::Resize(resize)) if blocks => resize.run_blocked(pool, input, out),
             (Op::Resize(_), Self::Resize(resize)) => resize.run(pool, input, out),
+            (Op::MaxPool(shape), _) if blocks => max_pool_blocked(pool, shape, input, out),
+            (Op::AveragePool { shape, padded }, _) if blocks => average_pool_blocked(pool, shape, *padded, input, out),
+            (Op::BatchNorm { numbers, epsilon }, _) if blocks => {
+                let numbers = numbers.map(|n| inner.plan.weights[n].as_slice());
+                blocked::batch_norm(pool, numbers, *epsilon, input, out);
+            }
             (Op::MaxPool(shape), _) => max_pool(pool, shape, input, out),
             (Op::AveragePool { shape, padded: false }, _) => average_pool(pool, shape, input, out),
             (Op::AveragePool { shape, padded: true }, _) => average_pool_padded(pool, shape, input, out),
@@ -160,7 +176,7 @@ impl Kernel {
                 activation.run(pool, out);
             }
             (Op::Pad { channels, size, pads, level }, _) => pad(*channels, *size, *pads, *level, input, out),
-            (Op::Copy, _) => out.copy_from_slice(input),
+            (Op::Copy, _) => convert(pool, &values[step.inputs[0]], &values[step.output], input, out),
             _ => unreachable!("`Kernel::new` made the kernel of this operation"),
         }
     }
@@ -185,11 +201,33 @@ impl Kernel {
             }
             Op::Binary(op) => {
                 let (second, shape) = (&values[step.inputs[1]], &values[step.output].shape);
+                if values[step.output].layout == Layout::Blocked {
+                    return binary(&inner.pool, *op, [first, second, &values[step.output]], readable, out);
+                }
                 let (a, b) = (readable.whole(first), readable.whole(second));
                 elementwise::broadcast(*op, a, &first.shape, b, &second.shape, out, shape);
             }
             _ => out.copy_from_slice(readable.whole(first)),
         }
+    }
+}
+
+/// Combines blocks image by image.
+fn binary(pool: &Pool, op: Arithmetic, [a, b, output]: [&PlanValue; 3], readable: &Readable, out: &mut [f32]) {
+    let repeat = Repeat::of(&b.shape, &output.shape).expect("a plan is checked: the second tensor can be repeated");
+    let size = output.shape[2] * output.shape[3];
+    for (image, out) in out.chunks_exact_mut(output.image_room()).enumerate() {
+        blocked::binary(pool, op, size, repeat, readable.image(a, image), readable.image(b, image), out);
+    }
+}
+
+/// Copies one image, from one layout to the other where they differ.
+fn convert(pool: &Pool, from: &PlanValue, to: &PlanValue, input: &[f32], out: &mut [f32]) {
+    let size = || (from.shape[1], from.shape[2..].iter().product());
+    match (from.layout, to.layout) {
+        (Layout::Planar, Layout::Blocked) => pack(pool, size().0, size().1, input, out),
+        (Layout::Blocked, Layout::Planar) => unpack(pool, size().0, size().1, input, out),
+        _ => out.copy_from_slice(input),
     }
 }
 
@@ -203,7 +241,7 @@ fn concat(inner: &Inner, step: &PlanStep, axis: usize, arena: &mut [f32]) {
         let mut offset = 0;
         for &part in &step.inputs {
             let part = &values[part];
-            let len: usize = part.shape[axis..].iter().product();
+            let len = if axis == 1 { part.image_room() } else { part.shape[axis..].iter().product() };
             let start = match (axis, output.place) {
                 (1, _) => written(output, o, 0).start + offset,
                 _ => written(output, 0, 0).start + o * row + offset,

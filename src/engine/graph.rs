@@ -12,6 +12,7 @@ use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::elementwise::Arithmetic;
+use crate::backend::cpu::layout::Layout;
 use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cpu::resize_tensor::ResizeShape;
 
@@ -39,6 +40,8 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// Index of its numbers in the weights, where it is constant.
     pub constant: Option<usize>,
+    /// How its planes lie in memory.
+    pub layout: Layout,
     /// The larger value it is a slice of, where it has no memory of its own.
     pub part_of: Option<Part>,
 }
@@ -250,16 +253,34 @@ impl Value {
         self.len() == 0
     }
 
+    /// Elements of memory that it takes.
+    pub fn room(&self) -> usize {
+        self.images() * self.image_room()
+    }
+
+    /// Elements of memory that one image takes.
+    pub fn image_room(&self) -> usize {
+        image_room(&self.shape, self.layout)
+    }
+
     /// Elements of one image.
     pub fn image_len(&self) -> usize {
         self.len() / self.images().max(1)
     }
 }
 
+/// Elements of memory that one image of a tensor takes.
+pub(super) fn image_room(shape: &[usize], layout: Layout) -> usize {
+    match shape {
+        [_, channels, size @ ..] => layout.len(*channels, size.iter().product()),
+        _ => shape.iter().product(),
+    }
+}
+
 impl Graph {
     /// Adds a value and returns its index.
     pub fn value(&mut self, name: impl Into<String>, shape: Vec<usize>) -> usize {
-        self.values.push(Value { name: name.into(), shape, constant: None, part_of: None });
+        self.values.push(Value { name: name.into(), shape, constant: None, layout: Layout::Planar, part_of: None });
         self.values.len() - 1
     }
 

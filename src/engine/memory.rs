@@ -67,7 +67,7 @@ pub fn place(graph: &Graph) -> Result<Arena, String> {
     let mut order: Vec<(usize, usize, Lifetime)> = lifetimes
         .iter()
         .enumerate()
-        .filter_map(|(v, life)| life.map(|life| (v, graph.values[v].len().next_multiple_of(ALIGN), life)))
+        .filter_map(|(v, life)| life.map(|life| (v, graph.values[v].room().next_multiple_of(ALIGN), life)))
         .collect();
     order.sort_by_key(|&(value, len, life)| (std::cmp::Reverse(len), life.first, value));
     let mut placed: Vec<(usize, usize, Lifetime)> = Vec::with_capacity(order.len()); // offset, length, lifetime

@@ -26,7 +26,7 @@ pub mod tensor_op;
 #[allow(clippy::module_inception)] // the word of DESIGN.md for a plan on a device
 mod engine;
 
-pub use builder::{BuildError, Builder, BuilderConfig};
+pub use builder::{BuildError, Builder, BuilderConfig, Precision};
 pub use context::ExecutionContext;
 pub use describe::{NetworkSummary, StepRow, describe};
 pub use device::{Device, DeviceError};

@@ -15,14 +15,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::graph::{Graph, Op};
+use super::graph::{Graph, Op, image_room};
 use super::memory::Arena;
 use super::network::{Network, hex};
+use crate::backend::cpu::layout::Layout;
 
 mod check;
 
 /// Version of the bytes; a plan of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const PREFIX: usize = 20;
 const SHA: usize = 32;
@@ -58,6 +59,8 @@ pub(super) struct Header {
 pub(super) struct PlanValue {
     pub name: String,
     pub shape: Vec<usize>,
+    #[serde(default)]
+    pub layout: Layout,
     pub place: Place,
 }
 
@@ -96,6 +99,11 @@ impl PlanValue {
     pub(super) fn image_len(&self) -> usize {
         self.shape.iter().product::<usize>() / self.images().max(1)
     }
+
+    /// Elements of memory that one image takes.
+    pub(super) fn image_room(&self) -> usize {
+        image_room(&self.shape, self.layout)
+    }
 }
 
 impl Plan {
@@ -111,7 +119,7 @@ impl Plan {
                 (None, Some(start)) => {
                     // A slice has as many images as the whole; a reshaped tensor covers the whole in one piece.
                     let (own, whole) = (&graph.values[index], &graph.values[root]);
-                    let stride = if own.images() == whole.images() { whole.image_len() } else { own.image_len() };
+                    let stride = if own.images() == whole.images() { whole.image_room() } else { own.image_room() };
                     Place::Arena { offset: start + offset, stride }
                 }
             }
@@ -120,6 +128,7 @@ impl Plan {
             .map(|i| PlanValue {
                 name: graph.values[i].name.clone(),
                 shape: graph.values[i].shape.clone(),
+                layout: graph.values[i].layout,
                 place: place(i),
             })
             .collect();

@@ -5,17 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use super::builder::BuildError;
-use super::graph::{Graph, Op};
+use super::builder::{BuildError, Precision};
+use super::graph::{Graph, Op, Step};
 use crate::backend::cpu::conv::Conv;
 use crate::backend::cpu::conv_transpose::ConvTranspose;
 use crate::backend::cpu::isa::Isa;
 
-/// The tactics that can compute `op` on this machine, the best guess first; empty where there is one way only.
-pub fn offered(op: &Op) -> Vec<&'static str> {
-    match op {
-        Op::Conv { shape, .. } => Conv::tactics(shape, Isa::detect()),
-        Op::ConvTranspose { shape, .. } => ConvTranspose::tactics(shape, Isa::detect()),
+/// The tactics that can compute `step` on this machine, the best guess first; empty where there is one way only.
+pub fn offered(graph: &Graph, step: &Step) -> Vec<String> {
+    let layouts = || [step.inputs[0], step.output].map(|v| graph.values[v].layout);
+    match &step.op {
+        Op::Conv { shape, .. } => Conv::tactics_between(shape, layouts(), Isa::detect()),
+        Op::ConvTranspose { shape, .. } => ConvTranspose::tactics_between(shape, layouts(), Isa::detect()),
         _ => Vec::new(),
     }
 }
@@ -24,17 +25,24 @@ pub fn offered(op: &Op) -> Vec<&'static str> {
 ///
 /// # Errors
 /// When a stored tactic is not offered on this machine.
-pub fn choose(graph: &Graph, stored: Option<&BTreeMap<String, String>>) -> Result<Vec<String>, BuildError> {
-    let choice = |step: &super::graph::Step| {
-        let offered = offered(&step.op);
+pub fn choose(
+    graph: &Graph,
+    precision: Precision,
+    stored: Option<&BTreeMap<String, String>>,
+) -> Result<Vec<String>, BuildError> {
+    let choice = |step: &Step| {
+        let mut offered = offered(graph, step);
         match stored.and_then(|map| map.get(&step.name)) {
-            Some(name) if offered.contains(&name.as_str()) => Ok(name.clone()),
+            Some(name) if offered.contains(name) => Ok(name.clone()),
             Some(name) => {
                 let known = offered.iter().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", ");
                 let known = if known.is_empty() { "no choice for it".to_owned() } else { known };
                 Err(BuildError::Tactic { step: step.name.clone(), found: name.clone(), known })
             }
-            None => Ok(offered.first().map_or_else(String::new, |t| (*t).to_owned())),
+            None => {
+                offered.retain(|tactic| precision.allows(tactic));
+                Ok(offered.into_iter().next().unwrap_or_default())
+            }
         }
     };
     graph.steps.iter().map(choice).collect()

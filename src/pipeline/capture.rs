@@ -25,7 +25,7 @@ pub(super) struct Capture {
     pub(super) speed: Speed,
     pub(super) repeat: bool,
     pub(super) limit: Option<u64>,
-    /// It has its own pace, and may stamp by itself.
+    /// It has its own pace, and may tell how old its pictures are.
     pub(super) device: bool,
     /// It does not wait for the recorder.
     pub(super) live: bool,
@@ -37,8 +37,8 @@ pub(super) struct Capture {
 /// Where the capture stands.
 struct Course {
     next_id: u64,
-    /// Id of the source's own counting that comes next, to notice what the source has dropped.
-    expected: Option<u64>,
+    /// Frames that the source could not read and went past.
+    unread: u64,
     /// Changes whenever a frame does not follow the one before it.
     epoch: u32,
     recording: bool,
@@ -63,7 +63,7 @@ impl Capture {
     fn deliver(&mut self) -> Result<Ended, SourceError> {
         let mut at = Course {
             next_id: 0,
-            expected: None,
+            unread: 0,
             epoch: 0,
             recording: false,
             anchor: None,
@@ -83,8 +83,16 @@ impl Capture {
             self.shared.source.busy(asked);
             let next = self.source.next();
             self.shared.source.idle();
-            match next? {
-                Some(frame) => {
+            at.unread += u64::from(next.is_err() && self.source.goes_on());
+            self.shared.tally.dropped_source.store(self.source.dropped() + at.unread, Ordering::SeqCst);
+            match next {
+                // One bad picture does not take the others with it; the run ends with its sentence all the same.
+                Err(cause) if self.source.goes_on() => {
+                    tracing::warn!("{cause}");
+                    self.shared.regret(RunError::Source { cause });
+                }
+                Err(cause) => return Err(cause),
+                Ok(Some(frame)) => {
                     let took = self.shared.clock.now().saturating_sub(asked);
                     if !self.pass_on(frame, took, &mut at, stepping) {
                         return Ok(Ended::Stopped);
@@ -93,10 +101,10 @@ impl Capture {
                         self.shared.pause.stepped();
                     }
                 }
-                None if self.repeat && at.next_id > at.piece.0 => self.begin_again(&mut at)?,
+                Ok(None) if self.repeat && at.next_id > at.piece.0 => self.begin_again(&mut at)?,
                 // A user who steps has reached the last frame, and may want to go back.
-                None if stepping => self.shared.pause.change(|wish| wish.steps = 0),
-                None => return Ok(Ended::EndOfSource),
+                Ok(None) if stepping => self.shared.pause.change(|wish| wish.steps = 0),
+                Ok(None) => return Ok(Ended::EndOfSource),
             }
         }
     }
@@ -152,10 +160,6 @@ impl Capture {
 
     /// Paces, stamps and hands on one frame; false when nobody takes it any more.
     fn pass_on(&mut self, mut frame: Frame, took: Nanos, at: &mut Course, stepping: bool) -> bool {
-        if let Some(expected) = at.expected {
-            self.shared.tally.dropped_source.fetch_add(frame.id.saturating_sub(expected), Ordering::SeqCst);
-        }
-        at.expected = Some(frame.id + 1);
         frame.id = at.next_id;
         frame.time += at.offset;
         let interval = at.last.map(|(last, _)| frame.time.saturating_sub(last)).filter(|i| !i.is_zero());
@@ -167,8 +171,8 @@ impl Capture {
         // A recording is read ahead of its time: the stamps are those of the moment at which it is due, as a device
         // that needs as long to deliver would set them.
         let now = self.shared.clock.now();
-        let captured = frame.stamps.get(Moment::Captured).filter(|&t| self.device && t <= now);
-        frame.stamps.set(Moment::Captured, captured.unwrap_or(now.saturating_sub(took)));
+        let age = frame.age.filter(|_| self.device).map_or(took, |age| age.as_nanos() as Nanos);
+        frame.stamps.set(Moment::Captured, now.saturating_sub(age));
         frame.stamps.set(Moment::Received, now);
         self.shared.note_stamps(&frame.stamps, &[Stage::Source]);
         at.next_id += 1;

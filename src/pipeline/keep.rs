@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
@@ -15,8 +16,11 @@ use crate::segmentation::{Class, Segmentation};
 
 /// Frames that wait in the queue of the recorder.
 pub(super) const QUEUE: usize = 64;
-/// Frames that wait for their answer; then a replay waits too, and of a device the oldest is written without.
+/// Frames that wait for their answer and for the screen; then a replay waits too, and of a device the oldest is written
+/// without.
 const PENDING: usize = 64;
+/// For so long a frame that has its answer waits for the screen, which may be frozen.
+const SCREEN: Duration = Duration::from_secs(1);
 /// Answers that wait: never more than frames that were taken, so the segmenter does not wait for the disk alone.
 pub(super) const ANSWERS: usize = QUEUE + PENDING + 2;
 
@@ -48,10 +52,18 @@ pub(super) struct Keeper {
     pub(super) open: Option<OpenRecording>,
     pub(super) truth: Vec<Class>,
     pub(super) current: Option<Recording>,
-    pub(super) pending: VecDeque<Arc<Frame>>,
+    pub(super) pending: VecDeque<Waiting>,
     /// The last frame that was taken from the queue, and the first of this recording.
     pub(super) pulled: Option<u64>,
     pub(super) begun: Option<u64>,
+}
+
+/// A frame that is not written yet. All of it is written at once, so that a crash or a full disk leaves whole rows.
+pub(super) struct Waiting {
+    frame: Arc<Frame>,
+    answer: Option<Arc<Segmentation>>,
+    /// Since when it has its answer, or is known to get none.
+    known: Option<Instant>,
 }
 
 enum Came {
@@ -90,8 +102,10 @@ impl Keeper {
                 Came::Nothing if self.shared.abandoned() => break,
                 Came::Nothing => {}
             }
+            self.write_settled()?;
         }
-        self.flush(None)
+        self.give_up(None);
+        self.write_all(SCREEN)
     }
 
     fn pull(&mut self, message: ToRecord) -> Result<(), RunError> {
@@ -100,15 +114,15 @@ impl Keeper {
             ToRecord::Frame(frame) => {
                 self.pulled = Some(frame.id);
                 self.begun.get_or_insert(frame.id);
-                self.pending.push_back(frame);
+                self.pending.push_back(Waiting { frame, answer: None, known: None });
                 if self.live && self.pending.len() > PENDING {
-                    let oldest = self.pending.pop_front().expect("longer than the limit");
-                    self.write(&oldest, None)?;
+                    self.write_oldest()?;
                 }
                 Ok(())
             }
             ToRecord::Finish => {
-                self.flush(None)?;
+                self.give_up(None);
+                self.write_all(5 * LOOK)?;
                 let Some(recording) = self.current.take() else { return Ok(()) };
                 self.shared.say(format!("recorded to {}", recording.recorder.dir().display()));
                 finish(recording, &self.shared, "stopped by the user")
@@ -146,30 +160,50 @@ impl Keeper {
                 Err(_) => break,
             }
         }
-        self.flush(Some(id))?;
+        self.give_up(Some(id));
         if self.begun.is_none_or(|begun| id < begun) || self.current.is_none() {
             return Ok(());
         }
-        let known = self.pending.front().is_some_and(|front| front.id == id);
+        let waiting = self.pending.iter().position(|w| w.frame.id == id);
         if answer.reset {
             self.event(id, EventKind::Reset, "")?;
         }
         if !answer.despeckle.is_empty() {
             self.event(id, EventKind::Despeckle, &answer.despeckle)?;
         }
-        if answer.gap || !known {
+        if answer.gap || waiting.is_none() {
             self.event(id, EventKind::Gap, "")?;
         }
-        match pop_if(&mut self.pending, |front| front.id == id) {
-            Some(frame) => self.write(&frame, Some(&answer.segmentation)),
-            None => Ok(()),
+        if let Some(waiting) = waiting.and_then(|i| self.pending.get_mut(i)) {
+            waiting.answer = Some(Arc::clone(&answer.segmentation));
+            waiting.known = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// What waits before frame `id` (or all of it) gets no answer any more: it was not segmented.
+    fn give_up(&mut self, id: Option<u64>) {
+        for waiting in self.pending.iter_mut().take_while(|w| id.is_none_or(|id| w.frame.id < id)) {
+            waiting.known.get_or_insert_with(Instant::now);
         }
     }
 
-    /// Writes what waits before frame `id` (or all of it): it was not segmented.
-    fn flush(&mut self, id: Option<u64>) -> Result<(), RunError> {
-        while let Some(frame) = pop_if(&mut self.pending, |front| id.is_none_or(|id| front.id < id)) {
-            self.write(&frame, None)?;
+    /// Writes, in order, what has its answer and has been on the screen, or has waited long enough for that.
+    fn write_settled(&mut self) -> Result<(), RunError> {
+        while let Some(Waiting { frame, known: Some(since), .. }) = self.pending.front()
+            && (self.shared.settled(frame.id) || self.pending.len() >= PENDING || since.elapsed() >= SCREEN)
+        {
+            self.write_oldest()?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that waits, at the latest after `patience` with the screen.
+    fn write_all(&mut self, patience: Duration) -> Result<(), RunError> {
+        let since = Instant::now();
+        while let Some(newest) = self.pending.back() {
+            let rest = self.shared.settled(newest.frame.id) || self.shared.abandoned() || since.elapsed() >= patience;
+            if rest { self.write_oldest()? } else { std::thread::sleep(LOOK / 10) }
         }
         Ok(())
     }
@@ -180,8 +214,10 @@ impl Keeper {
         recording.recorder.event(&event).map_err(|cause| RunError::Record { cause })
     }
 
-    fn write(&mut self, frame: &Frame, segmentation: Option<&Segmentation>) -> Result<(), RunError> {
+    fn write_oldest(&mut self) -> Result<(), RunError> {
+        let Some(Waiting { frame, answer, .. }) = self.pending.pop_front() else { return Ok(()) };
         let Some(recording) = &mut self.current else { return Ok(()) };
+        let (frame, segmentation) = (&*frame, answer.as_deref());
         self.shared.recorder.busy(self.shared.clock.now());
         recording.recorder.write(frame, segmentation).map_err(|cause| RunError::Record { cause })?;
         count(&self.shared.tally.recorded);
@@ -201,8 +237,4 @@ pub(super) fn finish(recording: Recording, shared: &Shared, ended: &str) -> Resu
     let annotated = annotate.map_or(Ok(()), |mut annotate| annotate.finish());
     finished.map_err(|cause| RunError::Record { cause })?;
     annotated.map_err(|cause| RunError::Annotate { cause })
-}
-
-fn pop_if(frames: &mut VecDeque<Arc<Frame>>, wanted: impl Fn(&Frame) -> bool) -> Option<Arc<Frame>> {
-    if wanted(frames.front()?) { frames.pop_front() } else { None }
 }

@@ -35,8 +35,8 @@ pub const KEYS: &[Key] = keys! {
         "speed": "a number from 0.001 to 1000, or \"max\"", "1.0",
             "how fast a recording is played; a device has its own pace";
         "loop": "true or false", "false", "begin again at the end";
-        "start": "seconds, not negative", "0.0", "where in the recording to begin, in seconds";
-        "end": "seconds, not negative", "12.5", "where in the recording to end, in seconds; after `start`";
+        "start": "seconds, not negative", "0.0", "where in the recording to begin, in seconds; refused by `live`";
+        "end": "seconds, not negative", "12.5", "where in the recording to end, in seconds; after `start`; refused by `live`";
     }
     "segmenter" {
         "model": "the path of a model", "\"models/nerve-vessel.onnx\"",

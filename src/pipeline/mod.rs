@@ -29,6 +29,7 @@ mod recent;
 mod segment;
 mod shared;
 mod threads;
+mod verify_row;
 
 pub use config::{ConfigError, PipelineConfig};
 pub use explain::{Explained, explain};

@@ -14,7 +14,7 @@ use super::segment::Pair;
 use super::shared::{LOOK, Shared, count};
 use super::watchdog::{Alarm, Watchdog};
 use crate::frame::Frame;
-use crate::latency::{Moment, Nanos, Stage};
+use crate::latency::{Moment, Nanos, Stage, Stamps};
 use crate::segmentation::Class;
 
 /// How long a window waits for something new before it looks at its keys.
@@ -99,6 +99,9 @@ impl Viewer<'_> {
         // After the pair: its picture was put in before it, so it is here if it was not replaced.
         let frame = self.frames.as_ref().and_then(|frames| frames.try_take());
         if self.view.frozen && self.live {
+            for frame in frame.iter().chain(pair.as_ref().map(|(frame, _)| frame)) {
+                self.shared.settle(frame.id);
+            }
             return false;
         }
         let mut new = false;
@@ -208,7 +211,7 @@ impl Viewer<'_> {
         let matched = own.is_some();
         let answer = own.or_else(|| self.borrowed(frame.as_deref()?, now));
         let view = &mut self.view;
-        let age = |stamps: &crate::latency::Stamps| Some(now.saturating_sub(stamps.get(Moment::Captured)?));
+        let age = |stamps: &Stamps| Some(now.saturating_sub(stamps.get(Moment::Captured)?));
         view.status.picture_age = frame.as_ref().and_then(|f| age(&f.stamps));
         view.status.mask_age = answer.as_ref().and_then(|a| age(&a.stamps));
         view.status.stamps = answer.as_ref().map(|a| a.stamps).unwrap_or_default();
@@ -232,6 +235,16 @@ impl Viewer<'_> {
         self.shared.note(Stage::Composite, composited - start);
         if window {
             self.shared.note(Stage::Present, presented - composited);
+        }
+        if let Some(frame) = &frame {
+            let mut stamps = Stamps::default();
+            stamps.set(Moment::Composited, composited);
+            if window {
+                stamps.set(Moment::Presented, presented);
+            }
+            // The first time stays: a picture is drawn again with its mask, or when the user goes back to it.
+            let _ = frame.shown.set(stamps);
+            self.shared.settle(frame.id);
         }
         if let Some(frame) = frame
             && view.newest_shown.is_none_or(|id| frame.id > id)

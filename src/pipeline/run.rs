@@ -225,6 +225,9 @@ pub fn run(run: Run<'_>) -> Outcome {
         (ToDisplay::Newest { mailbox: Arc::clone(&mailbox), counted: raw.is_none() }, Some(Pairs::Newest(mailbox)))
     };
 
+    if screen.is_none() {
+        shared.settle(u64::MAX);
+    }
     let mut threads = Threads::new(options.watchdog.grace);
     let (mut to_record, mut answers) = (None, None);
     if recording.is_some() || open_recording.is_some() {
@@ -287,7 +290,7 @@ pub fn run(run: Run<'_>) -> Outcome {
     let mut told: Option<Instant> = None;
     loop {
         // Asked before the last look at the mailboxes: what a thread gave before it ended is then still shown.
-        let done = threads.done(&shared);
+        let (done, given) = (threads.done(&shared), threads.given());
         let now = shared.clock.now();
         signal.judge(shared.source.busy_for(now), options.watchdog.source_silent);
         stuck.judge(shared.segmenter.busy_for(now), options.watchdog.segmenter_stuck);
@@ -297,6 +300,7 @@ pub fn run(run: Run<'_>) -> Outcome {
                 shared.fail(RunError::Screen { cause });
                 // Whoever waits for room on the screen learns that there is none.
                 viewer = None;
+                shared.settle(u64::MAX);
                 false
             }
             None => {
@@ -306,6 +310,10 @@ pub fn run(run: Run<'_>) -> Outcome {
                 false
             }
         };
+        if given && !new {
+            // What has not been on the screen by now never will be: the recorder need not wait for it.
+            shared.settle(u64::MAX);
+        }
         if let Some(tell) = &mut progress
             && (done || told.is_none_or(|t| t.elapsed() >= PROGRESS))
         {

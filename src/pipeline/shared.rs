@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) source: Pulse,
     pub(super) segmenter: Pulse,
     pub(super) recorder: Pulse,
+    /// Frames with a smaller id have been on the screen, or will not come there any more.
+    settled: AtomicU64,
     pub(super) bell: Bell,
     pub(super) pause: Pause,
     /// Whether a recording is wanted.
@@ -94,6 +96,7 @@ impl Shared {
             source: Pulse::default(),
             segmenter: Pulse::default(),
             recorder: Pulse::default(),
+            settled: AtomicU64::new(0),
             bell: Bell::default(),
             pause: Pause::default(),
             record: AtomicBool::new(record),
@@ -111,6 +114,16 @@ impl Shared {
         self.abandoned.load(Ordering::SeqCst)
     }
 
+    /// The display is done with the frames up to `id`.
+    pub(super) fn settle(&self, id: u64) {
+        self.settled.fetch_max(id.saturating_add(1), Ordering::SeqCst);
+    }
+
+    /// Whether the display is done with frame `id`.
+    pub(super) fn settled(&self, id: u64) -> bool {
+        id < self.settled.load(Ordering::SeqCst)
+    }
+
     /// Ends the run; the first reason stays.
     pub(super) fn end(&self, why: Ended) {
         lock(&self.outcome).0.get_or_insert(why);
@@ -118,12 +131,16 @@ impl Shared {
         self.bell.ring();
     }
 
+    /// Notes an error that does not end the run; the first one stays, unless a worse one ends it.
+    pub(super) fn regret(&self, error: RunError) {
+        lock(&self.outcome).1.get_or_insert(error);
+    }
+
     /// Ends the run with an error; the first one stays.
     pub(super) fn fail(&self, error: RunError) {
         let mut outcome = lock(&self.outcome);
-        if outcome.1.is_none() {
-            outcome.0 = Some(Ended::Failed);
-            outcome.1 = Some(error);
+        if outcome.0 != Some(Ended::Failed) {
+            *outcome = (Some(Ended::Failed), Some(error));
         }
         drop(outcome);
         self.halt.store(true, Ordering::SeqCst);

@@ -55,6 +55,11 @@ impl Threads {
         false
     }
 
+    /// Whether nothing new comes any more for the display.
+    pub(super) fn given(&self) -> bool {
+        !runs(&self.capture) && !runs(&self.segmenter)
+    }
+
     /// What is left to finish and to say, once they are done.
     pub(super) fn join(self, shared: &Shared) -> (Option<Recording>, Vec<String>) {
         let mut notes = Vec::new();

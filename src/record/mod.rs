@@ -86,7 +86,7 @@ pub enum RecordError {
         /// Pixels down.
         height: u32,
         /// What the encoder said.
-        cause: image::ImageError,
+        cause: png::EncodingError,
     },
     /// A file of the session is missing or cannot be read.
     #[error("cannot read `{path}`: {cause}; a recorded session has session.json, frames.jsonl, frames/ and masks/")]

@@ -12,7 +12,7 @@ use super::{Event, RecordError};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
 use crate::mask::Mask;
-use crate::session::{FrameRow, Session, VERSION};
+use crate::session::{FrameRow, Imprint, Session, VERSION};
 
 /// A recorded session; its pictures are read one by one.
 #[derive(Clone, Debug)]
@@ -64,6 +64,20 @@ impl Recorded {
         frame.time = Duration::from_nanos(row.time_ns);
         frame.spacing = row.spacing;
         Ok(frame)
+    }
+
+    /// What the raw frame of a row says of itself; nothing in a session of version 1.
+    ///
+    /// # Errors
+    /// When the file is missing or no PNG.
+    pub fn imprint(&self, row: &FrameRow) -> Result<Option<Imprint>, RecordError> {
+        let path = self.file(&row.frame)?;
+        let malformed = |found: String| RecordError::Malformed { path: path.clone(), found };
+        let reader = png::Decoder::new(Cursor::new(read(&path)?)).read_info();
+        let reader = reader.map_err(|e| malformed(format!("expected a PNG: {e}")))?;
+        let text = reader.info().uncompressed_latin1_text.iter().find(|t| t.keyword == Imprint::KEYWORD);
+        let imprint = text.map(|t| serde_json::from_str(&t.text)).transpose();
+        imprint.map_err(|e| malformed(format!("expected id and times in the text `{}`: {e}", Imprint::KEYWORD)))
     }
 
     /// The mask of a row, where it has one.

@@ -3,17 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
+use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 
 use super::disk::{Disk, OsDisk};
 use super::score::Scoring;
 use super::{Event, RecordError};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Size;
-use crate::latency::{Counts, LatencySummary};
+use crate::latency::{Counts, LatencySummary, Moment};
 use crate::segmentation::{Class, Segmentation};
-use crate::session::{FrameRow, Session, VERSION};
+use crate::session::{FrameRow, Imprint, Session, VERSION};
 
 /// A session that is being written.
 ///
@@ -98,26 +97,31 @@ impl Recorder {
             time_ns: frame.time.as_nanos() as u64,
             frame: format!("frames/{:06}.png", frame.id),
             spacing: frame.spacing,
-            stamps_ns: frame.stamps.to_map(),
             ..FrameRow::default()
         };
         let color = match frame.format {
-            PixelFormat::Gray8 => ExtendedColorType::L8,
-            PixelFormat::Rgb8 => ExtendedColorType::Rgb8,
+            PixelFormat::Gray8 => ColorType::Grayscale,
+            PixelFormat::Rgb8 => ColorType::Rgb,
         };
-        self.picture(frame.id, &row.frame, &frame.pixels, frame.size, color)?;
+        let imprint = Imprint { id: row.id, time_ns: row.time_ns, captured_ns: frame.stamps.get(Moment::Captured) };
+        self.picture(frame.id, &row.frame, &frame.pixels, frame.size, color, Some(imprint))?;
+        let mut stamps = segmentation.map_or(frame.stamps, |seg| seg.stamps);
+        if let Some(shown) = frame.shown.get() {
+            stamps.add(shown);
+        }
+        row.stamps_ns = stamps.to_map();
         if let Some(seg) = segmentation {
             let mask = format!("masks/{:06}.png", frame.id);
-            self.picture(frame.id, &mask, &seg.mask.labels, seg.mask.size, ExtendedColorType::L8)?;
+            self.picture(frame.id, &mask, &seg.mask.labels, seg.mask.size, ColorType::Grayscale, None)?;
             let nerve = seg.findings.first();
             row.mask = Some(mask);
             row.crop = Some(seg.crop);
+            row.sector = seg.sector;
             row.state = Some(seg.state());
             row.probability = Some(seg.confidence());
             row.area_px = nerve.map(|n| n.area_px);
             row.area_mm2 = nerve.and_then(|n| n.area_mm2);
             row.dice = self.scoring.dice(frame, seg).map(|(name, dice)| (name.to_owned(), dice)).collect();
-            row.stamps_ns = seg.stamps.to_map();
         }
         self.append_json("frames.jsonl", &row)?;
         self.frames += 1;
@@ -150,13 +154,17 @@ impl Recorder {
         name: &str,
         pixels: &[u8],
         size: Size,
-        color: ExtendedColorType,
+        color: ColorType,
+        imprint: Option<Imprint>,
     ) -> Result<(), RecordError> {
         let Size { width, height } = size;
         self.png.clear();
-        PngEncoder::new_with_quality(&mut self.png, CompressionType::Fast, FilterType::Up)
-            .write_image(pixels, width, height, color)
-            .map_err(|cause| RecordError::Encode { id, width, height, cause })?;
+        encode(&mut self.png, pixels, size, color, imprint).map_err(|cause| RecordError::Encode {
+            id,
+            width,
+            height,
+            cause,
+        })?;
         let path = self.dir.join(name);
         let written = self.disk.write(&path, &self.png);
         written.map_err(|cause| self.failed(path, cause))
@@ -194,4 +202,25 @@ impl Recorder {
             _ => RecordError::Write { path, frames: self.frames, cause },
         }
     }
+}
+
+fn encode(
+    out: &mut Vec<u8>,
+    pixels: &[u8],
+    size: Size,
+    color: ColorType,
+    imprint: Option<Imprint>,
+) -> Result<(), EncodingError> {
+    let mut encoder = Encoder::new(out, size.width, size.height);
+    encoder.set_color(color);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    encoder.set_filter(Filter::Up);
+    if let Some(imprint) = imprint {
+        let text = serde_json::to_string(&imprint).expect("plain values become JSON");
+        encoder.add_text_chunk(Imprint::KEYWORD.to_owned(), text)?;
+    }
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()
 }

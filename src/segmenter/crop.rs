@@ -4,14 +4,16 @@
 //! is one grey level above the ground; lettering and rulers are thin, bars are flat. So the screen is divided into
 //! cells; a cell belongs to the picture when most of its pixels stand above the ground and it is not flat and bright;
 //! an opening removes what is thinner than three cells; the largest connected rest is the picture, and its edges are
-//! then sought again to the pixel.
+//! then sought again to the pixel. Of a curved array, the sector itself is sought (`sector.rs`): what stands
+//! beside it in the rectangle, such as the mark of the probe's orientation, is not the picture.
 //!
 //! # References
 //! Opening: Serra, "Image Analysis and Mathematical Morphology", 1982, with a square of 3 × 3 cells.
 
-use crate::geometry::{Rect, Size};
+use crate::geometry::{Rect, Sector, Size};
 
 use super::screen::{Grid, Screen, ground};
+use super::sector::{Lit, SectorFinder};
 
 /// Shape of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +27,12 @@ pub enum CropKind {
 }
 
 /// Where the picture is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CropFound {
     /// The picture, or the whole frame.
     pub rect: Rect,
+    /// The part of the rectangle that is the picture of a curved array, where its edges were found.
+    pub sector: Option<Sector>,
     /// Its shape.
     pub kind: CropKind,
     /// Whether there was enough light to tell.
@@ -39,7 +43,7 @@ pub struct CropFound {
 
 impl CropFound {
     fn full(size: Size, certain: bool, note: &'static str) -> Self {
-        Self { rect: size.full(), kind: CropKind::None, certain, note }
+        Self { rect: size.full(), sector: None, kind: CropKind::None, certain, note }
     }
 }
 
@@ -68,6 +72,7 @@ pub struct CropFinder {
     fill: Vec<f32>,
     queue: Vec<usize>,
     best: Vec<usize>,
+    sector: SectorFinder,
 }
 
 impl CropFinder {
@@ -110,7 +115,17 @@ impl CropFinder {
         let cells = self.cell_bounds(grid);
         let kind = self.kind(grid, cells);
         let rect = screen.refine(grid, cells, kind);
-        self.judge(screen, rect, kind, size)
+        let found = self.judge(screen, rect, kind, size);
+        if found.kind != CropKind::Curved {
+            return found;
+        }
+        let [left, top, right, bottom] = cells.map(|c| c * side);
+        let bounds = [left, top, right.min(width), bottom.min(height)];
+        let lit = Lit { screen, grid, cells: &self.cells, picture: PICTURE, bounds };
+        match self.sector.find(&lit, rect) {
+            Some((sector, rect)) => CropFound { rect, sector: Some(sector), ..found },
+            None => found,
+        }
     }
 
     /// Marks the cells of the picture at one level; how well they stand apart from the rest, -1..=1, or nothing when
@@ -265,11 +280,11 @@ impl CropFinder {
             return CropFound::full(size, true, "the picture fills the frame");
         }
         if screen.drawn_outside(rect) {
-            return CropFound { rect, kind, certain: true, note: "lettering, rulers or bars around it" };
+            return CropFound { rect, sector: None, kind, certain: true, note: "lettering, rulers or bars around it" };
         }
         let left = f64::from(rect.x) / f64::from(size.width);
         if left > 0.1 && 1.0 - w - left > 0.1 && kind == CropKind::Linear {
-            return CropFound { rect, kind, certain: true, note: "empty bars left and right of it" };
+            return CropFound { rect, sector: None, kind, certain: true, note: "empty bars left and right of it" };
         }
         CropFound::full(size, true, "nothing is drawn around the picture")
     }

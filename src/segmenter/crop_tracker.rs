@@ -1,6 +1,6 @@
 //! The crop of a moving picture: found from what has been lit so far, and held.
 
-use crate::geometry::{Rect, Size};
+use crate::geometry::{Rect, Sector, Size};
 
 use super::crop::{CropFinder, CropFound, CropKind};
 
@@ -80,17 +80,17 @@ impl CropTracker {
             self.current = Some(found);
             return found;
         };
-        let agrees = found.kind == held.kind && overlap(found.rect, held.rect) > 0.97;
+        let agrees = same(found, held);
         if agrees || !found.certain {
             self.pending = None;
             // What was dark at first has been seen now.
             if agrees && !held.certain {
-                self.current = Some(CropFound { rect: held.rect, ..found });
+                self.current = Some(CropFound { rect: held.rect, sector: held.sector, ..found });
             }
             return held;
         }
         let early = self.seen <= EARLY[EARLY.len() - 1] || !held.certain;
-        let twice = self.pending.is_some_and(|p| overlap(p.rect, found.rect) > 0.97);
+        let twice = self.pending.is_some_and(|p| same(p, found));
         if early || twice {
             self.pending = None;
             self.current = Some(found);
@@ -99,6 +99,20 @@ impl CropTracker {
         self.pending = Some(found);
         held
     }
+}
+
+/// Whether two looks saw the same picture.
+fn same(a: CropFound, b: CropFound) -> bool {
+    let sectors = match (a.sector, b.sector) {
+        (Some(a), Some(b)) => {
+            let reach = |s: Sector| s.far.unwrap_or(f32::INFINITY);
+            let far = reach(a) == reach(b) || (reach(a) - reach(b)).abs() < 0.03 * reach(a);
+            far && a.edges.iter().zip(b.edges).all(|(p, q)| (p - q).abs() < 0.03)
+        }
+        (None, None) => true,
+        _ => false,
+    };
+    sectors && a.kind == b.kind && overlap(a.rect, b.rect) > 0.97
 }
 
 /// Area of the intersection over that of the union, 0..=1.

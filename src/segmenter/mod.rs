@@ -15,6 +15,7 @@ mod model;
 mod postprocess;
 mod preprocess;
 mod screen;
+mod sector;
 pub mod spec;
 mod spec_values;
 
@@ -25,7 +26,7 @@ use crate::backend::cpu::despeckle::Despeckle;
 use crate::backend::cpu::pool::Pool;
 use crate::engine::Device;
 use crate::frame::{Frame, PixelFormat};
-use crate::geometry::{Rect, Size};
+use crate::geometry::{Rect, Sector, Size};
 use crate::latency::{Clock, Moment};
 use crate::segmentation::{Class, Segmentation};
 
@@ -88,6 +89,7 @@ pub struct Segmenter {
     choice: CropChoice,
     tracker: CropTracker,
     found: Option<CropFound>,
+    inside: Inside,
     gray: Vec<u8>,
     before: Preprocessor,
     after: Postprocessor,
@@ -110,6 +112,7 @@ impl Segmenter {
             choice: config.crop,
             tracker: CropTracker::default(),
             found: None,
+            inside: Inside::default(),
             gray: Vec::new(),
             before: Preprocessor::default(),
             after: Postprocessor::default(),
@@ -181,13 +184,15 @@ impl Segmenter {
         };
         self.found = Some(found);
         out.crop = found.rect;
+        out.sector = found.sector;
+        self.inside.update(found);
 
         let model = &mut self.model;
         let placed = preprocess::placed(model.fit, found.rect.size(), model.size);
         let input = Input { placed, size: model.size, filter: &model.filter, scale: &model.scale };
         let tensor = model.context.input_mut(&model.input)?;
         debug_assert_eq!(tensor.len(), model.channels * model.size.area());
-        self.before.run(&self.pool, (gray, size), found.rect, &self.despeckle, &input, tensor);
+        self.before.run(&self.pool, (gray, size), (found.rect, &self.inside.mask), &self.despeckle, &input, tensor);
         out.stamps.set(Moment::Preprocessed, clock.now());
 
         model.context.enqueue()?;
@@ -205,7 +210,7 @@ impl Segmenter {
         if maps.data.iter().any(|v| v.is_nan()) {
             return Err(SegmenterError::NotANumber { id: frame.id });
         }
-        self.after.run(&self.pool, &maps, &model.thresholds, out);
+        self.after.run(&self.pool, &maps, &model.thresholds, &self.inside.mask, out);
         let presence = match &model.presence {
             Some(name) => Some(model.context.output(name)?),
             None => None,
@@ -216,8 +221,30 @@ impl Segmenter {
     }
 }
 
+/// The pixels of a crop that are picture: 255 inside the sector, 0 outside; empty where all of them are.
+#[derive(Default)]
+struct Inside {
+    of: Option<(Rect, Sector)>,
+    mask: Vec<u8>,
+}
+
+impl Inside {
+    fn update(&mut self, found: CropFound) {
+        let of = found.sector.map(|sector| (found.rect, sector));
+        if of == self.of {
+            return;
+        }
+        self.of = of;
+        self.mask.clear();
+        if let Some((r, sector)) = of {
+            let row = |y| (r.x..r.x + r.width).map(move |x| if sector.contains(x, y) { 255 } else { 0 });
+            self.mask.extend((r.y..r.y + r.height).flat_map(row));
+        }
+    }
+}
+
 fn given(rect: Rect) -> CropFound {
-    CropFound { rect, kind: CropKind::None, certain: true, note: "given" }
+    CropFound { rect, sector: None, kind: CropKind::None, certain: true, note: "given" }
 }
 
 /// A rectangle of the input in a map of another size, at least one pixel.

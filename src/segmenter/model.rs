@@ -238,6 +238,7 @@ impl Model {
             threads: config.threads,
             inputs: BTreeMap::from([(input.clone(), shape.clone())]),
             tactics: config.tactics.clone(),
+            ..BuilderConfig::default()
         });
         let plan = builder.build(&network).map_err(|source| SegmenterError::Build { path: path.to_owned(), source })?;
         let (plan_sha256, tactics) = (plan.sha256().to_owned(), plan.tactics());

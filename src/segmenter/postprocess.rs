@@ -37,9 +37,10 @@ pub struct Postprocessor {
 }
 
 impl Postprocessor {
-    /// Fills `probability` and `mask` of `out`, whose `size` and `crop` are set: zero outside the crop, and inside it
-    /// the most probable of the classes that reach their threshold.
-    pub fn run(&mut self, pool: &Pool, maps: &Maps, thresholds: &[f32], out: &mut Segmentation) {
+    /// Fills `probability` and `mask` of `out`, whose `size` and `crop` are set: zero outside the crop and
+    /// where `inside` (of the size of the crop, or empty) is 0, elsewhere the most probable of the classes that reach
+    /// their threshold.
+    pub fn run(&mut self, pool: &Pool, maps: &Maps, thresholds: &[f32], inside: &[u8], out: &mut Segmentation) {
         let classes = thresholds.len();
         self.small(maps, classes);
         let (from, to) = (maps.placed.size(), out.crop.size());
@@ -50,6 +51,7 @@ impl Postprocessor {
         self.large.resize(classes * to.area(), 0.0);
         for (small, large) in self.small.chunks_exact(from.area()).zip(self.large.chunks_exact_mut(to.area())) {
             resampler.resize_f32(pool, small, large);
+            large.iter_mut().zip(inside).filter(|(_, i)| **i == 0).for_each(|(p, _)| *p = 0.0);
         }
         self.quantise(thresholds, out);
     }
@@ -97,7 +99,7 @@ impl Postprocessor {
                 let rivals = &self.large;
                 for (x, (label, &p)) in labels.iter_mut().zip(row).enumerate() {
                     let beaten = |l: u8| p > rivals[(l as usize - 1) * whole + y * width + x];
-                    if p >= threshold && (*label == 0 || beaten(*label)) {
+                    if p >= threshold && p > 0.0 && (*label == 0 || beaten(*label)) {
                         *label = class as u8 + 1;
                     }
                 }

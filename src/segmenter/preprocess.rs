@@ -45,15 +45,15 @@ pub struct Input<'a> {
 }
 
 impl Preprocessor {
-    /// Writes the part `rect` of a grey frame into `tensor`.
+    /// Writes the part `rect` of a grey frame into `tensor`, black where `inside` is 0.
     ///
     /// # Shapes
-    /// `gray` is `frame.height × frame.width`, `tensor` `channels × input.height × input.width`.
+    /// `inside` is `rect.height × rect.width`, or empty; `gray` is `frame.height × frame.width`, `tensor` `channels × input.height × input.width`.
     pub fn run(
         &mut self,
         pool: &Pool,
         (gray, frame): (&[u8], Size),
-        rect: Rect,
+        (rect, inside): (Rect, &[u8]),
         despeckle: &Despeckle,
         input: &Input,
         tensor: &mut [f32],
@@ -62,6 +62,7 @@ impl Preprocessor {
         for row in gray.chunks_exact(frame.width as usize).skip(rect.y as usize).take(rect.height as usize) {
             self.cut.extend_from_slice(&row[rect.x as usize..][..rect.width as usize]);
         }
+        self.cut.iter_mut().zip(inside).for_each(|(p, i)| *p &= i);
         let picture = if *despeckle == Despeckle::Off {
             &self.cut
         } else {

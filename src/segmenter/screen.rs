@@ -75,7 +75,7 @@ impl Screen<'_> {
         (live as f32 / n as f32, bright && flat * 2 > n && white * 2 < n)
     }
 
-    fn live(&self, x: usize, y: usize) -> bool {
+    pub fn live(&self, x: usize, y: usize) -> bool {
         self.gray[y * self.width + x] > self.level
     }
 

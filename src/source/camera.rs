@@ -40,8 +40,8 @@ const FORMATS: &[FrameFormat] = &[
 
 /// Opens camera `index` as the system counts (`/dev/videoN`), in its largest format up to 1920 × 1080 at 24 Hz or more.
 ///
-/// [`Frame::time`] follows the driver's capture stamps. [`Frame::stamps`] stay empty, since a source has no part in the
-/// clock of the run; the pipeline stamps at receipt.
+/// [`Frame::time`] and [`Frame::age`] follow the driver's capture stamps where it gives usable ones, else the moment at
+/// which the picture was fetched; a note says which.
 ///
 /// # Errors
 /// When there is no such camera (those that there are are listed), it is busy, or sends no picture in time.
@@ -59,6 +59,8 @@ struct Opened {
 struct Raw {
     buffer: Buffer,
     captured: Instant,
+    /// Whether the driver said so.
+    by_driver: bool,
 }
 
 /// The capture thread's side of the mailbox that keeps the newest.
@@ -124,6 +126,8 @@ impl LiveCamera {
             ended: false,
         };
         camera.pending = camera.receive(FIRST)?;
+        let by_driver = camera.pending.as_ref().is_some_and(|raw| raw.by_driver);
+        camera.info.notes.push(devices::stamped(by_driver).to_owned());
         Ok(camera)
     }
 
@@ -165,6 +169,7 @@ impl Source for LiveCamera {
                     let mut frame = Frame::new(self.delivered, size, format, pixels);
                     let origin = *self.origin.get_or_insert(raw.captured);
                     frame.time = raw.captured.saturating_duration_since(origin);
+                    frame.age = Some(raw.captured.elapsed());
                     self.delivered += 1;
                     return Ok(Some(frame));
                 }
@@ -181,6 +186,10 @@ impl Source for LiveCamera {
         Ok(None)
     }
 
+    fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     fn seek(&mut self, _index: u64) -> Result<(), SourceError> {
         Err(self.error("a camera cannot be sought".into(), "record it and replay the recording"))
     }
@@ -192,10 +201,6 @@ impl Drop for LiveCamera {
         // Until the device is closed nobody can open it again; one that hangs keeps its thread and is left alone.
         let deadline = Instant::now() + CLOSING;
         while self.raw.recv_deadline(deadline).is_ok() {}
-        let dropped = self.dropped.load(Ordering::Relaxed);
-        if dropped > 0 {
-            tracing::warn!("`{}`: {dropped} pictures were dropped before they were asked for", self.info.name);
-        }
     }
 }
 
@@ -212,7 +217,10 @@ fn capture(index: u32, opened: &Sender<Result<Opened, String>>, outbox: &Outbox)
     let _ = opened.send(Ok(Opened { name: camera.info().human_name(), format: camera.camera_format() }));
     while !outbox.stop.load(Ordering::Relaxed) {
         let message = match camera.frame() {
-            Ok(buffer) => Ok(Raw { captured: capture_time(&buffer), buffer }),
+            Ok(buffer) => {
+                let (captured, by_driver) = capture_time(&buffer);
+                Ok(Raw { buffer, captured, by_driver })
+            }
             Err(e) => Err(sentence(&e)),
         };
         if message.is_err() {
@@ -231,11 +239,13 @@ fn capture(index: u32, opened: &Sender<Result<Opened, String>>, outbox: &Outbox)
 }
 
 /// When the picture was taken. nokhwa turns the driver's monotonic stamp into wall clock time; its age turns it back.
-fn capture_time(buffer: &Buffer) -> Instant {
+/// Without a usable one it is now.
+fn capture_time(buffer: &Buffer) -> (Instant, bool) {
     let now = Instant::now();
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let age = buffer.capture_timestamp().and_then(|stamp| wall.checked_sub(stamp));
-    age.filter(|&age| age < OLDEST).and_then(|age| now.checked_sub(age)).unwrap_or(now)
+    let taken = age.filter(|&age| age < OLDEST).and_then(|age| now.checked_sub(age));
+    (taken.unwrap_or(now), taken.is_some())
 }
 
 fn open_best(index: u32) -> Result<Camera, NokhwaError> {

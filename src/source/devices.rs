@@ -62,6 +62,16 @@ fn probe(index: u32) -> Option<DeviceInfo> {
     None
 }
 
+/// The note of a device on what its capture stamps are.
+#[cfg(any(feature = "video", feature = "camera"))]
+pub(super) fn stamped(by_driver: bool) -> &'static str {
+    if by_driver {
+        "capture stamps are those of the driver"
+    } else {
+        "capture stamps are those of the receipt: the driver gives none that can be used"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

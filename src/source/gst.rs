@@ -1,8 +1,8 @@
 //! Live pictures through GStreamer: a graph of one's own, a network stream, a V4L2 device.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
@@ -23,8 +23,8 @@ const QUEUE: u32 = 2;
 
 /// Opens a graph in the words of `gst-launch-1.0`, for example `videotestsrc is-live=true ! video/x-raw,width=640`.
 ///
-/// `! videoconvert ! appsink` is added where the graph has no appsink. [`Frame::stamps`] stay empty: the times of a
-/// GStreamer clock cannot be trusted to be those of the run, so the pipeline stamps at receipt.
+/// `! videoconvert ! appsink` is added where the graph has no appsink. [`Frame::age`] stays unknown: what the times of a
+/// graph of one's own mean cannot be told, so the pipeline stamps at receipt.
 ///
 /// # Errors
 /// When the graph is wrong, an element is missing (the package is named), or no picture comes.
@@ -67,6 +67,8 @@ fn without_password(url: &str) -> String {
 
 /// Opens a V4L2 device by its path, for example `/dev/video0`, in whatever format it likes best.
 ///
+/// v4l2src makes presentation times of the driver's capture stamps, so that [`Frame::age`] is known.
+///
 /// # Errors
 /// When there is no such device (those that there are are listed), it is busy, or sends no picture.
 pub fn v4l2(path: &Path) -> Result<Box<dyn Source>, SourceError> {
@@ -75,8 +77,7 @@ pub fn v4l2(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     let (pipeline, sink) = parse("v4l2src name=origin ! decodebin").map_err(device)?;
     let origin = pipeline.by_name("origin").expect("the graph names it");
     origin.set_property("device", path.to_string_lossy().as_ref());
-    Live::start(name.clone(), "V4L2 device".into(), pipeline, sink).map(|live| Box::new(live) as _).map_err(|e| match e
-    {
+    Live::start(name.clone(), "V4L2 device".into(), pipeline, sink).map(Live::stamped_by_driver).map_err(|e| match e {
         SourceError::Device { found, .. } if !path.exists() => {
             device(Fault::new(format!("there is no such device ({found})"), devices::advice()))
         }
@@ -142,18 +143,51 @@ struct Live {
     origin: Option<gst::ClockTime>,
     started: Instant,
     delivered: u64,
-    /// Pictures that reached the sink; those not delivered are waiting or were dropped there.
-    arrived: Arc<AtomicU64>,
+    seen: Arc<Seen>,
+    /// Whether presentation times are those at which pictures were taken.
+    stamped: bool,
+    /// Pictures that were pulled, damaged ones among them.
+    pulled: u64,
+    damaged: u64,
+    /// Pictures that the sink gave up because nobody asked for them in time.
+    late: u64,
     ended: bool,
+}
+
+/// What was noticed at the entrance of the sink.
+#[derive(Default)]
+struct Seen {
+    arrived: AtomicU64,
+    /// Pictures that are missing where the graph marks a break.
+    gaps: AtomicU64,
+    /// Presentation time of the newest.
+    last: Mutex<Option<gst::ClockTime>>,
+}
+
+/// Pictures that are missing before one that comes after a break: by the times where they are known, else one.
+fn gap(last: Option<gst::ClockTime>, buffer: &gst::Buffer) -> u64 {
+    let known = last.zip(buffer.pts()).zip(buffer.duration().filter(|d| !d.is_zero()));
+    known.map_or(1, |((last, now), period)| {
+        let periods = now.saturating_sub(last).nseconds() as f64 / period.nseconds() as f64;
+        (periods.round() as u64).saturating_sub(1).max(1)
+    })
 }
 
 impl Live {
     fn start(name: String, format: String, pipeline: gst::Pipeline, sink: AppSink) -> Result<Self, SourceError> {
-        let arrived = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&arrived);
+        let seen = Arc::<Seen>::default();
+        let count = Arc::clone(&seen);
         let pad = sink.static_pad("sink").expect("an appsink has a sink pad");
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            count.fetch_add(1, Ordering::Relaxed);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let Some(buffer) = info.buffer_mut() else { return gst::PadProbeReturn::Ok };
+            let arrived = count.arrived.fetch_add(1, Ordering::Relaxed);
+            let mut last = count.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = std::mem::replace(&mut *last, buffer.pts());
+            if arrived > 0 && buffer.flags().contains(gst::BufferFlags::DISCONT) {
+                count.gaps.fetch_add(gap(last, buffer), Ordering::Relaxed);
+            }
+            // What the sink gives up is told by the numbers that are missing in what it gives out.
+            buffer.make_mut().set_offset(arrived);
             gst::PadProbeReturn::Ok
         });
         let mut reader = Reader::new(pipeline, sink);
@@ -180,7 +214,32 @@ impl Live {
             if live { Vec::new() } else { vec!["the graph is not live: it waits for us and drops nothing".into()] };
         let info = SourceInfo { name, format, size: Some(size), rate_hz, live: true, notes, ..SourceInfo::default() };
         let (pending, started) = (Some(first), Instant::now());
-        Ok(Self { info, reader, pending, origin: None, started, delivered: 0, arrived, ended: false })
+        let (stamped, pulled, damaged, late) = (false, 0, 0, 0);
+        Ok(Self {
+            info,
+            reader,
+            pending,
+            origin: None,
+            started,
+            delivered: 0,
+            seen,
+            stamped,
+            pulled,
+            damaged,
+            late,
+            ended: false,
+        })
+    }
+
+    fn stamped_by_driver(mut self) -> Box<dyn Source> {
+        self.stamped = self.pending.as_ref().is_some_and(|sample| self.reader.age(sample).is_some());
+        self.info.notes.push(devices::stamped(self.stamped).to_owned());
+        Box::new(self)
+    }
+
+    fn silence(&self, what: &str) -> SourceError {
+        let found = format!("{what} came for {} s after {} frames", NEXT.as_secs(), self.delivered);
+        self.error(Fault::new(found, "check the cable and that the device is on"))
     }
 
     fn error(&self, fault: Fault) -> SourceError {
@@ -194,42 +253,47 @@ impl Source for Live {
     }
 
     fn next(&mut self) -> Result<Option<Frame>, SourceError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let pulled = self.pending.take().map_or_else(|| self.reader.pull(NEXT), Pulled::Sample);
-        self.ended = !matches!(pulled, Pulled::Sample(_) | Pulled::Silence);
-        let sample = match pulled {
-            Pulled::Sample(sample) => sample,
-            Pulled::End => return Ok(None),
-            Pulled::Fault(fault) => return Err(self.error(fault)),
-            Pulled::Silence => {
-                let found = format!("no picture came for {} s after {} frames", NEXT.as_secs(), self.delivered);
-                return Err(self.error(Fault::new(found, "check the cable and that the device is on")));
+        let since = Instant::now();
+        while !self.ended {
+            let pulled = self.pending.take().map_or_else(|| self.reader.pull(NEXT), Pulled::Sample);
+            self.ended = !matches!(pulled, Pulled::Sample(_) | Pulled::Silence);
+            let sample = match pulled {
+                Pulled::Sample(sample) => sample,
+                Pulled::End => break,
+                Pulled::Fault(fault) => return Err(self.error(fault)),
+                Pulled::Silence => return Err(self.silence("no picture")),
+            };
+            let arrival = sample.buffer().map_or(self.pulled, |b| b.offset());
+            self.late = self.late.max(arrival.saturating_sub(self.pulled));
+            self.pulled += 1;
+            if reader::is_damaged(&sample) {
+                self.damaged += 1;
+                if since.elapsed() > NEXT {
+                    return Err(self.silence("no undamaged picture"));
+                }
+                continue;
             }
-        };
-        let (size, format, pixels) = reader::picture(&sample).map_err(|f| self.error(f))?;
-        let mut frame = Frame::new(self.delivered, size, format, pixels);
-        frame.time = match sample.buffer().and_then(|b| b.pts()) {
-            Some(pts) => pts.saturating_sub(*self.origin.get_or_insert(pts)).into(),
-            None => self.started.elapsed(),
-        };
-        self.delivered += 1;
-        Ok(Some(frame))
+            let (size, format, pixels) = reader::picture(&sample).map_err(|f| self.error(f))?;
+            let mut frame = Frame::new(self.delivered, size, format, pixels);
+            frame.time = match sample.buffer().and_then(|b| b.pts()) {
+                Some(pts) => pts.saturating_sub(*self.origin.get_or_insert(pts)).into(),
+                None => self.started.elapsed(),
+            };
+            frame.age = self.reader.age(&sample).filter(|_| self.stamped);
+            self.delivered += 1;
+            return Ok(Some(frame));
+        }
+        Ok(None)
+    }
+
+    fn dropped(&self) -> u64 {
+        // A capture card that tells a gap on the bus also marks it in the pictures.
+        let missing = self.seen.gaps.load(Ordering::Relaxed).max(self.reader.lost(self.info.rate_hz));
+        self.late + self.damaged + missing
     }
 
     fn seek(&mut self, _index: u64) -> Result<(), SourceError> {
         Err(self.error(Fault::new("a live picture cannot be sought", "record it and replay the recording")))
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let waiting = self.delivered + u64::from(QUEUE) + 1;
-        let dropped = self.arrived.load(Ordering::Relaxed).saturating_sub(waiting);
-        if dropped > 0 {
-            tracing::warn!("`{}`: at least {dropped} pictures were dropped before they were asked for", self.info.name);
-        }
     }
 }
 

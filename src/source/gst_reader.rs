@@ -49,12 +49,14 @@ pub(super) struct Reader {
     bus: gst::Bus,
     fault: Option<(Fault, Instant)>,
     missing: Vec<(String, String)>,
+    /// Times that an element said it lost pictures, and for how long.
+    lost: (u64, gst::ClockTime),
 }
 
 impl Reader {
     pub fn new(pipeline: gst::Pipeline, sink: AppSink) -> Self {
         let bus = pipeline.bus().expect("every pipeline has a bus");
-        Self { pipeline, sink, bus, fault: None, missing: Vec::new() }
+        Self { pipeline, sink, bus, fault: None, missing: Vec::new(), lost: (0, gst::ClockTime::ZERO) }
     }
 
     /// Starts the pipeline; true when it is live (its pictures come by the clock, not on demand).
@@ -101,6 +103,19 @@ impl Reader {
         self.fault.is_some()
     }
 
+    /// Pictures that elements said they lost, such as gaps in the counting of a capture card.
+    pub fn lost(&self, rate_hz: Option<f64>) -> u64 {
+        let (times, long) = self.lost;
+        times.max((long.nseconds() as f64 * 1e-9 * rate_hz.unwrap_or(0.0)).round() as u64)
+    }
+
+    /// How long ago the presentation time of a sample was, on the pipeline's clock; nothing where that lies ahead.
+    pub fn age(&self, sample: &gst::Sample) -> Option<Duration> {
+        let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+        let then = segment.to_running_time(sample.buffer()?.pts()?)?;
+        self.pipeline.current_running_time()?.checked_sub(then).map(Duration::from)
+    }
+
     /// Reads every message: an unread bus would grow for as long as the pipeline runs.
     fn drain_bus(&mut self) {
         while let Some(message) = self.bus.pop() {
@@ -118,6 +133,11 @@ impl Reader {
                         None => error_fault(error),
                     };
                     self.fault = Some((fault, Instant::now()));
+                }
+                gst::MessageView::Qos(qos) => {
+                    let (times, long) = &mut self.lost;
+                    *times += 1;
+                    *long = long.saturating_add(qos.get().4.unwrap_or_default());
                 }
                 _ => {}
             }
@@ -246,6 +266,11 @@ pub(super) fn stream_time(sample: &gst::Sample) -> Option<gst::ClockTime> {
     let pts = sample.buffer()?.pts()?;
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     segment.to_stream_time(pts).or(Some(pts))
+}
+
+/// Whether the decoder says that parts of the picture are missing or made up.
+pub(super) fn is_damaged(sample: &gst::Sample) -> bool {
+    sample.buffer().is_some_and(|b| b.flags().contains(gst::BufferFlags::CORRUPTED))
 }
 
 /// Frames a second as the caps say; `None` of a variable rate.

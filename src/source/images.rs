@@ -19,6 +19,8 @@ use pages::Pages;
 pub const RATE_HZ: u64 = 10;
 /// Masks that are looked at to tell how many classes there are.
 const LOOK_AT: usize = 32;
+/// Pictures of a sequence that are looked at to tell how many bits their levels have.
+const SAMPLED: usize = 8;
 
 /// Opens one picture, a TIFF of several pages, or a folder of pictures.
 ///
@@ -39,6 +41,8 @@ pub struct Images {
     pages: Option<Pages>,
     position: usize,
     delivered: u64,
+    /// Bits that 16-bit levels have at least: one dark picture is not brightened against its neighbours.
+    bits: u8,
 }
 
 impl Images {
@@ -55,10 +59,10 @@ impl Images {
             // A single picture is read at once, so that what is wrong with it is said when it is opened.
             let change = decode::picture(path)?.change;
             if !change.is_empty() {
-                notes.push(change.to_owned());
+                notes.push(change);
             }
         }
-        let pages = if folder { None } else { Pages::of(path)? };
+        let mut pages = if folder { None } else { Pages::of(path)? };
         if pages.is_some() {
             layout.masks = None; // one mask is not that of all pages
         }
@@ -68,6 +72,10 @@ impl Images {
             notes.push(found.clone());
         }
         let many = folder || pages.is_some();
+        let deep = if many { bits(&layout, pages.as_mut()) } else { None };
+        if let Some(bits) = deep.filter(|_| folder) {
+            notes.push(format!("levels of {bits} bits (in 16) reduced to 8"));
+        }
         if many {
             notes.push(format!("pictures have no times: {RATE_HZ} frames a second assumed"));
         }
@@ -87,8 +95,26 @@ impl Images {
             notes,
             ..SourceInfo::default()
         };
-        Ok(Self { info, layout, pages, position: 0, delivered: 0 })
+        Ok(Self { info, layout, pages, position: 0, delivered: 0, bits: deep.unwrap_or(8) })
     }
+}
+
+/// Bits of the 16-bit levels in a sample of the pictures; nothing when the first has 8.
+fn bits(layout: &Layout, mut pages: Option<&mut Pages>) -> Option<u8> {
+    let (path, count) = (&layout.pairs[0].0, pages.as_ref().map_or(layout.pairs.len(), |p| p.count()));
+    let mut most = None;
+    for index in (0..count).step_by(count.div_ceil(SAMPLED)) {
+        // A picture that cannot be read is an error of its own turn.
+        let picture = match &mut pages {
+            Some(pages) => pages.picture(path, index, 8),
+            None => decode::picture(&layout.pairs[index].0),
+        };
+        match picture {
+            Ok(picture) => most = most.max(Some(picture.bits?)),
+            Err(_) => continue,
+        }
+    }
+    most
 }
 
 /// Classes of the masks: the nerve, and as many more as the first masks show.
@@ -123,9 +149,9 @@ impl Source for Images {
         let (picture, mask) = match &mut self.pages {
             Some(pages) => {
                 name += &format!(", page {}", index + 1);
-                (pages.picture(path, index)?, None)
+                (pages.picture(path, index, self.bits)?, None)
             }
-            None => (decode::picture(path)?, mask.as_ref()),
+            None => (decode::picture_of(path, &decode::read(path)?, self.bits)?, mask.as_ref()),
         };
         let mut frame = Frame::new(self.delivered, picture.size, picture.format, picture.pixels);
         frame.time = Duration::from_nanos(index as u64 * 1_000_000_000 / RATE_HZ);
@@ -144,6 +170,10 @@ impl Source for Images {
         }
         self.delivered += 1;
         Ok(Some(frame))
+    }
+
+    fn goes_on(&self) -> bool {
+        self.layout.pairs.len() > 1
     }
 
     fn seek(&mut self, index: u64) -> Result<(), SourceError> {

@@ -18,8 +18,7 @@ pub mod session;
 pub mod trim;
 #[cfg(feature = "video")]
 pub mod video;
-#[cfg(feature = "video")]
-mod video_container;
+pub mod video_container;
 
 use std::path::PathBuf;
 
@@ -34,7 +33,8 @@ use crate::segmentation::Class;
 /// A sequence of frames.
 ///
 /// A source knows nothing of real time: it delivers as fast as it is asked (a device blocks until it has a frame), and
-/// the pipeline paces it by [`Frame::time`]. It leaves [`Frame::stamps`] empty unless the device stamps by itself.
+/// the pipeline paces it by [`Frame::time`]. It leaves [`Frame::stamps`] empty: only the pipeline knows
+/// the clock of the run. A device that stamps its pictures tells their [`Frame::age`].
 pub trait Source: Send {
     /// What is known without reading all of it.
     fn info(&self) -> &SourceInfo;
@@ -42,6 +42,17 @@ pub trait Source: Send {
     /// The next frame; `Ok(None)` at the end, and again if asked again. Ids count from 0 without gaps and go on
     /// counting after a [`Source::seek`].
     fn next(&mut self) -> Result<Option<Frame>, SourceError>;
+
+    /// Frames that it knows to have lost so far, and that never come: damaged pictures, gaps that a device reports,
+    /// pictures of a device that nobody asked for in time, frames that a cut file no longer has.
+    fn dropped(&self) -> u64 {
+        0
+    }
+
+    /// Whether [`Source::next`] goes on behind a frame that it could not read, as a folder does.
+    fn goes_on(&self) -> bool {
+        false
+    }
 
     /// Makes `index` (from 0) the next frame. A device refuses.
     fn seek(&mut self, index: u64) -> Result<(), SourceError>;

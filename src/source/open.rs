@@ -153,7 +153,16 @@ fn file(spec: &str) -> Result<Box<dyn Source>, SourceError> {
         if path.join("session.json").is_file() {
             return session::open(&path);
         }
-        return images::open(&path);
+        return match images::open(&path) {
+            // No picture in it: it may be a series of DICOM files, whose names often say nothing.
+            Err(SourceError::Unknown { name, found }) => {
+                super::dicom::series::open(&path).map_err(|error| match error {
+                    SourceError::Unknown { .. } => SourceError::Unknown { name, found },
+                    error => error,
+                })
+            }
+            other => other,
+        };
     }
     if !metadata.is_file() {
         let found = "neither a file nor a folder (a device is `v4l2:/dev/videoN` or `camera:N`)".to_owned();

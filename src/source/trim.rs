@@ -85,6 +85,14 @@ impl Source for Trim {
         Ok(Some(frame))
     }
 
+    fn dropped(&self) -> u64 {
+        self.inner.dropped()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.inner.goes_on()
+    }
+
     fn seek(&mut self, index: u64) -> Result<(), SourceError> {
         if self.first.is_none() {
             self.advance()?;

@@ -1,7 +1,8 @@
 //! Video files (mp4, mov, mkv, avi …) through GStreamer, with the presentation times that they carry.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -35,6 +36,8 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
 struct Streams {
     codec: Option<String>,
     other: bool,
+    /// Coded pictures that reached the decoder.
+    coded: u64,
 }
 
 struct Video {
@@ -42,6 +45,14 @@ struct Video {
     container: Container,
     info: SourceInfo,
     reader: Reader,
+    streams: Arc<Mutex<Streams>>,
+    /// Pictures that came out of the decoder since it was started, damaged ones among them; nothing after a jump, which
+    /// leaves some out.
+    decoded: Option<u64>,
+    /// Presentation times of those that the decoder calls damaged: they are left out.
+    damaged: BTreeSet<gst::ClockTime>,
+    /// Coded pictures of which nothing came out.
+    undecoded: u64,
     /// Pulled, but not delivered yet.
     pending: Option<gst::Sample>,
     /// Presentation time of every frame met so far, by index.
@@ -66,13 +77,17 @@ impl Video {
             let advice = "copy it again from where it came, or rebuild the index with `untrunc` and a whole file of the same device";
             return Err(malformed(Fault::new(found, advice)));
         }
-        let streams = Arc::default();
+        let streams: Arc<Mutex<Streams>> = Arc::default();
         let reader = start(path, &streams).map_err(malformed)?;
         let mut video = Self {
             path: path.to_owned(),
             container,
             info: SourceInfo { name: path.display().to_string(), ..SourceInfo::default() },
             reader,
+            streams,
+            decoded: Some(0),
+            damaged: BTreeSet::new(),
+            undecoded: 0,
             pending: None,
             times: Vec::new(),
             position: 0,
@@ -80,15 +95,18 @@ impl Video {
             ended: false,
         };
         let first = video.reader.pull(PATIENCE);
-        let streams: Streams = std::mem::take(&mut streams.lock().unwrap_or_else(PoisonError::into_inner));
+        let (codec, other) = {
+            let met = video.met();
+            (met.codec.clone(), met.other)
+        };
         match first {
             Pulled::Sample(sample) => {
-                video.describe(&sample, streams)?;
+                video.describe(&sample, codec, other)?;
                 video.pending = Some(sample);
                 Ok(video)
             }
             Pulled::Silence => Err(malformed(video.silence())),
-            Pulled::End | Pulled::Fault(_) if streams.codec.is_none() && streams.other => {
+            Pulled::End | Pulled::Fault(_) if codec.is_none() && other => {
                 Err(malformed(Fault::new("it holds sound or text but no pictures", "give a file with a video stream")))
             }
             Pulled::End | Pulled::Fault(_) if video.container.promised.is_some() => Err(video.cut_error()),
@@ -97,10 +115,14 @@ impl Video {
         }
     }
 
-    fn describe(&mut self, first: &gst::Sample, streams: Streams) -> Result<(), SourceError> {
+    fn met(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn describe(&mut self, first: &gst::Sample, codec: Option<String>, other: bool) -> Result<(), SourceError> {
         let (size, ..) = reader::picture(first).map_err(|f| malformed(&self.path, f))?;
         let info = &mut self.info;
-        let codec = streams.codec.unwrap_or_else(|| "unknown codec".into());
+        let codec = codec.unwrap_or_else(|| "unknown codec".into());
         info.format = format!("{}, {codec}", self.container.name.unwrap_or("unknown container"));
         info.size = Some(size);
         info.orientation = Some("as stored".into());
@@ -114,7 +136,7 @@ impl Video {
             (_, None) => info.notes.push("the frame rate varies: the number of frames is known at the end".into()),
             _ => {}
         }
-        if streams.other {
+        if other {
             info.notes.push("its sound is not played".into());
         }
         if let Some(promised) = self.container.promised {
@@ -129,12 +151,20 @@ impl Video {
         if self.ended {
             return Ok(None);
         }
-        let sample = match self.pending.take() {
-            Some(sample) => sample,
-            None => match self.reader.pull(PATIENCE) {
-                Pulled::Sample(sample) => sample,
-                end => return self.end(end),
-            },
+        let sample = loop {
+            let sample = match self.pending.take() {
+                Some(sample) => sample,
+                None => match self.reader.pull(PATIENCE) {
+                    Pulled::Sample(sample) => sample,
+                    end => return self.end(end),
+                },
+            };
+            self.decoded = self.decoded.map(|n| n + 1);
+            if !reader::is_damaged(&sample) {
+                break sample;
+            }
+            // What a decoder made up is no picture of a patient: it is left out, and counted.
+            self.damaged.extend(reader::stream_time(&sample));
         };
         if self.position == self.times.len() as u64 {
             let time = reader::stream_time(&sample).unwrap_or_else(|| self.guess_time());
@@ -152,6 +182,7 @@ impl Video {
 
     fn end(&mut self, pulled: Pulled) -> Result<Option<gst::Sample>, SourceError> {
         self.ended = true;
+        self.count_undecoded();
         let met_all = self.position == self.times.len() as u64;
         match pulled {
             Pulled::Silence => Err(malformed(&self.path, self.silence())),
@@ -162,14 +193,6 @@ impl Video {
             }
             Pulled::End | Pulled::Sample(_) => {
                 if met_all {
-                    let (found, about) = (self.times.len() as u64, self.info.frames.unwrap_or(0));
-                    // An estimate may be off by one or two; more is missing when a decoder left damaged pictures out.
-                    if found + 2 < about {
-                        tracing::warn!(
-                            "`{}`: {found} of about {about} frames could be decoded; the file may be damaged",
-                            self.path.display()
-                        );
-                    }
                     self.info.frames = Some(self.times.len() as u64);
                     self.info.notes.retain(|n| !n.contains("number of frames"));
                     if let (None, [first, .., last]) = (self.info.rate_hz, &self.times[..]) {
@@ -179,6 +202,19 @@ impl Video {
                 }
                 Ok(None)
             }
+        }
+    }
+
+    /// What went into the decoder and did not come out. Only of codecs in which every coded picture is one to be shown.
+    fn count_undecoded(&mut self) {
+        let coded = self.met().coded;
+        let plain = ["H.264", "H.265", "MJPEG", "FFV1"].iter().any(|c| self.info.format.ends_with(c));
+        if let Some(decoded) = self.decoded.filter(|_| plain) {
+            self.undecoded = coded.saturating_sub(decoded);
+        }
+        let (lost, whole) = (self.dropped(), self.times.len());
+        if lost > 0 {
+            tracing::warn!("`{}`: {lost} damaged frames left out, {whole} played", self.path.display());
         }
     }
 
@@ -196,7 +232,9 @@ impl Video {
 
     /// Begins anew with frame 0.
     fn restart(&mut self) -> Result<(), SourceError> {
-        self.reader = start(&self.path, &Arc::default()).map_err(|f| malformed(&self.path, f))?;
+        self.streams = Arc::default();
+        self.decoded = Some(0);
+        self.reader = start(&self.path, &self.streams).map_err(|f| malformed(&self.path, f))?;
         self.pending = None;
         self.position = 0;
         self.ended = false;
@@ -210,6 +248,7 @@ impl Video {
             return false;
         }
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+        self.decoded = None;
         if self.reader.pipeline.seek_simple(flags, self.times[index]).is_err() {
             return false;
         }
@@ -241,6 +280,10 @@ impl Source for Video {
         frame.time = self.times[index].saturating_sub(self.times[0]).into();
         self.delivered += 1;
         Ok(Some(frame))
+    }
+
+    fn dropped(&self) -> u64 {
+        self.undecoded + self.damaged.len() as u64
     }
 
     /// Makes `index` the next frame, by decoding from the key frame before it; behind the end, the end is next.
@@ -277,6 +320,8 @@ fn start(path: &Path, streams: &Arc<Mutex<Streams>>) -> Result<Reader, Fault> {
     source.link(&decode).map_err(broken)?;
     convert.link(&sink).map_err(broken)?;
     let met = Arc::clone(streams);
+    pipeline.connect_deep_element_added(move |_, _, element| count_coded(element, &met));
+    let met = Arc::clone(streams);
     // Pictures are plugged through to the end; all else is left as it is, so that it needs no decoder.
     decode.connect("autoplug-continue", false, move |values| {
         let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
@@ -310,6 +355,17 @@ fn start(path: &Path, streams: &Arc<Mutex<Streams>>) -> Result<Reader, Fault> {
     let mut reader = Reader::new(pipeline, sink);
     reader.start()?;
     Ok(reader)
+}
+
+/// Counts what a video decoder is given.
+fn count_coded(element: &gst::Element, met: &Arc<Mutex<Streams>>) {
+    let decodes = element.factory().is_some_and(|f| f.metadata("klass").is_some_and(|k| k.contains("Decoder/")));
+    let Some(pad) = element.static_pad("sink").filter(|_| decodes) else { return };
+    let met = Arc::clone(met);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        met.lock().unwrap_or_else(PoisonError::into_inner).coded += 1;
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Notes what a stream is; true when it is worth decoding.

@@ -72,7 +72,12 @@ fn replay_records_a_session_that_verifies_bit_for_bit_and_plays_again() {
     let out = sonoplex(&["replay", "--verify", path(&session)]);
     let said = text(&out.stdout);
     assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("frame 3 is the first that differs: 1 of 6 masks differ in 1 pixels"), "{said}");
+    assert!(
+        said.contains(
+            "frame 3 is the first that differs, in mask: 1 of 6 frames differ; 1 of 6 masks differ in 1 pixels"
+        ),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `sonoplex check`: a model that runs, one that waits for its size, one that cannot run.
 
 use serde_json::Value;
-use sonoplex::engine::survey::FIELDS;
 
 use crate::cli::{path, sonoplex, succeeds, text};
+use crate::cli_explain::{all_explained, explained};
 use crate::engine_exports::exports;
 use crate::engine_networks::{Up, unet};
 use crate::onnx_writer::Writer;
@@ -62,40 +62,18 @@ fn an_open_size_and_a_foreign_operator_are_named_with_what_helps() {
     assert!(text(&sonoplex(&["check", &foreign]).stdout).contains("2 nodes are not supported"));
 }
 
-/// Every path of the JSON, lists and names left out.
-fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
-    let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| {
-            let any = at == "operators" || at == "steps";
-            let path = below(if any { "*" } else { key });
-            found.push(path.clone());
-            paths(value, &path, found);
-        }),
-        Value::Array(list) => list.iter().for_each(|value| paths(value, at, found)),
-        _ => {}
-    }
-}
-
 #[test]
 fn every_field_is_explained() {
     let dir = tempfile::tempdir().expect("a folder");
+    let patterns = explained("check", "--json");
     let mut w = unet([1, 1, 16, 16], Up::Transpose, true, false, "");
-    let mut found = Vec::new();
     for foreign in [false, true] {
         if foreign {
             w.node("LSTM", &["t0"], &[]);
         }
         let model = save(dir.path(), "model.onnx", &w);
-        let out = sonoplex(&["check", &model, "--json", "-"]);
-        paths(&serde_json::from_slice(&out.stdout).expect("JSON"), "", &mut found);
+        let report: Value = serde_json::from_slice(&sonoplex(&["check", &model, "--json", "-"]).stdout).expect("JSON");
+        assert_eq!(report["not_supported"].as_array().map(Vec::len), Some(usize::from(foreign)));
+        all_explained(&report, &patterns, "check");
     }
-    for field in &found {
-        let known = FIELDS.iter().any(|(name, _)| name == field);
-        assert!(known || field == "steps.*" || field == "operators.*", "{field} is not explained");
-    }
-    let said = succeeds(&["check", "--explain"]);
-    assert!(
-        FIELDS.iter().all(|(name, _)| said.contains(name) && (name.ends_with('*') || found.iter().any(|f| f == name)))
-    );
 }

@@ -2,11 +2,11 @@
 //!
 //! `SONOPLEX_BLESS=1 cargo test display` writes the golden pictures anew: look at them before committing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::ImageEncoder as _;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use sonoplex::display::{Banner, Canvas, Compositor, Hud, Overlay, Scene, Style, Tile, contact_sheet, overlay_png};
+use sonoplex::display::{Banner, Canvas, Compositor, Hud, Overlay, Scene, Style, Tile, contact_sheet};
 use sonoplex::frame::{Frame, PixelFormat};
 use sonoplex::geometry::{Rect, Size};
 use sonoplex::segmentation::{Class, Segmentation, State};
@@ -192,16 +192,62 @@ fn scenes_that_do_not_fit_together_are_drawn_without_a_mask() {
 }
 
 #[test]
-fn an_overlay_png_has_the_size_of_its_frame_and_changes_only_near_the_mask() {
-    let p = parts();
-    let folder = tempfile::tempdir().unwrap();
-    let path: PathBuf = folder.path().join("overlay.png");
-    overlay_png(&p.frame, &p.found, &p.classes, &path).unwrap();
-    let picture = image::open(&path).unwrap().to_rgb8();
-    assert_eq!((picture.width(), picture.height()), (SIZE.width, SIZE.height));
-    assert_eq!(picture.get_pixel(5, 5).0, p.frame.rgb(5, 5));
-    assert_ne!(picture.get_pixel(110, 66).0, p.frame.rgb(110, 66));
-    let error =
-        overlay_png(&p.frame, &p.found, &p.classes, Path::new("/no/such/folder/a.png")).unwrap_err().to_string();
+fn an_overlay_is_the_frame_pixel_for_pixel_with_the_answer_below() {
+    let mut p = parts();
+    let mut compositor = Compositor::new();
+    let overlay = compositor.overlay(&p.frame, &p.found, &p.classes).clone();
+    golden("overlay_160x120.png", &overlay);
+    let at = |c: &Canvas, x: u32, y: u32| c.pixels[(y * c.size.width + x) as usize];
+    let gray = |x: u32, y: u32| p.frame.rgb(x, y).into_iter().fold(0, |p, v| p << 8 | u32::from(v));
+    for (x, y) in (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| (x, y))) {
+        // The contour, and its label above.
+        let far = x.abs_diff(84) > 44 || y > 100;
+        assert!(!far || at(&overlay, x, y) == gray(x, y), "{x} {y}");
+    }
+    assert_ne!(at(&overlay, 110, 66), gray(110, 66));
+    let below = |c: &Canvas| c.pixels[(SIZE.height * c.size.width) as usize..].to_vec();
+    for state in [State::NoNerve, State::Uncertain] {
+        p.found.findings[0].state = state;
+        assert_ne!(below(&overlay), below(compositor.overlay(&p.frame, &p.found, &p.classes)), "{state:?}");
+    }
+    p.frame = Frame::new(0, Size::new(1, 1), PixelFormat::Gray8, vec![9]);
+    let tiny = compositor.overlay(&p.frame, &Segmentation::default(), &p.classes);
+    assert!(tiny.size.width >= 200, "room for the words");
+    let error = tiny.save_png(Path::new("/no/such/folder/a.png")).unwrap_err().to_string();
     assert!(error.starts_with("cannot write the picture `/no/such/folder/a.png`"), "{error}");
+}
+
+/// Sizes of a window, from the smallest in which everything that must be seen can be read.
+const SMALL: [(u32, u32); 6] = [(200, 150), (240, 180), (320, 240), (439, 299), (440, 300), (200, 700)];
+
+#[test]
+fn state_age_and_research_line_are_there_at_any_size_frozen_and_with_help() {
+    let mut shown = Vec::new();
+    for (w, h) in SMALL.into_iter().chain([(640, 480), (1000, 560)]) {
+        for (frozen, help) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut p = parts();
+            (p.hud.frozen, p.style.help) = (frozen, help);
+            let size = Size::new(w, h);
+            let base = p.compose(size);
+            let differs = |p: &Parts, what: &str| {
+                let now = p.compose(size);
+                let changed = base.pixels.iter().zip(&now.pixels).filter(|(a, b)| a != b).count();
+                assert!(changed > 12, "{what} at {size}, frozen {frozen}, help {help}: {changed} pixels");
+            };
+            p.hud.picture_age_ms = Some(88.0);
+            differs(&p, "the age of the picture");
+            p.hud.picture_age_ms = Some(12.3);
+            p.hud.banner = Banner::NoNerve;
+            differs(&p, "what was found");
+            p.hud.banner = Banner::NoSignal;
+            differs(&p, "no signal");
+            if w <= 320 {
+                let caption =
+                    format!("{size}{}{}", if frozen { ", frozen" } else { "" }, if help { ", help" } else { "" });
+                shown.push(Tile { picture: base, caption });
+            }
+        }
+    }
+    shown.retain(|t| t.picture.size.height <= 240);
+    golden("small_windows.png", &contact_sheet(&shown, 4));
 }

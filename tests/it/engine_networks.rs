@@ -203,3 +203,50 @@ pub fn variety(images: usize) -> Writer {
     w.output(&x);
     w
 }
+
+/// Tensors of many channels that meet in every way: what the layout in blocks has to get right.
+pub fn wide(images: usize) -> Writer {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[images, 3, 22, 18]);
+    let x = w.conv(&x, 3, 24, 3);
+    let x = w.node("Relu", &[&x], &[]);
+    let (weight, bias) = (w.weights(&[24, 1, 3, 3], 9), w.weights(&[24], 8));
+    let settings = [("group", Set::Int(24)), ("pads", Set::Ints(&[1, 1, 1, 1]))];
+    let x = w.node("Conv", &[&x, &weight, &bias], &settings);
+    // Read twice, so that it stays a step of its own.
+    let x = w.batch_norm(&x, 24);
+    let pooled = w.node("MaxPool", &[&x], &[("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))]);
+    let normed = w.batch_norm(&pooled, 24);
+    let settings =
+        [("kernel_shape", Set::Ints(&[3, 3])), ("pads", Set::Ints(&[1, 1, 1, 1])), ("count_include_pad", Set::Int(1))];
+    let mean = w.node("AveragePool", &[&pooled], &settings);
+    let deep = w.node("Add", &[&normed, &mean], &[]);
+    let deep = w.conv(&deep, 24, 48, 3);
+    let deep = w.node("Sigmoid", &[&deep], &[]);
+    // A gate for each channel, and one for each pixel.
+    let gate = w.node("AveragePool", &[&deep], &[("kernel_shape", Set::Ints(&[11, 9]))]);
+    let gate = w.conv(&gate, 48, 48, 1);
+    let gate = w.node("Sigmoid", &[&gate], &[]);
+    let deep = w.node("Mul", &[&gate, &deep], &[]);
+    let attention = w.conv(&deep, 48, 1, 1);
+    let attention = w.node("Sigmoid", &[&attention], &[]);
+    let deep = w.node("Mul", &[&deep, &attention], &[]);
+    let (weight, bias) = (w.weights(&[48, 32, 3, 3], 48 * 2), w.weights(&[32], 8));
+    let settings =
+        [("strides", Set::Ints(&[2, 2])), ("pads", Set::Ints(&[1, 1, 1, 1])), ("output_padding", Set::Ints(&[1, 1]))];
+    let up = w.node("ConvTranspose", &[&deep, &weight, &bias], &settings);
+    let (roi, scales) = (w.floats(&[0], Vec::new()), w.floats(&[4], vec![1.0, 1.0, 2.0, 2.0]));
+    let smooth = w.node("Resize", &[&deep, &roi, &scales], &[("mode", Set::Text("linear"))]);
+    let near = w.node("Resize", &[&deep, &roi, &scales], &[("mode", Set::Text("nearest"))]);
+    let sum = w.node("Sub", &[&smooth, &near], &[]);
+    let joined = w.node("Concat", &[&up, &sum, &x], &[("axis", Set::Int(1))]);
+    // 24 channels before the last part: not whole blocks.
+    let odd = w.node("Concat", &[&x, &up], &[("axis", Set::Int(1))]);
+    let (a, b) = (w.conv(&joined, 104, 20, 3), w.conv(&odd, 56, 20, 1));
+    let x = w.node("Add", &[&a, &b], &[]);
+    let x = w.node("Div", &[&x, &b], &[]);
+    let x = w.node("Tanh", &[&x], &[]);
+    let x = w.conv(&x, 20, 20, 3);
+    w.output(&x);
+    w
+}

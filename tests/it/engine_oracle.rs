@@ -7,7 +7,7 @@ use std::process::Command;
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, npy};
 
 use crate::engine_exports::exports;
-use crate::engine_networks::{Up, residual, unet, variety};
+use crate::engine_networks::{Up, residual, unet, variety, wide};
 use crate::onnx_writer::Writer;
 
 /// Largest difference from ONNX Runtime that is accepted: sums of some hundred products in another order.
@@ -92,6 +92,8 @@ fn networks_in_many_spellings_agree_with_onnx_runtime() {
     }
     save(folder.path(), "open_size", unet([1, 1, 0, 0], Up::Transpose, true, false, ""), &[1, 1, 32, 16]);
     save(folder.path(), "residual", residual(1), &[1, 3, 12, 14]);
+    save(folder.path(), "wide", wide(1), &[1, 3, 22, 18]);
+    save(folder.path(), "wide_batch", wide(3), &[3, 3, 22, 18]);
     save(folder.path(), "residual_batch", residual(2), &[2, 3, 12, 14]);
     save(folder.path(), "variety", variety(1), &[1, 4, 13, 17]);
     save(folder.path(), "variety_batch", variety(3), &[3, 4, 13, 17]);

@@ -6,7 +6,7 @@ use sonoplex::engine::passes::{PASSES, Pass};
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan};
 
 use crate::engine_exports::exports;
-use crate::engine_networks::{Up, residual, unet};
+use crate::engine_networks::{Up, residual, unet, wide};
 use crate::onnx_writer::Writer;
 
 pub fn build(writer: &Writer, passes: &[Pass]) -> Plan {
@@ -87,6 +87,20 @@ fn concatenations_disappear_at_any_batch_size() {
     // A part that stands twice, and one that lies in another buffer already, are copied to their places.
     let (before, after, worst) = before_and_after(&residual(1), "remove_concat", "concat");
     assert_eq!((before, after, worst), (2, 0, 0.0));
+}
+
+#[test]
+fn convolutions_of_enough_channels_speak_in_blocks() {
+    for net in [unet([2, 1, 20, 16], Up::Transpose, true, false, "Softmax"), wide(1), wide(3)] {
+        let at = PASSES.iter().position(|(name, _)| *name == "block_channels").expect("it is one of them");
+        let (before, after) = (build(&net, &PASSES[..at]), build(&net, &PASSES[..=at]));
+        let worst = run(before).iter().zip(&run(after)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{worst}");
+    }
+    // Converted are what leaves, the division (three), and the join of parts that are not whole blocks (three).
+    let plan = Builder::default().build(&Network::from_onnx(&wide(1).bytes()).expect("sound")).expect("supported");
+    let ops: Vec<String> = plan.table().into_iter().map(|row| row.op).collect();
+    assert_eq!(ops.iter().filter(|op| *op == "copy").count(), 7, "{ops:?}");
 }
 
 #[test]

@@ -26,6 +26,20 @@ fn dicom() {
 }
 
 #[test]
+fn images() {
+    corpus("images").iter().for_each(|path| survives(sonoplex::source::images::open, path));
+}
+
+#[test]
+fn containers() {
+    for seed in corpus("container") {
+        let mut file = std::fs::File::open(&seed).expect("a seed");
+        let found = sonoplex::source::video_container::Container::read(&mut file).expect("it can be read");
+        assert!(found.promised.is_none_or(|promised| promised > found.len), "{}: {found:?}", seed.display());
+    }
+}
+
+#[test]
 fn arrays() {
     let read = corpus("npy").iter().filter(|p| npy::parse(&std::fs::read(p).expect("a seed")).is_ok()).count();
     assert_eq!(read, 3, "the sound seeds are read, the others refused");

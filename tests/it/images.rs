@@ -112,6 +112,34 @@ fn a_folder_plays_in_natural_order_at_ten_frames_a_second() {
 }
 
 #[test]
+fn sixteen_bit_files_are_shown_over_the_bits_they_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = |name: &str, brightest: u16| {
+        let levels: Vec<u8> = [0, brightest / 2, brightest, 0].iter().flat_map(|v: &u16| v.to_ne_bytes()).collect();
+        save_buffer(dir.path().join(name), &levels, 2, 2, ColorType::L16).unwrap();
+        dir.path().join(name)
+    };
+    for (brightest, bits) in [(255, 8), (1000, 10), (4095, 12), (16_383, 14), (16_384, 16), (65_535, 16)] {
+        let path = deep("one.png", brightest);
+        let mut source = Images::open(&path).unwrap();
+        let note = format!("levels of {bits} bits (in 16) reduced to 8");
+        assert_eq!(source.info().notes, [note]);
+        let pixels = source.next().unwrap().unwrap().pixels;
+        let white = (1u32 << bits) - 1;
+        assert_eq!(u32::from(pixels[2]), (u32::from(brightest) * 255 + white / 2) / white, "brightest {brightest}");
+    }
+    fs::remove_file(dir.path().join("one.png")).unwrap();
+    // One dark picture among those of a 12-bit scanner stays dark.
+    for (name, brightest) in [("1.png", 4000), ("2.png", 200), ("3.tif", 4095)] {
+        deep(name, brightest);
+    }
+    let mut source = Images::open(dir.path()).unwrap();
+    assert!(source.info().notes.iter().any(|n| n.starts_with("levels of 12 bits")), "{:?}", source.info().notes);
+    let brightest: Vec<u8> = all(&mut source).iter().map(|f| f.pixels[2]).collect();
+    assert_eq!(brightest, [249, 12, 255]);
+}
+
+#[test]
 fn masks_are_found_where_data_sets_keep_them() {
     // beside the pictures, as Kaggle has them
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! Convolution: every tactic against the one-screen reference, and what it must refuse.
 
+use sonoplex::backend::cpu::layout::{Layout, pack, unpack};
 use sonoplex::backend::cpu::{Activation, Conv, ConvShape, Isa, KernelError, Pool};
 
 use super::naive::{Random, assert_close, conv, pools};
@@ -19,10 +20,47 @@ fn square(ins: usize, outs: usize, size: usize, kernel: usize, stride: usize, pa
 
 /// The result of one tactic; the scratch memory starts as not a number, so that reading it unwritten shows.
 fn run(pool: &Pool, conv: &Conv, input: &[f32], residual: Option<&[f32]>, act: Activation) -> Vec<f32> {
-    let mut output = vec![f32::NAN; conv.shape().out_len()];
-    let mut scratch = vec![f32::NAN; conv.scratch_len()];
-    conv.run(pool, input, residual, act, &mut output, &mut scratch);
-    output
+    between(pool, conv, [Layout::Planar; 2], input, residual, act)
+}
+
+/// The same from planes to planes where the convolution itself works on other layouts.
+fn between(
+    pool: &Pool,
+    conv: &Conv,
+    layouts: [Layout; 2],
+    input: &[f32],
+    residual: Option<&[f32]>,
+    act: Activation,
+) -> Vec<f32> {
+    let shape = conv.shape();
+    let [ins, outs] = [shape.in_size, shape.out_size()].map(|[h, w]| h * w);
+    let blocks = |layout: Layout, channels: usize, pixels: usize, planes: &[f32]| {
+        let mut blocks = vec![f32::NAN; Layout::Blocked.len(channels, pixels)];
+        match layout {
+            Layout::Planar => blocks = planes.to_vec(),
+            Layout::Blocked => pack(pool, channels, pixels, planes, &mut blocks),
+        }
+        blocks
+    };
+    let input = blocks(layouts[0], shape.in_channels, ins, input);
+    let residual = residual.map(|r| blocks(layouts[1], shape.out_channels, outs, r));
+    let mut output = vec![f32::NAN; layouts[1].len(shape.out_channels, outs)];
+    let mut scratch = vec![f32::NAN; conv.scratch_len(pool.threads())];
+    conv.run(pool, &input, residual.as_deref(), act, &mut output, &mut scratch);
+    if layouts[1] == Layout::Planar {
+        return output;
+    }
+    assert!(output.iter().all(|v| v.is_finite()), "channels that are not there are finite");
+    let mut planes = vec![f32::NAN; shape.out_len()];
+    unpack(pool, shape.out_channels, outs, &output, &mut planes);
+    planes
+}
+
+/// Root of the mean square of the difference, as a share of that of the expected values (at least 0.1).
+fn deviation(found: &[f32], expected: &[f32]) -> f64 {
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+    let error = square(&mut found.iter().zip(expected).map(|(a, b)| f64::from(a - b)));
+    (error / square(&mut expected.iter().map(|&e| f64::from(e).abs().max(0.1)))).sqrt()
 }
 
 /// Every tactic on one shape: equal to the reference, and equal to the last bit on any number of threads.
@@ -46,12 +84,22 @@ fn check(shape: &ConvShape, random: &mut Random, pools: &[Pool]) {
     }
     act.apply(&mut expected);
     let residual = with_residual.then_some(&residual[..]);
-    for tactic in Conv::tactics(shape, Isa::detect()) {
-        let conv = Conv::new(shape.clone(), tactic, &weights, &bias).unwrap();
-        let first = run(&pools[0], &conv, &input, residual, act);
-        assert_close(&first, &expected, 2e-4, &format!("{tactic} {act:?} {shape:?}"));
-        for pool in &pools[1..] {
-            assert_eq!(run(pool, &conv, &input, residual, act), first, "{tactic} on {} threads", pool.threads());
+    use Layout::{Blocked, Planar};
+    for layouts in [[Planar, Planar], [Planar, Blocked], [Blocked, Blocked], [Blocked, Planar]] {
+        for tactic in Conv::tactics_between(shape, layouts, Isa::detect()) {
+            let conv = Conv::between(shape.clone(), layouts, &tactic, &weights, &bias).unwrap();
+            let first = between(&pools[0], &conv, layouts, &input, residual, act);
+            let what = format!("{tactic} {layouts:?} {act:?} {shape:?}");
+            match tactic.contains("_bf16") {
+                false => assert_close(&first, &expected, 2e-4, &what),
+                true => {
+                    assert!(deviation(&first, &expected) < if tactic.contains('4') { 0.15 } else { 0.02 }, "{what}")
+                }
+            }
+            for pool in &pools[1..] {
+                let again = between(pool, &conv, layouts, &input, residual, act);
+                assert_eq!(again, first, "{tactic} on {} threads", pool.threads());
+            }
         }
     }
 }
@@ -80,11 +128,39 @@ fn every_tactic_agrees_with_the_reference_on_the_shapes_of_networks() {
         square(8, 8, 30, 1, 2, 0),
         ConvShape { groups: 16, ..square(16, 16, 21, 3, 1, 1) },
         ConvShape { dilation: [4, 4], pads: [4; 4], ..square(4, 4, 12, 3, 1, 0) },
+        // Enough channels and tiles for Winograd's filtering: whole tiles, cut tiles, fewer than a tile.
+        square(32, 64, 24, 3, 1, 1),
+        square(17, 33, 31, 3, 1, 1),
+        square(48, 16, 10, 3, 1, 0),
+        square(16, 48, 2, 3, 1, 1),
+        ConvShape { pads: [2, 0, 1, 3], ..square(16, 32, 13, 3, 1, 0) },
+        ConvShape { groups: 33, ..square(33, 33, 21, 5, 2, 2) },
         // A stride beyond the kernel, and one beyond the picture.
         square(3, 4, 20, 2, 5, 0),
         square(3, 4, 3, 3, 9, 2),
     ] {
         check(&shape, &mut random, &pools);
+    }
+}
+
+#[test]
+fn factors_that_bf16_holds_lose_nothing() {
+    // Whole numbers up to 8, and weights that stay whole under the transform of the filter.
+    let mut random = Random(5);
+    for shape in [square(20, 40, 19, 3, 1, 1), square(17, 33, 16, 3, 1, 0)] {
+        let whole = |random: &mut Random, count: usize, step: f32| -> Vec<f32> {
+            random.floats(count).iter().map(|v| (v * 7.0).round() * step).collect()
+        };
+        let (input, weights) = (whole(&mut random, shape.in_len(), 1.0), whole(&mut random, shape.weights_len(), 4.0));
+        let expected = conv(&shape, &input, &weights, &vec![0.0; shape.out_channels]);
+        let layouts = [Layout::Blocked; 2];
+        for tactic in Conv::tactics_between(&shape, layouts, Isa::detect()) {
+            if tactic.starts_with("taps_bf16") || tactic.starts_with("winograd2_bf16") {
+                let conv = Conv::between(shape.clone(), layouts, &tactic, &weights, &[]).unwrap();
+                let found = between(&Pool::new(2), &conv, layouts, &input, None, Activation::None);
+                assert_eq!(found, expected, "{tactic}");
+            }
+        }
     }
 }
 
@@ -95,8 +171,8 @@ fn a_convolution_without_bias_adds_nothing() {
     let (input, weights) = (random.floats(shape.in_len()), random.floats(shape.weights_len()));
     let pool = Pool::new(1);
     for tactic in Conv::tactics(&shape, Isa::detect()) {
-        let none = Conv::new(shape.clone(), tactic, &weights, &[]).unwrap();
-        let zero = Conv::new(shape.clone(), tactic, &weights, &[0.0; 3]).unwrap();
+        let none = Conv::new(shape.clone(), &tactic, &weights, &[]).unwrap();
+        let zero = Conv::new(shape.clone(), &tactic, &weights, &[0.0; 3]).unwrap();
         let results = [&none, &zero].map(|c| run(&pool, c, &input, None, Activation::None));
         assert_eq!(results[0], results[1], "{tactic}");
     }
@@ -106,7 +182,7 @@ fn a_convolution_without_bias_adds_nothing() {
 fn what_is_not_a_number_stays_so_through_the_activation() {
     let shape = square(1, 1, 1, 1, 1, 0);
     for tactic in Conv::tactics(&shape, Isa::detect()) {
-        let conv = Conv::new(shape.clone(), tactic, &[1.0], &[]).unwrap();
+        let conv = Conv::new(shape.clone(), &tactic, &[1.0], &[]).unwrap();
         let out = run(&Pool::new(1), &conv, &[f32::NAN], None, Activation::Relu);
         assert!(out[0].is_nan(), "{tactic} hides a bad input");
     }
@@ -134,6 +210,10 @@ fn impossible_convolutions_are_refused_in_words() {
     let tactic = Conv::new(good.clone(), "guess", &[0.0; 144], &[]).unwrap_err();
     assert!(matches!(&tactic, KernelError::Tactic { found, .. } if found == "guess"), "{tactic}");
     assert_eq!(Conv::tactics(&good, Isa::Portable), ["direct", "naive"]);
+    let blocked = Conv::tactics_between(&good, [Layout::Blocked; 2], Isa::Portable);
+    assert_eq!(blocked, ["winograd2", "winograd4", "taps", "direct", "naive"]);
+    let planes = Conv::new(good.clone(), "winograd4", &[0.0; 144], &[]).unwrap_err().to_string();
+    assert!(planes.contains("it has `direct_avx512`"), "{planes}");
 }
 
 #[test]

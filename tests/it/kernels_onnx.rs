@@ -42,8 +42,8 @@ impl Cases {
             Floats(&w, &[s.out_channels, s.in_channels / s.groups, kh, kw]),
             Floats(&b, &[s.out_channels]),
         ];
-        let conv = Conv::new(s.clone(), Conv::tactics(&s, Isa::detect())[0], &w, &b).unwrap();
-        let (mut out, mut scratch) = (vec![0.0; s.out_len()], vec![0.0; conv.scratch_len()]);
+        let conv = Conv::new(s.clone(), &Conv::tactics(&s, Isa::detect())[0], &w, &b).unwrap();
+        let (mut out, mut scratch) = (vec![0.0; s.out_len()], vec![0.0; conv.scratch_len(self.pool.threads())]);
         conv.run(&self.pool, &x, None, Activation::None, &mut out, &mut scratch);
         self.oracle.add("Conv", attributes, &inputs);
         let [h, w] = s.out_size();
@@ -74,9 +74,9 @@ impl Cases {
         let b = self.random.floats(s.out_channels);
         let [h, w_out] = s.out_size();
         for tactic in ConvTranspose::tactics(&s, Isa::detect()) {
-            let conv = ConvTranspose::new(s.clone(), tactic, &w, &b).unwrap();
+            let conv = ConvTranspose::new(s.clone(), &tactic, &w, &b).unwrap();
             let (mut out, mut scratch) = (vec![f32::NAN; s.out_len()], vec![f32::NAN; conv.scratch_len()]);
-            conv.run(&self.pool, &x, None, Activation::None, &mut out, &mut scratch);
+            conv.run(&self.pool, &x, Activation::None, &mut out, &mut scratch);
             let attributes = json!({ "group": s.groups, "kernel_shape": s.kernel, "strides": s.stride, "pads": s.pads,
                 "dilations": s.dilation, "output_padding": s.output_padding });
             let inputs = [

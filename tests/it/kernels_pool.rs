@@ -154,16 +154,16 @@ fn transposed_convolution_agrees_with_the_reference_and_does_not_depend_on_threa
             continue;
         }
         let (x, w) = (random.floats(s.in_len()), random.floats(s.weights_len()));
-        let (b, r) = (random.floats(s.out_channels), random.floats(s.out_len()));
+        let b = random.floats(s.out_channels);
         let mut expected = naive::conv_transpose(&s, &x, &w, &b);
-        expected.iter_mut().zip(&r).for_each(|(e, r)| *e = (*e + r).max(0.0));
+        expected.iter_mut().for_each(|e| *e = e.max(0.0));
         let tactics = ConvTranspose::tactics(&s, Isa::detect());
-        assert_eq!(tactics.len() > 1, s.kernel == s.stride && s.pads == [0; 4] && s.dilation == [1; 2]);
+        assert_eq!(tactics.len() > 1, s.groups == 1);
         for tactic in tactics {
-            let conv = ConvTranspose::new(s.clone(), tactic, &w, &b).unwrap();
+            let conv = ConvTranspose::new(s.clone(), &tactic, &w, &b).unwrap();
             let results = pools.each_ref().map(|pool| {
                 let (mut out, mut scratch) = (vec![f32::NAN; s.out_len()], vec![f32::NAN; conv.scratch_len()]);
-                conv.run(pool, &x, Some(&r), Activation::Relu, &mut out, &mut scratch);
+                conv.run(pool, &x, Activation::Relu, &mut out, &mut scratch);
                 out
             });
             assert_close(&results[0], &expected, 2e-4, &format!("{tactic} {s:?}"));

@@ -187,8 +187,8 @@ fn composed_movements_are_what_they_are_one_after_the_other() {
         let shape: Vec<usize> = (0..3).map(|_| random.in_range(1..=6)).collect();
         let mut first = Strided::whole(&shape);
         // A part of some axes, and one that is repeated.
-        for d in 0..3 {
-            let start = random.in_range(0..=shape[d] - 1);
+        for (d, n) in shape.iter().enumerate() {
+            let start = random.in_range(0..=n - 1);
             first.offset += start * first.strides[d] as usize;
             first.shape[d] -= start;
         }
@@ -196,7 +196,7 @@ fn composed_movements_are_what_they_are_one_after_the_other() {
         first.strides.insert(1, 0);
         let first = first.merged();
         let len = first.out_len();
-        let rows = (1..=len).rev().find(|n| len % n == 0 && *n <= 4).expect("1 at least");
+        let rows = (1..=len).rev().find(|n| len.is_multiple_of(*n) && *n <= 4).expect("1 at least");
         let second = Strided::whole(&[rows, len / rows]).transposed(&[1, 0]);
         let Some(both) = second.after(&first) else { continue };
         composed += 1;

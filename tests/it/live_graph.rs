@@ -24,6 +24,28 @@ fn a_graph_of_ones_own_is_a_live_source() {
 }
 
 #[test]
+fn pictures_that_nobody_asked_for_in_time_are_counted() {
+    let mut source =
+        live::open("videotestsrc is-live=true num-buffers=40 ! video/x-raw,width=64,height=48,framerate=100/1")
+            .unwrap();
+    assert!(source.next().unwrap().is_some());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let read = 1 + read_all(&mut *source).len() as u64;
+    assert!(source.dropped() > 5, "{} dropped", source.dropped());
+    assert_eq!(read + source.dropped(), 40);
+}
+
+#[test]
+fn gaps_that_the_graph_marks_are_counted() {
+    let graph = "videotestsrc num-buffers=300 ! video/x-raw,width=64,height=48 ! identity drop-probability=0.2";
+    let mut source = live::open(graph).unwrap();
+    let read = read_all(&mut *source).len() as u64;
+    // What is missing at the very beginning or end leaves no gap.
+    let known = read + source.dropped();
+    assert!(source.dropped() > 20 && (280..=300).contains(&known), "{read} read, {} dropped", source.dropped());
+}
+
+#[test]
 fn wrong_graphs_and_absent_devices_are_one_clear_sentence() {
     let text = |result: Result<Box<dyn Source>, SourceError>| result.err().expect("it is wrong").to_string();
     for (error, expected) in [

@@ -4,9 +4,12 @@ mod annotated;
 #[cfg(feature = "camera")]
 mod camera;
 mod cli;
+mod cli_broken;
 mod cli_check;
+mod cli_explain;
 mod crop;
 mod dicom;
+mod dicom_whole;
 mod display;
 mod engine_exports;
 mod engine_mutations;

@@ -39,6 +39,11 @@ fn without_a_window_at_full_speed_nothing_is_dropped_and_order_is_kept() {
     assert!(recorded.rows.iter().all(|r| r.mask.is_some()));
     assert_eq!(recorded.session.ended.as_deref(), Some("end of recording"));
     assert_eq!(recorded.session.frames.recorded, 200);
+    for row in &recorded.rows {
+        let came = |moment: Moment| row.stamps_ns[moment.as_str()];
+        assert_eq!(row.stamps_ns.len(), Moment::ALL.len(), "what did not happen is said to be null");
+        assert!(came(Moment::Composited) >= came(Moment::Segmented) && came(Moment::Presented).is_none(), "{row:?}");
+    }
     // At most: a pair waits, one is shown, one remembered, one filled, and what the recorder has not written yet.
     assert!(buffers.lock().unwrap().len() <= 1 + 3 + 130 + 2, "{}", buffers.lock().unwrap().len());
     let latency = &outcome.report.latency_us;
@@ -75,7 +80,7 @@ fn a_replay_is_paced_by_its_own_times() {
         assert_eq!(outcome.report.frames.captured, 5);
         assert_eq!(clock.now(), 4 * 40_000_000 * factor, "four intervals at speed {speed}");
         let rows = Recorded::open(&dir.path().join("run")).unwrap().rows;
-        let received: Vec<_> = rows.iter().map(|r| r.stamps_ns[Moment::Received.as_str()]).collect();
+        let received: Vec<_> = rows.iter().map(|r| r.stamps_ns[Moment::Received.as_str()].unwrap()).collect();
         assert_eq!(received, (0..5).map(|i| i * 40_000_000 * factor).collect::<Vec<_>>());
         assert_eq!(outcome.report.duration_s, 0.16 * factor as f64);
     }
@@ -228,4 +233,74 @@ fn progress_is_told_to_the_end() {
     run(parts);
     assert_eq!(last, 20);
     assert!(!stop.load(Ordering::SeqCst), "the flag of the user is the user's");
+}
+
+#[test]
+fn rows_carry_the_stamps_of_the_screen_and_null_for_what_was_never_on_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let segmenter = FakeSegmenter { takes: Duration::from_millis(7), ..FakeSegmenter::new() };
+    let source = FakeSource { interval: Duration::from_millis(2), ..FakeSource::new(80) };
+    let mut screen = FakeScreen { takes: Duration::from_millis(5), ..FakeScreen::new(true) };
+    let mut parts = run_of(source, segmenter, RunOptions { record: true, ..RunOptions::default() });
+    parts.screen = Some(&mut screen);
+    parts.recording = Some(recording(&to));
+    let frames = run(parts).report.frames;
+    let rows = Recorded::open(&to).unwrap().rows;
+    assert_eq!(rows.len(), 80);
+    let drawn: std::collections::BTreeSet<_> = screen.drawn.iter().filter_map(|d| d.frame).collect();
+    assert!(drawn.len() > 5 && drawn.len() < 80, "some were dropped: {}", drawn.len());
+    for row in &rows {
+        let [captured, composited, presented] =
+            [Moment::Captured, Moment::Composited, Moment::Presented].map(|m| row.stamps_ns[m.as_str()]);
+        assert_eq!((composited.is_some(), presented.is_some()), (drawn.contains(&row.id), drawn.contains(&row.id)));
+        assert!(composited.is_none() || (captured <= composited && composited <= presented), "{row:?}");
+    }
+    assert_eq!(rows.iter().filter(|r| r.stamps_ns["presented"].is_some()).count() as u64, frames.shown);
+}
+
+#[test]
+fn a_frozen_screen_holds_no_row_back_and_a_stop_writes_what_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let source = FakeSource { interval: Duration::from_millis(5), ..FakeSource::new(1_000_000) };
+    let mut screen = FakeScreen::new(true);
+    let (rows, mut frozen_at) = (to.join("frames.jsonl"), None);
+    screen.script = Box::new(move |drawn| {
+        let Some(last) = drawn.last() else { return Vec::new() };
+        match frozen_at {
+            None if last.frame >= Some(10) => {
+                frozen_at = last.frame;
+                vec![Control::Freeze]
+            }
+            // A device goes on unseen, and is on disk all the same.
+            Some(_) => {
+                let seen = std::fs::read_to_string(&rows).map_or(0, |t| t.lines().count());
+                if seen > 60 { vec![Control::Quit] } else { Vec::new() }
+            }
+            None => Vec::new(),
+        }
+    });
+    let options = RunOptions { record: true, live: true, ..RunOptions::default() };
+    let mut parts = run_of(source, FakeSegmenter::new(), options);
+    parts.screen = Some(&mut screen);
+    parts.recording = Some(recording(&to));
+    let outcome = run(parts);
+    assert_eq!((outcome.ended, outcome.error.is_none()), (Ended::WindowClosed, true));
+    let rows = Recorded::open(&to).unwrap().rows;
+    assert_eq!(rows.len() as u64, outcome.report.frames.captured, "nothing captured is lost");
+    assert!(rows.iter().filter(|r| r.stamps_ns["composited"].is_none()).count() > 30);
+}
+
+#[test]
+fn a_device_that_knows_the_age_of_its_pictures_is_believed() {
+    let (age, sleeps) = (Some(Duration::from_millis(40)), Duration::from_millis(5));
+    for live in [true, false] {
+        let source = FakeSource { age, sleeps, ..FakeSource::new(40) };
+        let source = if live { source.live() } else { source };
+        let outcome =
+            run(run_of(source, FakeSegmenter::new(), RunOptions { speed: Speed::Max, ..RunOptions::default() }));
+        let source = outcome.report.latency_us["source"];
+        assert_eq!((39.5e3..80e3).contains(&source.p50), live, "live {live}: {source:?}");
+    }
 }

@@ -28,6 +28,8 @@ pub struct FakeSource {
     pub seeks: bool,
     /// How long a frame takes to come.
     pub sleeps: Duration,
+    /// What it says of the age of its pictures.
+    pub age: Option<Duration>,
     pub index: u64,
     pub delivered: u64,
 }
@@ -51,6 +53,7 @@ impl FakeSource {
             silent_at: None,
             seeks: true,
             sleeps: Duration::ZERO,
+            age: None,
             index: 0,
             delivered: 0,
         }
@@ -86,6 +89,7 @@ impl Source for FakeSource {
         }
         let mut frame = Frame::new(self.delivered, SIZE, PixelFormat::Gray8, vec![i as u8; SIZE.area()]);
         frame.time = self.interval * i as u32;
+        frame.age = self.age;
         frame.truth = Some(Arc::new(Mask { size: SIZE, labels: vec![1; SIZE.area()] }));
         self.index += 1;
         self.delivered += 1;
@@ -300,7 +304,14 @@ pub fn run(run: Run<'_>) -> Outcome {
 }
 
 pub fn session() -> Session {
-    Session { classes: classes(), plan_sha256: "p".to_owned(), device: "d".to_owned(), ..Session::default() }
+    let model_sha256 = "m".to_owned();
+    Session {
+        classes: classes(),
+        model_sha256,
+        plan_sha256: "p".to_owned(),
+        device: "d".to_owned(),
+        ..Session::default()
+    }
 }
 
 pub fn recording(dir: &std::path::Path) -> sonoplex::pipeline::Recording {
@@ -309,6 +320,7 @@ pub fn recording(dir: &std::path::Path) -> sonoplex::pipeline::Recording {
 
 /// A fresh segmenter of the kind that the fake sessions were made with.
 pub fn verifier() -> Verifier {
-    let Session { plan_sha256, device, .. } = session();
-    Verifier { segmenter: Box::new(FakeSegmenter::new()), plan_sha256, device, settings: Default::default() }
+    let Session { model_sha256, plan_sha256, device, .. } = session();
+    let segmenter = Box::new(FakeSegmenter::new());
+    Verifier { segmenter, model_sha256, plan_sha256, device, settings: Default::default() }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sonoplex::frame::Frame;
 use sonoplex::pipeline::{
-    Annotate, BoxError, Control, Ended, Recording, RunError, RunOptions, Speed, Verdict, Watchdog, verify,
+    Annotate, BoxError, Control, Ended, Recording, Run, RunError, RunOptions, Speed, Verdict, Watchdog, verify,
 };
 use sonoplex::record::read::Recorded;
 use sonoplex::record::{EventKind, Recorder};
@@ -299,4 +299,21 @@ fn a_device_never_waits_for_the_recorder_and_a_replay_does() {
         let Ok(report) = verify(&to, |_| Ok(verifier())) else { continue };
         assert_ne!(report.verdict, Verdict::Different, "what was dropped excuses what differs: {report}");
     }
+}
+
+#[test]
+fn a_bad_picture_of_a_folder_is_counted_named_and_passed() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["1.png", "2.png", "3.png"] {
+        image::save_buffer(dir.path().join(name), &[50; 64 * 64], 64, 64, image::ColorType::L8).unwrap();
+    }
+    std::fs::write(dir.path().join("2.png"), b"no picture").unwrap();
+    let source = sonoplex::source::images::open(dir.path()).unwrap();
+    let options = RunOptions { speed: Speed::Max, ..RunOptions::default() };
+    let outcome = run(Run { source, ..run_of(endless(), FakeSegmenter::new(), options) });
+    assert_eq!((outcome.report.frames.captured, outcome.report.frames.segmented), (2, 2));
+    assert_eq!(outcome.report.frames.dropped["source"], 1);
+    assert_eq!(outcome.ended, Ended::EndOfSource);
+    let error = outcome.error.expect("it is not passed in silence").to_string();
+    assert!(error.contains("2.png") && outcome.report.error.as_ref() == Some(&error), "{error}");
 }

@@ -27,7 +27,7 @@ fn a_recording_proves_itself_and_a_pixel_that_was_changed_is_found() {
     record(&to, FakeSource::new(12), FakeSegmenter::new(), fast());
     let report = verify(&to, |_| Ok(verifier())).unwrap();
     assert_eq!((report.verdict, report.compared, report.mean_dice), (Verdict::Identical, 12, 1.0));
-    assert_eq!(report.to_string(), "12 masks are identical to the last bit");
+    assert_eq!(report.to_string(), "12 masks are identical to the last bit, and 12 rows agree with their frames");
     assert_eq!(report.verdict.exit_code(), 0);
 
     let recorded = Recorded::open(&to).unwrap();
@@ -39,9 +39,10 @@ fn a_recording_proves_itself_and_a_pixel_that_was_changed_is_found() {
     }
     let report = verify(&to, |_| Ok(verifier())).unwrap();
     assert_eq!((report.verdict, report.first_difference), (Verdict::Different, Some(7)));
-    assert_eq!((report.differing_frames, report.differing_pixels), (2, 2));
+    assert_eq!((report.differing_masks, report.differing_pixels), (2, 2));
+    assert_eq!((report.differing_frames, report.first_fields.as_slice()), (2, &["mask".to_owned()][..]));
     assert_eq!(report.verdict.exit_code(), 1);
-    assert!(report.to_string().starts_with("frame 7 is the first that differs"), "{report}");
+    assert!(report.to_string().starts_with("frame 7 is the first that differs, in mask: "), "{report}");
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn other_hardware_is_not_comparable_and_says_how_far_apart_it_is() {
     };
     let report = verify(&to, |_| Ok(other)).unwrap();
     assert_eq!((report.verdict, report.verdict.exit_code()), (Verdict::NotComparable, 3));
-    assert_eq!((report.differing_frames, report.differing_pixels), (4, 4 * 16));
+    assert_eq!((report.differing_masks, report.differing_pixels), (4, 4 * 16));
     assert!(report.mean_dice > 0.7 && report.mean_dice < 1.0);
     let text = report.to_string();
     assert!(text.contains("not comparable bit for bit: the device is `another`"), "{text}");
@@ -120,4 +121,90 @@ fn a_session_without_masks_has_nothing_to_prove() {
     assert!(matches!(verify(&to, |_| Ok(verifier())), Err(VerifyError::Nothing { frames: 0, .. })));
     let error = verify(&to, |_| Err("no such model".into())).unwrap_err().to_string();
     assert!(error.contains("no such model"), "{error}");
+}
+
+/// What somebody does to a row.
+type Change = fn(&mut serde_json::Value);
+
+#[test]
+fn every_field_of_a_row_that_was_changed_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    record(&to, FakeSource::new(6), FakeSegmenter::new(), fast());
+    let path = to.join("frames.jsonl");
+    let rows = std::fs::read_to_string(&path).unwrap();
+    let changes: [(&str, Change); 11] = [
+        ("id", |r| r["id"] = 3.into()),
+        ("frame", |r| r["frame"] = "frames/000003.png".into()),
+        ("time_ns", |r| r["time_ns"] = 160_000_001u64.into()),
+        ("stamps_ns.captured", |r| r["stamps_ns"]["captured"] = 0.into()),
+        ("stamps_ns", |r| r["stamps_ns"]["dequeued"] = 1_000_000_000_000_000u64.into()),
+        ("crop", |r| r["crop"]["width"] = 15.into()),
+        ("state", |r| r["state"] = "uncertain".into()),
+        ("probability", |r| r["probability"] = 0.750_000_1f32.into()),
+        ("area_px", |r| r["area_px"] = 1.into()),
+        ("area_mm2", |r| r["area_mm2"] = 1.0.into()),
+        ("mask", |r| drop(r.as_object_mut().unwrap().remove("mask"))),
+    ];
+    for (field, change) in changes {
+        let mut lines: Vec<serde_json::Value> = rows.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        change(&mut lines[4]);
+        let text: String = lines.iter().map(|l| format!("{l}\n")).collect();
+        std::fs::write(&path, text).unwrap();
+        let report = verify(&to, |_| Ok(verifier())).unwrap();
+        assert_eq!((report.verdict, report.differing_frames), (Verdict::Different, 1), "{field}: {report}");
+        assert!(report.first_fields.iter().any(|f| f == field), "{field}: {report}");
+        let id = if field == "id" { 3 } else { 4 };
+        assert!(report.to_string().starts_with(&format!("frame {id} is the first that differs, in ")), "{report}");
+    }
+    std::fs::write(&path, &rows).unwrap();
+    for field in ["model_sha256", "plan_sha256", "device"] {
+        let path = to.join("session.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut session: serde_json::Value = serde_json::from_str(&text).unwrap();
+        session[field] = "another".into();
+        std::fs::write(&path, session.to_string()).unwrap();
+        let report = verify(&to, |_| Ok(verifier())).unwrap();
+        assert_eq!((report.verdict, report.verdict.exit_code()), (Verdict::NotComparable, 3), "{field}");
+        assert!(report.to_string().contains(&format!("the {field} is `")), "{report}");
+        // Other hardware is no excuse for a row that contradicts its own frame.
+        let changed = rows.replacen("\"time_ns\":40000000", "\"time_ns\":40000001", 1);
+        assert_ne!(changed, rows);
+        std::fs::write(to.join("frames.jsonl"), changed).unwrap();
+        assert_eq!(verify(&to, |_| Ok(verifier())).unwrap().verdict, Verdict::Different, "{field}");
+        std::fs::write(to.join("frames.jsonl"), &rows).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+}
+
+#[test]
+fn a_session_in_which_the_user_went_back_is_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let mut screen = FakeScreen::new(true);
+    let mut stage = 0;
+    screen.script = Box::new(move |drawn| {
+        let Some((last, level)) = drawn.last().and_then(|d| Some((d, d.level?))) else { return Vec::new() };
+        // Frames that were under way when it froze have come.
+        let settled = drawn.len() > 9 && drawn.iter().rev().take(9).all(|d| d.frozen && d.level == last.level);
+        let (next, control) = match stage {
+            0 if level >= 8 => (1, Control::Freeze),
+            1 if settled => (2, Control::Step(-200)),
+            2 if level == 0 && last.matched => (3, Control::Freeze),
+            _ => return Vec::new(),
+        };
+        stage = next;
+        vec![control]
+    });
+    let source = FakeSource { interval: Duration::from_millis(5), ..FakeSource::new(20) };
+    let mut parts = run_of(source, FakeSegmenter::new(), RunOptions { record: true, ..RunOptions::default() });
+    parts.recording = Some(recording(&to));
+    parts.screen = Some(&mut screen);
+    let outcome = run(parts);
+    assert!(outcome.error.is_none(), "{outcome:?}");
+    let rows = Recorded::open(&to).unwrap().rows;
+    assert_eq!(rows.len() as u64, outcome.report.frames.captured);
+    assert!(!rows.iter().map(|r| r.time_ns).is_sorted(), "the time went back");
+    let report = verify(&to, |_| Ok(verifier())).unwrap();
+    assert_eq!((report.verdict, report.rows), (Verdict::Identical, rows.len() as u64), "{report}");
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use sonoplex::frame::{Frame, PixelFormat};
 use sonoplex::geometry::{Size, Spacing};
-use sonoplex::latency::{Counts, LatencySummary, Moment};
+use sonoplex::latency::{Counts, LatencySummary, Moment, Stamps};
 use sonoplex::mask::Mask;
 use sonoplex::record::read::Recorded;
 use sonoplex::record::{Disk, Event, EventKind, OsDisk, RecordError, Recorder};
 use sonoplex::segmentation::{Finding, Segmentation, State};
-use sonoplex::session::Session;
+use sonoplex::session::{Imprint, Session};
 
 use crate::pipeline_fakes::{classes, session};
 
@@ -94,6 +94,9 @@ fn frames_masks_and_rows_come_back_as_they_were() {
     ];
     recorder.write(&frames[0], Some(&segmentation(&frames[0]))).unwrap();
     recorder.event(&Event { before: 2, event: EventKind::Despeckle, value: "lee".to_owned() }).unwrap();
+    let mut shown = Stamps::default();
+    shown.set(Moment::Presented, 700);
+    frames[1].shown.set(shown).expect("once");
     recorder.write(&frames[1], None).unwrap();
     recorder.write(&frames[2], Some(&segmentation(&frames[2]))).unwrap();
     let counts = Counts { captured: 3, recorded: 3, ..Counts::default() };
@@ -113,9 +116,12 @@ fn frames_masks_and_rows_come_back_as_they_were() {
     }
     let row = &recorded.rows[0];
     assert_eq!((row.state, row.probability), (Some(State::Uncertain), Some(0.5)));
-    assert_eq!(row.stamps_ns["segmented"], 500);
+    assert_eq!((row.stamps_ns["segmented"], row.stamps_ns["presented"]), (Some(500), None));
     assert_eq!(row.dice["nerve"], segmentation(&frames[0]).mask.dice(frames[0].truth.as_ref().unwrap(), 1));
-    assert_eq!(recorded.rows[1].stamps_ns["captured"], 101);
+    assert_eq!(recorded.rows[1].stamps_ns["captured"], Some(101));
+    assert_eq!(recorded.rows[1].stamps_ns["presented"], Some(700));
+    let imprint = recorded.imprint(&recorded.rows[2]).unwrap();
+    assert_eq!(imprint, Some(Imprint { id: 2, time_ns: 66_734_000, captured_ns: Some(102) }));
     assert!(!to.join("session.new").exists());
 }
 
@@ -208,4 +214,25 @@ fn lying_sessions_are_refused() {
     let recorded = Recorded::open(dir.path()).unwrap();
     let error = recorded.frame(&recorded.rows[0]).unwrap_err().to_string();
     assert!(error.contains("files inside the session"), "{error}");
+}
+
+#[test]
+fn a_session_of_an_older_version_is_still_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("run");
+    let mut recorder = Recorder::create(&to, session()).unwrap();
+    let frame = frame(0, Size::new(8, 8), PixelFormat::Gray8);
+    recorder.write(&frame, None).unwrap();
+    recorder.finish(Counts::default(), LatencySummary::new(), "end of recording").unwrap();
+    // As version 1 wrote it: only what had happened, and a raw frame that says nothing of itself.
+    let row = r#"{"id":0,"time_ns":0,"frame":"frames/000000.png","stamps_ns":{"captured":5,"received":7}}"#;
+    std::fs::write(to.join("frames.jsonl"), format!("{row}\n")).unwrap();
+    image::GrayImage::from_raw(8, 8, frame.pixels.clone()).unwrap().save(to.join("frames/000000.png")).unwrap();
+    let text = std::fs::read_to_string(to.join("session.json")).unwrap();
+    std::fs::write(to.join("session.json"), text.replace("\"version\": 2", "\"version\": 1")).unwrap();
+    let recorded = Recorded::open(&to).unwrap();
+    assert_eq!(recorded.session.version, 1);
+    assert_eq!(recorded.rows[0].stamps_ns.get("received"), Some(&Some(7)));
+    assert_eq!(recorded.imprint(&recorded.rows[0]).unwrap(), None);
+    assert_eq!(recorded.frame(&recorded.rows[0]).unwrap().pixels, frame.pixels);
 }

@@ -9,6 +9,7 @@ use sonoplex::segmentation::{Segmentation, State};
 use sonoplex::segmenter::contour::enclosed;
 use sonoplex::segmenter::{CropChoice, Segmenter, SegmenterConfig};
 
+use super::crop::{Dice, marked_sector};
 use super::segmenter_toy::{mirror, mirror_with_presence, write};
 
 fn open(model: &Path, crop: CropChoice) -> Segmenter {
@@ -80,6 +81,26 @@ fn there_is_no_answer_outside_the_crop() {
     assert_eq!((out.frame_id, out.size), (3, size));
     assert_eq!(out.findings[0].bounds, Some(crop));
     assert_eq!((out.state(), out.confidence(), out.calibrated), (State::Nerve, 1.0, false));
+}
+
+#[test]
+fn what_stands_beside_a_sector_is_never_called_nerve() {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = [("thresholds", "0.1"), ("uncertain", "0.05..0.1")];
+    // The probability of a pixel is its brightness, and the mark is the brightest thing there is.
+    let model = write(mirror(1, 150, 200), &metadata, folder.path());
+    let size = Size::new(800, 600);
+    let mut segmenter = open(&model, CropChoice::Auto);
+    let mut out = Segmentation::default();
+    for seed in 0..3 {
+        let (gray, _) = marked_sector(size, &mut Dice(seed));
+        let frame = Frame::new(seed, size, PixelFormat::Gray8, gray);
+        segmenter.segment(&frame, &Clock::manual(), &mut out).unwrap();
+        let sector = out.sector.expect("a sector");
+        let pixels = (0..size.area() as u32).map(|i| (i as usize, sector.contains(i % 800, i / 800)));
+        assert!(pixels.filter(|p| !p.1).all(|(i, _)| out.mask.labels[i] == 0 && out.plane(1)[i] == 0));
+        assert!(out.mask.area(1) > 10_000, "the tissue itself is bright enough");
+    }
 }
 
 #[test]

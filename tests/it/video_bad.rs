@@ -72,3 +72,29 @@ fn a_cut_file_plays_to_the_cut_and_says_so() {
         assert!(matches!(source.next(), Ok(None)), "{name}: said once");
     }
 }
+
+#[test]
+fn damaged_pictures_are_left_out_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, encoder) in
+        [("d.mp4", format!("{H264} ! mp4mux faststart=true")), ("d.avi", "jpegenc ! avimux".to_owned())]
+    {
+        let path = dir.path().join(name);
+        test_video(&path, 60, &encoder);
+        let mut source = open(&path);
+        read_all(&mut *source);
+        assert_eq!(source.dropped(), 0, "{name}: nothing is wrong with it yet");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 3000].copy_from_slice(&noise(5, 3000));
+        std::fs::write(&path, bytes).unwrap();
+        let mut source = open(&path);
+        let played = read_all(&mut *source).len() as u64;
+        println!("{name}: {played} played, {} dropped", source.dropped());
+        assert!(source.dropped() > 0 && played > 20, "{name}: {played} played");
+        assert_eq!(played + source.dropped(), 60, "{name}");
+        source.seek(0).unwrap();
+        read_all(&mut *source);
+        assert_eq!(played + source.dropped(), 60, "{name}: the same after it was played again");
+    }
+}

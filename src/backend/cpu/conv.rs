@@ -5,13 +5,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
+use super::dot::Factor;
 use super::error::KernelError;
-use super::isa::Isa;
+use super::isa::{self, Isa};
+use super::layout::{BLOCK, Layout, pack, unpack};
 use super::pool::Pool;
 use super::window;
 
+mod depthwise;
 mod direct;
+mod head;
 mod naive;
+pub(super) mod taps;
+mod winograd;
 
 /// Sizes of a convolution of one picture.
 ///
@@ -121,6 +127,8 @@ pub(super) fn check(
 #[derive(Clone, Debug)]
 pub struct Conv {
     shape: ConvShape,
+    /// Of the input, and of the output with its residual.
+    layouts: [Layout; 2],
     tactic: Tactic,
 }
 
@@ -128,19 +136,60 @@ pub struct Conv {
 enum Tactic {
     Naive(naive::Naive),
     Direct(Box<direct::Direct>),
+    Taps(Box<taps::Taps>),
+    Depthwise(Box<depthwise::Depthwise>),
+    Head(Box<head::Head>),
+    Winograd(Box<winograd::Winograd>),
 }
 
-/// Every tactic, the instructions that it needs, and its name.
-const TACTICS: [(Isa, &str); 4] =
-    [(Isa::Avx512, "direct_avx512"), (Isa::Avx2, "direct_avx2"), (Isa::Portable, "direct"), (Isa::Portable, "naive")];
+/// Output channels and pixels of the widest product whose sums stay in registers: of AVX-512's 32 registers 28 hold
+/// sums, of 16 registers 12 do.
+fn tile(isa: Isa, outs: usize) -> (usize, usize) {
+    match isa {
+        Isa::Portable => (8, 6),
+        Isa::Avx2 => (16, 6),
+        Isa::Avx512 if outs.div_ceil(BLOCK).is_multiple_of(2) => (32, 14),
+        Isa::Avx512 => (16, 28),
+    }
+}
+
+/// The ways to compute the shape from and to these layouts, the best guess first: a product of matrices needs enough
+/// tiles to be one. The last way converts what is not planar.
+fn ways(shape: &ConvShape, layouts: [Layout; 2]) -> Vec<&'static str> {
+    let tiles = |m: usize| shape.out_size().iter().map(|n| n.div_ceil(m)).product::<usize>();
+    let (small, large) = (["winograd2_bf16", "winograd2"], ["winograd4_bf16", "winograd4"]);
+    let taps = ["taps_bf16", "taps"];
+    let guess = match () {
+        () if tiles(4) >= 24 => [large, small, taps],
+        () if tiles(2) >= 14 => [small, large, taps],
+        () => [taps, small, large],
+    };
+    let guess = ["head", "depthwise"].into_iter().chain(guess.into_iter().flatten()).chain(["direct"]);
+    let blocked = layouts == [Layout::Blocked; 2];
+    let fits = |way: &&str| match *way {
+        "winograd4" | "winograd2" | "winograd4_bf16" | "winograd2_bf16" => blocked && winograd::Winograd::fits(shape),
+        "taps_bf16" => shape.groups == 1 && layouts[0] == Layout::Blocked,
+        "taps" => shape.groups == 1 && layouts != [Layout::Planar; 2],
+        "head" => layouts == [Layout::Blocked, Layout::Planar] && head::Head::fits(shape),
+        "depthwise" => blocked && depthwise::Depthwise::fits(shape),
+        _ => true,
+    };
+    guess.filter(fits).collect()
+}
 
 impl Conv {
-    /// The tactics that can compute `shape` on `isa`, the one that is probably fastest first, `naive` last.
-    pub fn tactics(_shape: &ConvShape, isa: Isa) -> Vec<&'static str> {
-        TACTICS.iter().filter(|(needed, _)| *needed <= isa).map(|&(_, name)| name).collect()
+    /// The tactics that can compute `shape` from and to planes on `isa`, the one that is probably fastest first,
+    /// `naive` last.
+    pub fn tactics(shape: &ConvShape, isa: Isa) -> Vec<String> {
+        Self::tactics_between(shape, [Layout::Planar; 2], isa)
     }
 
-    /// Lays the weights out for a tactic.
+    /// As [`Conv::tactics`], for an input and an output of these layouts.
+    pub fn tactics_between(shape: &ConvShape, layouts: [Layout; 2], isa: Isa) -> Vec<String> {
+        isa::tactics(&ways(shape, layouts), isa)
+    }
+
+    /// Lays the weights out for a tactic that works on planes.
     ///
     /// # Shapes
     /// `weights` out × in/groups × height × width; `bias` out, or empty for none.
@@ -148,6 +197,20 @@ impl Conv {
     /// # Errors
     /// When the sizes contradict each other, the tactic is not known, or this processor cannot run it.
     pub fn new(shape: ConvShape, tactic: &str, weights: &[f32], bias: &[f32]) -> Result<Self, KernelError> {
+        Self::between(shape, [Layout::Planar; 2], tactic, weights, bias)
+    }
+
+    /// As [`Conv::new`], from and to these layouts.
+    ///
+    /// # Errors
+    /// As there, and when the tactic does not work between the layouts.
+    pub fn between(
+        shape: ConvShape,
+        layouts: [Layout; 2],
+        tactic: &str,
+        weights: &[f32],
+        bias: &[f32],
+    ) -> Result<Self, KernelError> {
         shape.check()?;
         if weights.len() != shape.weights_len() {
             let expected = format!("{} weights", shape.weights_len());
@@ -158,19 +221,32 @@ impl Conv {
             return Err(KernelError::shape("conv", expected, bias.len()));
         }
         let bias = if bias.is_empty() { vec![0.0; shape.out_channels] } else { bias.to_vec() };
-        let Some(&(needed, _)) = TACTICS.iter().find(|(_, name)| *name == tactic) else {
-            let known = TACTICS.map(|(_, name)| format!("`{name}`")).join(", ");
+        let Some((way, needed)) = isa::parse(&ways(&shape, layouts), tactic) else {
+            let known = Self::tactics_between(&shape, layouts, Isa::Avx512);
+            let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             return Err(KernelError::Tactic { operation: "conv", found: tactic.to_owned(), known });
         };
         let found = Isa::detect();
         if needed > found {
             return Err(KernelError::Isa { operation: "conv", tactic: tactic.to_owned(), needed, found });
         }
-        let tactic = match tactic {
-            "naive" => Tactic::Naive(naive::Naive { weights: weights.to_vec(), bias }),
-            _ => Tactic::Direct(Box::new(direct::Direct::new(&shape, needed, weights, bias))),
+        let winograd =
+            |m, factor| Tactic::Winograd(Box::new(winograd::Winograd::new(&shape, needed, factor, m, weights, &bias)));
+        let taps =
+            |factor| Tactic::Taps(Box::new(taps::Taps::convolution(&shape, needed, factor, layouts, weights, &bias)));
+        let tactic = match way {
+            "winograd4" => winograd(4, Factor::F32),
+            "winograd2" => winograd(2, Factor::F32),
+            "winograd4_bf16" => winograd(4, Factor::Bf16),
+            "winograd2_bf16" => winograd(2, Factor::Bf16),
+            "taps" => taps(Factor::F32),
+            "taps_bf16" => taps(Factor::Bf16),
+            "depthwise" => Tactic::Depthwise(Box::new(depthwise::Depthwise::new(&shape, needed, weights, &bias))),
+            "head" => Tactic::Head(Box::new(head::Head::new(&shape, needed, weights, &bias))),
+            "direct" => Tactic::Direct(Box::new(direct::Direct::new(&shape, needed, weights, bias))),
+            _ => Tactic::Naive(naive::Naive { weights: weights.to_vec(), bias }),
         };
-        Ok(Self { shape, tactic })
+        Ok(Self { shape, layouts, tactic })
     }
 
     /// Its sizes.
@@ -178,18 +254,29 @@ impl Conv {
         &self.shape
     }
 
-    /// The floats of scratch memory that [`Conv::run`] needs.
-    pub fn scratch_len(&self) -> usize {
+    /// The floats of scratch memory that [`Conv::run`] needs on so many threads.
+    pub fn scratch_len(&self, threads: usize) -> usize {
         match &self.tactic {
-            Tactic::Naive(_) => 0,
-            Tactic::Direct(direct) => direct.scratch_len(),
+            Tactic::Naive(_) => self.converted_len(),
+            Tactic::Direct(direct) => direct.scratch_len() + self.converted_len(),
+            Tactic::Winograd(winograd) => winograd.scratch_len(threads),
+            Tactic::Taps(taps) => taps.scratch_len(),
+            Tactic::Depthwise(_) | Tactic::Head(_) => 0,
         }
+    }
+
+    /// Floats of planes that stand in for blocks: input, output and residual.
+    fn converted_len(&self) -> usize {
+        let input = if self.layouts[0] == Layout::Blocked { self.shape.in_len() } else { 0 };
+        let output = if self.layouts[1] == Layout::Blocked { 2 * self.shape.out_len() } else { 0 };
+        input + output
     }
 
     /// Convolves one picture: output = act(conv + bias + residual).
     ///
     /// # Shapes
-    /// `input` in × height × width; `residual` and `output` out × height × width of [`ConvShape::out_size`].
+    /// `input` in × height × width; `residual` and `output` out × height × width of [`ConvShape::out_size`], each as
+    /// [`Layout::len`] says.
     ///
     /// # Panics
     /// When a slice has another length, or the scratch memory is shorter than [`Conv::scratch_len`].
@@ -202,13 +289,68 @@ impl Conv {
         output: &mut [f32],
         scratch: &mut [f32],
     ) {
-        assert_eq!(input.len(), self.shape.in_len(), "values of the input");
-        assert_eq!(output.len(), self.shape.out_len(), "values of the output");
+        let s = &self.shape;
+        let pixels = [s.in_size, s.out_size()].map(|[h, w]| h * w);
+        assert_eq!(input.len(), self.layouts[0].len(s.in_channels, pixels[0]), "values of the input");
+        assert_eq!(output.len(), self.layouts[1].len(s.out_channels, pixels[1]), "values of the output");
         assert!(residual.is_none_or(|r| r.len() == output.len()), "values of the residual");
-        assert!(scratch.len() >= self.scratch_len(), "floats of scratch memory");
+        assert!(scratch.len() >= self.scratch_len(pool.threads()), "floats of scratch memory");
+        match &self.tactic {
+            Tactic::Taps(taps) => taps.run(pool, input, residual, activation, output, scratch),
+            Tactic::Depthwise(depthwise) => depthwise.run(pool, input, residual, activation, output),
+            Tactic::Head(head) => head.run(pool, input, residual, activation, output),
+            Tactic::Winograd(winograd) => winograd.run(pool, input, residual, activation, output, scratch),
+            Tactic::Direct(_) | Tactic::Naive(_) => self.planar(pool, input, residual, activation, output, scratch),
+        }
+        if activation.bounds().is_none() && !matches!(self.tactic, Tactic::Direct(_) | Tactic::Naive(_)) {
+            activation.run(pool, output);
+        }
+    }
+
+    /// Runs a tactic that knows planes alone.
+    fn planar(
+        &self,
+        pool: &Pool,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        activation: Activation,
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let s = &self.shape;
+        let pixels = [s.in_size, s.out_size()].map(|[h, w]| h * w);
+        let mut input = input;
+        let mut rest = scratch;
+        if self.layouts[0] == Layout::Blocked {
+            let (planes, after) = rest.split_at_mut(s.in_len());
+            unpack(pool, s.in_channels, pixels[0], input, planes);
+            (input, rest) = (planes, after);
+        }
+        if self.layouts[1] == Layout::Planar {
+            return self.planes(pool, input, residual, activation, output, rest);
+        }
+        let (planes, after) = rest.split_at_mut(s.out_len());
+        let (shortcut, after) = after.split_at_mut(s.out_len());
+        if let Some(residual) = residual {
+            unpack(pool, s.out_channels, pixels[1], residual, shortcut);
+        }
+        self.planes(pool, input, residual.map(|_| &*shortcut), activation, planes, after);
+        pack(pool, s.out_channels, pixels[1], planes, output);
+    }
+
+    fn planes(
+        &self,
+        pool: &Pool,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        activation: Activation,
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
         match &self.tactic {
             Tactic::Naive(naive) => naive.run(&self.shape, pool, input, residual, activation, output),
             Tactic::Direct(direct) => direct.run(pool, input, residual, activation, output, scratch),
+            _ => unreachable!("the others do not work on planes"),
         }
     }
 }

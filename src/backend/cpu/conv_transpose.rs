@@ -1,13 +1,16 @@
 //! Transposed convolution of one picture: every input value paints the kernel, scaled, into the output.
 //!
-//! `out[o, y·s + i·d − p, x·s + j·d − p] += w[c, o, i, j] · in[c, y, x]`, then `act(out + bias + residual)`
+//! `out[o, y·s + i·d − p, x·s + j·d − p] += w[c, o, i, j] · in[c, y, x]`, then `act(out + bias)`
 
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
-use super::conv::{Conv, ConvShape, check};
+use super::conv::check;
+use super::conv::taps::Taps;
+use super::dot::Factor;
 use super::error::KernelError;
-use super::isa::Isa;
+use super::isa::{self, Isa};
+use super::layout::{Layout, pack, unpack};
 use super::pool::{Pool, SharedMut};
 use super::window::extent;
 
@@ -97,17 +100,13 @@ impl ConvTransposeShape {
         }
         Ok(())
     }
-
-    /// Whether painted kernels lie side by side, so that every output value has one tap.
-    fn is_tiling(&self) -> bool {
-        self.kernel == self.stride && self.pads == [0; 4] && self.dilation == [1, 1] && self.output_padding == [0, 0]
-    }
 }
 
 /// A transposed convolution with its weights, laid out for one tactic.
 #[derive(Clone, Debug)]
 pub struct ConvTranspose {
     shape: ConvTransposeShape,
+    layouts: [Layout; 2],
     tactic: Tactic,
 }
 
@@ -115,27 +114,31 @@ pub struct ConvTranspose {
 enum Tactic {
     /// Loop by loop, the specification.
     Naive { weights: Vec<f32>, bias: Vec<f32> },
-    /// A 1×1 convolution whose output channels are the taps, scattered to where they belong.
-    Scatter(Box<Conv>),
+    /// A convolution for every place of the stride, written where it belongs.
+    Taps(Box<Taps>),
 }
 
-/// Every tactic for kernels that lie side by side, and that of the convolution which does its sums.
-const SCATTER: [(&str, &str); 3] =
-    [("scatter_avx512", "direct_avx512"), ("scatter_avx2", "direct_avx2"), ("scatter", "direct")];
+/// The ways to compute the shape, the best guess first.
+fn ways(shape: &ConvTransposeShape, layouts: [Layout; 2]) -> &'static [&'static str] {
+    match (shape.groups, layouts[0]) {
+        (1, Layout::Blocked) => &["taps_bf16", "taps"],
+        (1, Layout::Planar) => &["taps"],
+        _ => &[],
+    }
+}
 
 impl ConvTranspose {
     /// The tactics that can compute `shape` on `isa`, the one that is probably fastest first, `naive` last.
-    pub fn tactics(shape: &ConvTransposeShape, isa: Isa) -> Vec<&'static str> {
-        let mut tactics = Vec::new();
-        if shape.is_tiling() {
-            let inner = Conv::tactics(&taps(shape), isa);
-            tactics.extend(SCATTER.iter().filter(|(_, conv)| inner.contains(conv)).map(|&(name, _)| name));
-        }
-        tactics.push("naive");
-        tactics
+    pub fn tactics(shape: &ConvTransposeShape, isa: Isa) -> Vec<String> {
+        Self::tactics_between(shape, [Layout::Planar; 2], isa)
     }
 
-    /// Lays the weights out for a tactic.
+    /// As [`ConvTranspose::tactics`], for an input and an output of these layouts.
+    pub fn tactics_between(shape: &ConvTransposeShape, layouts: [Layout; 2], isa: Isa) -> Vec<String> {
+        isa::tactics(ways(shape, layouts), isa)
+    }
+
+    /// Lays the weights out for a tactic, from and to planes.
     ///
     /// # Shapes
     /// `weights` in × out/groups × height × width; `bias` out, or empty for none.
@@ -143,6 +146,20 @@ impl ConvTranspose {
     /// # Errors
     /// When the sizes contradict each other, the tactic is not one of the shape, or this processor cannot run it.
     pub fn new(shape: ConvTransposeShape, tactic: &str, weights: &[f32], bias: &[f32]) -> Result<Self, KernelError> {
+        Self::between(shape, [Layout::Planar; 2], tactic, weights, bias)
+    }
+
+    /// As [`ConvTranspose::new`], from and to these layouts.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn between(
+        shape: ConvTransposeShape,
+        layouts: [Layout; 2],
+        tactic: &str,
+        weights: &[f32],
+        bias: &[f32],
+    ) -> Result<Self, KernelError> {
         const OPERATION: &str = "conv_transpose";
         shape.check()?;
         if weights.len() != shape.weights_len() {
@@ -154,26 +171,21 @@ impl ConvTranspose {
             return Err(KernelError::shape(OPERATION, expected, bias.len()));
         }
         let bias = if bias.is_empty() { vec![0.0; shape.out_channels] } else { bias.to_vec() };
-        let tactic = match SCATTER.iter().find(|(name, _)| *name == tactic) {
-            Some((_, conv)) if shape.is_tiling() => {
-                let (ins, outs) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
-                let area = shape.kernel[0] * shape.kernel[1];
-                // From in × out × tap to (group, out, tap) × in.
-                let packed: Vec<f32> = (0..shape.out_channels * area)
-                    .flat_map(|to| (0..ins).map(move |c| (to / area, to % area, c)))
-                    .map(|(o, tap, c)| weights[((o / outs * ins + c) * outs + o % outs) * area + tap])
-                    .collect();
-                let bias: Vec<f32> = bias.iter().flat_map(|&b| std::iter::repeat_n(b, area)).collect();
-                Tactic::Scatter(Box::new(Conv::new(taps(&shape), conv, &packed, &bias)?))
-            }
-            None if tactic == "naive" => Tactic::Naive { weights: weights.to_vec(), bias },
-            _ => {
-                let known = Self::tactics(&shape, Isa::detect()).join("`, `");
-                let known = format!("`{known}`");
-                return Err(KernelError::Tactic { operation: OPERATION, found: tactic.to_owned(), known });
-            }
+        let Some((way, needed)) = isa::parse(ways(&shape, layouts), tactic) else {
+            let known = format!("`{}`", Self::tactics_between(&shape, layouts, Isa::detect()).join("`, `"));
+            return Err(KernelError::Tactic { operation: OPERATION, found: tactic.to_owned(), known });
         };
-        Ok(Self { shape, tactic })
+        let found = Isa::detect();
+        if needed > found {
+            return Err(KernelError::Isa { operation: OPERATION, tactic: tactic.to_owned(), needed, found });
+        }
+        let taps = |factor| Tactic::Taps(Box::new(Taps::transposed(&shape, needed, factor, layouts, weights, &bias)));
+        let tactic = match way {
+            "taps" => taps(Factor::F32),
+            "taps_bf16" => taps(Factor::Bf16),
+            _ => Tactic::Naive { weights: weights.to_vec(), bias },
+        };
+        Ok(Self { shape, layouts, tactic })
     }
 
     /// Its sizes.
@@ -184,84 +196,71 @@ impl ConvTranspose {
     /// The floats of scratch memory that [`ConvTranspose::run`] needs.
     pub fn scratch_len(&self) -> usize {
         match &self.tactic {
-            Tactic::Naive { .. } => 0,
-            Tactic::Scatter(conv) => conv.shape().out_len() + conv.scratch_len(),
+            Tactic::Naive { .. } => {
+                let input = if self.layouts[0] == Layout::Blocked { self.shape.in_len() } else { 0 };
+                input + if self.layouts[1] == Layout::Blocked { self.shape.out_len() } else { 0 }
+            }
+            Tactic::Taps(taps) => taps.scratch_len(),
         }
     }
 
-    /// Computes one picture: output = act(transposed convolution + bias + residual).
+    /// Computes one picture: output = act(transposed convolution + bias).
     ///
     /// # Shapes
-    /// `input` in × height × width; `residual` and `output` out × height × width of
-    /// [`ConvTransposeShape::out_size`].
+    /// `input` in × height × width; `output` out × height × width of [`ConvTransposeShape::out_size`], each as
+    /// [`Layout::len`] says.
     ///
     /// # Panics
     /// When a slice has another length, or the scratch memory is shorter than [`ConvTranspose::scratch_len`].
-    pub fn run(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    pub fn run(&self, pool: &Pool, input: &[f32], activation: Activation, output: &mut [f32], scratch: &mut [f32]) {
         let s = &self.shape;
-        assert_eq!(input.len(), s.in_len(), "values of the input");
-        assert_eq!(output.len(), s.out_len(), "values of the output");
-        assert!(residual.is_none_or(|r| r.len() == output.len()), "values of the residual");
+        let pixels = [s.in_size, s.out_size()].map(|[h, w]| h * w);
+        assert_eq!(input.len(), self.layouts[0].len(s.in_channels, pixels[0]), "values of the input");
+        assert_eq!(output.len(), self.layouts[1].len(s.out_channels, pixels[1]), "values of the output");
         assert!(scratch.len() >= self.scratch_len(), "floats of scratch memory");
-        let [oh, ow] = s.out_size();
         match &self.tactic {
             Tactic::Naive { weights, bias } => {
-                let output = SharedMut::new(output);
-                pool.run(s.out_channels, &|o| {
-                    // SAFETY: one plane a task.
-                    let plane = unsafe { output.slice(o * oh * ow, oh * ow) };
-                    for (at, out) in plane.iter_mut().enumerate() {
-                        let sum = bias[o] + gather(s, weights, input, o, at / ow, at % ow);
-                        *out = activation.of(sum + residual.map_or(0.0, |r| r[o * oh * ow + at]));
-                    }
-                });
+                let (mut input, mut rest) = (input, scratch);
+                if self.layouts[0] == Layout::Blocked {
+                    let (planes, after) = rest.split_at_mut(s.in_len());
+                    unpack(pool, s.in_channels, pixels[0], input, planes);
+                    (input, rest) = (planes, after);
+                }
+                if self.layouts[1] == Layout::Planar {
+                    return naive(s, pool, weights, bias, input, activation, output);
+                }
+                naive(s, pool, weights, bias, input, activation, &mut rest[..s.out_len()]);
+                pack(pool, s.out_channels, pixels[1], &rest[..s.out_len()], output);
             }
-            Tactic::Scatter(conv) => {
-                let (products, scratch) = scratch.split_at_mut(conv.shape().out_len());
-                conv.run(pool, input, None, Activation::None, products, scratch);
-                let (products, [kh, kw], [ih, iw]) = (&*products, s.kernel, s.in_size);
-                let output = SharedMut::new(output);
-                pool.run(s.out_channels * ih, &|task| {
-                    let (o, y) = (task / ih, task % ih);
-                    for i in 0..kh {
-                        let from = (o * oh + y * kh + i) * ow;
-                        // SAFETY: the rows that one input row paints belong to one task.
-                        let row = unsafe { output.slice(from, ow) };
-                        for j in 0..kw {
-                            let product = &products[(((o * kh + i) * kw + j) * ih + y) * iw..][..iw];
-                            row[j..].iter_mut().step_by(kw).zip(product).for_each(|(o, &p)| *o = p);
-                        }
-                        if let Some(residual) = residual {
-                            row.iter_mut().zip(&residual[from..]).for_each(|(o, &r)| *o += r);
-                        }
-                        activation.apply(row);
-                    }
-                });
+            Tactic::Taps(taps) => {
+                taps.run(pool, input, None, activation, output, scratch);
+                if activation.bounds().is_none() {
+                    activation.run(pool, output);
+                }
             }
         }
     }
 }
 
-/// The convolution whose output channels are the taps of all output channels.
-fn taps(s: &ConvTransposeShape) -> ConvShape {
-    ConvShape {
-        in_channels: s.in_channels,
-        out_channels: s.out_channels * s.kernel[0] * s.kernel[1],
-        groups: s.groups,
-        in_size: s.in_size,
-        kernel: [1; 2],
-        stride: [1; 2],
-        pads: [0; 4],
-        dilation: [1; 2],
-    }
+/// Loop by loop, from planes to planes.
+fn naive(
+    s: &ConvTransposeShape,
+    pool: &Pool,
+    weights: &[f32],
+    bias: &[f32],
+    input: &[f32],
+    activation: Activation,
+    output: &mut [f32],
+) {
+    let [oh, ow] = s.out_size();
+    let output = SharedMut::new(output);
+    pool.run(s.out_channels, &|o| {
+        // SAFETY: one plane a task.
+        let plane = unsafe { output.slice(o * oh * ow, oh * ow) };
+        for (at, out) in plane.iter_mut().enumerate() {
+            *out = activation.of(bias[o] + gather(s, weights, input, o, at / ow, at % ow));
+        }
+    });
 }
 
 /// All taps that fall on one output value.

@@ -100,6 +100,18 @@ impl Arithmetic {
     }
 }
 
+impl Arithmetic {
+    /// Whether the order of the two does not matter.
+    pub fn commutes(self) -> bool {
+        matches!(self, Self::Add | Self::Mul | Self::Max | Self::Min)
+    }
+
+    /// Whether finite values give finite ones, so that channels which are not there stay harmless.
+    pub fn stays_finite(self) -> bool {
+        !matches!(self, Self::Div | Self::Pow | Self::Mod | Self::Remainder)
+    }
+}
+
 /// The shape of two tensors combined by the rules of numpy: from the right, axes are equal or one of them is 1.
 ///
 /// # Errors

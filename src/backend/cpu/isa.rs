@@ -29,6 +29,21 @@ impl Isa {
         Self::Portable
     }
 
+    /// Whether the widest set multiplies bf16 too (AVX512-BF16).
+    pub fn has_bf16() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            Self::detect() == Self::Avx512
+                && is_x86_feature_detected!("avx512bf16")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    }
+
     /// Its name in reports: `portable`, `avx2` or `avx512`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,6 +52,32 @@ impl Isa {
             Self::Avx512 => "avx512",
         }
     }
+}
+
+/// Instruction sets, the widest first, and how the name of a tactic that needs them ends: `taps_avx512`.
+const SUFFIXES: [(Isa, &str); 3] = [(Isa::Avx512, "_avx512"), (Isa::Avx2, "_avx2"), (Isa::Portable, "")];
+
+/// The tactics of these ways up to `isa`: the widest instructions of every way before the narrower ones of any, then
+/// `naive`.
+pub(super) fn tactics(ways: &[&str], isa: Isa) -> Vec<String> {
+    let offered = SUFFIXES.iter().filter(|(needed, _)| *needed <= isa);
+    // Factors of 16 bits are multiplied by the widest set alone, and not by every processor that has it.
+    let has = |way: &str, isa: Isa| !way.ends_with("_bf16") || isa == Isa::Avx512 && Isa::has_bf16();
+    let named = offered.flat_map(|(isa, suffix)| {
+        ways.iter().filter(move |way| has(way, *isa)).map(move |way| format!("{way}{suffix}"))
+    });
+    named.chain(["naive".to_owned()]).collect()
+}
+
+/// The way and the instructions that the name of a tactic stands for.
+pub(super) fn parse<'a>(ways: &[&'a str], tactic: &str) -> Option<(&'a str, Isa)> {
+    if tactic == "naive" {
+        return Some(("naive", Isa::Portable));
+    }
+    ways.iter().find_map(|way| {
+        let ending = tactic.strip_prefix(way)?;
+        SUFFIXES.iter().find(|(_, suffix)| *suffix == ending).map(|(isa, _)| (*way, *isa))
+    })
 }
 
 impl std::fmt::Display for Isa {

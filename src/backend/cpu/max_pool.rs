@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::blocked;
 use super::error::KernelError;
 use super::pool::{Pool, SharedMut};
 use super::window::{count, extent, inside};
@@ -118,18 +119,31 @@ pub fn average_pool_padded(pool: &Pool, shape: &PoolShape, input: &[f32], output
     average(pool, shape, input, output, true);
 }
 
+/// Taps of the window at `at` that count along one axis; beyond the padding (ceil mode) nothing counts.
+fn counted(shape: &PoolShape, padded: bool, at: usize, axis: usize) -> usize {
+    let (before, after) = (shape.pads[axis], shape.pads[axis + 2]);
+    (0..shape.kernel[axis])
+        .map(|tap| at * shape.stride[axis] + tap * shape.dilation[axis])
+        .filter(|&p| match padded {
+            true => p < shape.in_size[axis] + before + after,
+            false => p >= before && p < shape.in_size[axis] + before,
+        })
+        .count()
+}
+
+/// [`max_pool`] on blocks of sixteen channels.
+pub fn max_pool_blocked(pool: &Pool, shape: &PoolShape, input: &[f32], output: &mut [f32]) {
+    blocked::pool(pool, shape, None, input, output);
+}
+
+/// [`average_pool`], or with `padded` [`average_pool_padded`], on blocks of sixteen channels.
+pub fn average_pool_blocked(pool: &Pool, shape: &PoolShape, padded: bool, input: &[f32], output: &mut [f32]) {
+    let count = |y: usize, x: usize| (counted(shape, padded, y, 0) * counted(shape, padded, x, 1)).max(1) as f32;
+    blocked::pool(pool, shape, Some(&count), input, output);
+}
+
 fn average(pool: &Pool, shape: &PoolShape, input: &[f32], output: &mut [f32], padded: bool) {
-    // Taps of the window at `at` that count along one axis; beyond the padding (ceil mode) nothing counts.
-    let counted = |at: usize, axis: usize| {
-        let (before, after) = (shape.pads[axis], shape.pads[axis + 2]);
-        (0..shape.kernel[axis])
-            .map(|tap| at * shape.stride[axis] + tap * shape.dilation[axis])
-            .filter(|&p| match padded {
-                true => p < shape.in_size[axis] + before + after,
-                false => p >= before && p < shape.in_size[axis] + before,
-            })
-            .count()
-    };
+    let counted = |at: usize, axis: usize| counted(shape, padded, at, axis);
     rows(pool, shape, input, output, &|plane, y, out| {
         out.fill(0.0);
         taps(shape, plane, y, out, &|out: &mut f32, v| *out += v);

@@ -7,15 +7,19 @@
 //! by one task, in one order.
 
 pub mod activation;
+pub mod aligned;
 pub mod bilateral;
+pub mod blocked;
 pub mod canny;
 pub mod conv;
 pub mod conv_transpose;
 pub mod despeckle;
+mod dot;
 pub mod elementwise;
 pub mod error;
 pub mod isa;
 mod lanes;
+pub mod layout;
 pub mod lee;
 pub mod math;
 pub mod matmul;

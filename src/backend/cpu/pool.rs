@@ -14,6 +14,8 @@ const SPINS: u32 = 2_000;
 thread_local! {
     /// Whether this thread is inside a task; a task that calls [`Pool::run`] runs its tasks by itself.
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
+    /// Number of this thread in its pool; a caller's own is 0.
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A fixed set of threads that run indexed tasks; nothing is allocated per call.
@@ -123,7 +125,13 @@ impl Pool {
         let workers = (1..threads)
             .map_while(|i| {
                 let shared = Arc::clone(&shared);
-                std::thread::Builder::new().name(format!("cpu-{i}")).spawn(move || shared.serve()).ok()
+                std::thread::Builder::new()
+                    .name(format!("cpu-{i}"))
+                    .spawn(move || {
+                        NUMBER.set(i);
+                        shared.serve();
+                    })
+                    .ok()
             })
             .collect();
         Self { shared, turn: Mutex::new(()), workers }
@@ -134,6 +142,12 @@ impl Pool {
         self.workers.len() + 1
     }
 
+    /// Number of the thread that asks, below [`Pool::threads`]: no two threads that work on one call have the same, so
+    /// that each can have scratch memory of its own.
+    pub fn thread() -> usize {
+        NUMBER.get()
+    }
+
     /// Calls `task` once for every index below `tasks` and returns when all calls have returned.
     ///
     /// A call from inside a task runs its indices on that thread alone.
@@ -141,8 +155,11 @@ impl Pool {
     /// # Panics
     /// When a task panics, after all others have ended.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        // A thread of another pool may call, or a task of this one: in this call it is the first.
+        let number = NUMBER.replace(0);
         if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
             (0..tasks).for_each(task);
+            NUMBER.set(number);
             return;
         }
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,6 +183,7 @@ impl Pool {
             spins += 1;
             if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
+        NUMBER.set(number);
         let panicked = shared.panicked.swap(false, Ordering::AcqRel);
         drop(turn);
         if panicked {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::blocked;
 use super::error::KernelError;
 use super::pool::{Pool, SharedMut};
 
@@ -95,6 +96,8 @@ pub struct ResizeTensor {
     shape: ResizeShape,
     down: Vec<Tap>,
     across: Vec<Tap>,
+    /// The same for blocks.
+    neighbours: [Vec<blocked::Neighbours>; 2],
 }
 
 impl ResizeTensor {
@@ -110,7 +113,9 @@ impl ResizeTensor {
             return Err(KernelError::shape("resize", "positive scales", format!("{shape:?}")));
         }
         let [down, across] = [0, 1].map(|axis| (0..shape.out_size[axis]).map(|i| tap(&shape, axis, i)).collect());
-        Ok(Self { shape, down, across })
+        let neighbours =
+            [&down, &across].map(|taps: &Vec<Tap>| taps.iter().map(|t| (t.first, t.second, t.weight)).collect());
+        Ok(Self { shape, down, across, neighbours })
     }
 
     /// Its sizes and rules.
@@ -148,6 +153,15 @@ impl ResizeTensor {
                 }
             }
         });
+    }
+}
+
+impl ResizeTensor {
+    /// As [`ResizeTensor::run`], on blocks of sixteen channels.
+    pub fn run_blocked(&self, pool: &Pool, input: &[f32], output: &mut [f32]) {
+        let linear = self.shape.interpolation == Interpolation::Linear;
+        let tables = [&self.neighbours[0][..], &self.neighbours[1]];
+        blocked::resize(pool, self.shape.in_size, tables, linear, input, output);
     }
 }
 

@@ -39,3 +39,8 @@ pub(super) fn inside(tap: usize, before: usize, stride: usize, size: usize, coun
     let end = (size + before).saturating_sub(tap).div_ceil(stride);
     first.min(count)..end.min(count).max(first.min(count))
 }
+
+/// Where part `i` of `n` parts of `total` begins, as equal as can be, the longer ones first.
+pub(super) fn start(total: usize, n: usize, i: usize) -> usize {
+    i * (total / n) + i.min(total % n)
+}

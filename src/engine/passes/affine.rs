@@ -1,4 +1,4 @@
-//! A batch normalisation that no convolution could take becomes a factor and an offset a channel.
+//! A batch normalisation of planes that no convolution could take becomes a factor and an offset a channel.
 //!
 //! # References
 //! Ioffe, Szegedy, "Batch normalization", ICML 2015, algorithm 2.
@@ -7,12 +7,13 @@ use super::super::graph::{Graph, Op};
 use super::super::tensor_op::TensorOp;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::elementwise::batch_norm_affine;
+use crate::backend::cpu::layout::Layout;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
     for at in 0..graph.steps.len() {
         let Op::BatchNorm { numbers, epsilon } = graph.steps[at].op else { continue };
-        if many_channels(graph, graph.steps[at].output) {
+        if graph.values[graph.steps[at].output].layout != Layout::Planar {
             continue;
         }
         let [gain, offset, mean, variance] = numbers.map(|n| graph.weights[n].clone());
@@ -22,10 +23,4 @@ pub fn run(graph: &mut Graph) {
         let numbers = [graph.weight(scale), graph.weight(shift)];
         graph.steps[at].op = Op::Tensor(TensorOp::Affine { plane, numbers, activation: Activation::None });
     }
-}
-
-/// Whether `value` has so many channels that convolutions may keep it in a layout of their own, in which batch
-/// normalisations, sums and activations are computed as they are.
-pub(super) fn many_channels(graph: &Graph, value: usize) -> bool {
-    matches!(graph.values[value].shape[..], [_, channels, _, _] if channels >= 16)
 }

@@ -11,7 +11,7 @@ pub fn run(graph: &mut Graph) {
         let plain = |v: usize| graph.values[v].part_of.is_none() && graph.values[v].constant.is_none();
         let whole = !graph.values.iter().any(|v| v.part_of.is_some_and(|p| p.whole == from || p.whole == to));
         let inside = plain(from) && plain(to) && whole && !graph.inputs.contains(&from) && !graph.is_output(to);
-        if matches!(op, Op::Copy) && inside {
+        if matches!(op, Op::Copy) && inside && graph.values[from].layout == graph.values[to].layout {
             graph.values[to].part_of = Some(Part { whole: from, offset: 0 });
             graph.steps.remove(at);
         } else {

@@ -3,6 +3,7 @@
 pub mod affine;
 pub mod alias_reshape;
 pub mod alias_slice;
+pub mod block_channels;
 pub mod drop_unused;
 pub mod fold_batch_norm;
 pub mod fold_pad;
@@ -21,7 +22,8 @@ use super::graph::Graph;
 /// A pass: its name and what it does.
 pub type Pass = (&'static str, fn(&mut Graph));
 
-/// All passes in their order: what exporters wrote apart first, then weights, then what a convolution can do on its way out, then memory.
+/// All passes in their order: what exporters wrote apart first, then weights, then what a convolution can do on its way
+/// out, then layout and memory.
 pub const PASSES: &[Pass] = &[
     ("drop_unused", drop_unused::run),
     ("merge_norm", merge_norm::run),
@@ -34,9 +36,12 @@ pub const PASSES: &[Pass] = &[
     ("fold_batch_norm", fold_batch_norm::run),
     ("fold_pad", fold_pad::run),
     ("fuse_residual", fuse_residual::run),
+    ("fuse_activation", fuse_activation::run),
+    ("block_channels", block_channels::run),
+    // What is not in blocks takes its activation along too.
     ("affine", affine::run),
     ("open_binary", open_binary::run),
-    ("fuse_activation", fuse_activation::run),
+    ("fuse_activation_planar", fuse_activation::run),
     ("remove_concat", remove_concat::run),
     ("alias_reshape", alias_reshape::run),
     ("alias_slice", alias_slice::run),

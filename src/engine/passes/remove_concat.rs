@@ -37,14 +37,15 @@ fn remove(graph: &mut Graph, at: usize) -> bool {
             && parts.iter().filter(|&&p| p == part).count() == 1
             && (one_image || by_image(graph, part));
         let place = Part { whole, offset };
+        let layout = value.layout;
         // With one image in all, the rows before the axis are ones, whatever the first dimension is called.
-        offset += if one_image { value.len() } else { value.image_len() };
+        offset += if one_image { value.room() } else { value.image_room() };
         if movable {
             graph.values[part].part_of = Some(place);
         } else {
             let shape = value.shape.clone();
             let slice = graph.value(format!("{name}/{number}"), shape);
-            graph.values[slice].part_of = Some(place);
+            (graph.values[slice].part_of, graph.values[slice].layout) = (Some(place), layout);
             copies.push(Step { name: format!("{name}/{number}"), op: Op::Copy, inputs: vec![part], output: slice });
         }
     }

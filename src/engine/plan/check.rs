@@ -1,6 +1,8 @@
 //! Whether what a plan says can be, so that no plan can make an engine read or write where it should not.
 
 use super::{Header, Place, PlanStep, PlanValue};
+use crate::backend::cpu::blocked::Repeat;
+use crate::backend::cpu::layout::{BLOCK, Layout};
 use crate::engine::graph::Op;
 use crate::engine::memory::MAX_ARENA;
 use crate::engine::tensor;
@@ -22,7 +24,7 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
         let Place::Arena { stride, .. } = value.place else {
             return Err(format!("the tensor `{}` is an input or output without memory", value.name));
         };
-        if value.images() > 1 && stride != value.image_len() {
+        if value.layout != Layout::Planar || value.images() > 1 && stride != value.image_len() {
             return Err(format!("the tensor `{}` is an input or output in pieces", value.name));
         }
     }
@@ -35,18 +37,21 @@ fn check_value(header: &Header, value: &PlanValue) -> Result<(), String> {
         // A dimension of zero could only come from a file that was made by hand.
         return Err(format!("its shape is {:?}", value.shape));
     }
+    if value.layout != Layout::Planar && value.shape.len() != 4 {
+        return Err(format!("its shape is {:?}, which has no channels to lie in blocks", value.shape));
+    }
     match value.place {
         Place::Nowhere => Ok(()),
         Place::Weights(index) => match header.weights.get(index) {
-            Some(&n) if n == len => Ok(()),
+            Some(&n) if n == len && value.layout == Layout::Planar => Ok(()),
             found => Err(format!("its shape is {:?}, its weights have {found:?} elements", value.shape)),
         },
         Place::Arena { offset, stride } => {
             let end = (value.images() - 1)
                 .checked_mul(stride)
                 .and_then(|n| n.checked_add(offset))
-                .and_then(|n| n.checked_add(value.image_len()));
-            if end.is_none_or(|end| end > header.arena) || (value.images() > 1 && stride < value.image_len()) {
+                .and_then(|n| n.checked_add(value.image_room()));
+            if end.is_none_or(|end| end > header.arena) || (value.images() > 1 && stride < value.image_room()) {
                 return Err(format!("it does not lie in the arena of {} elements", header.arena));
             }
             Ok(())
@@ -82,25 +87,43 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
     };
     let contiguous = || {
         let whole = |v: &&PlanValue| match v.place {
-            Place::Arena { stride, .. } => v.images() == 1 || stride == v.image_len(),
+            Place::Arena { stride, .. } => v.images() == 1 || stride == v.image_room(),
             _ => true,
         };
         expected("the layout", inputs.iter().chain([&output]).all(whole))
     };
+    layouts(step, &inputs, output)?;
+    // A tensor in blocks has the channels and the size that the operation thinks it has.
+    let picture = |value: &PlanValue, channels: usize, size: [usize; 2]| {
+        let fits = value.layout == Layout::Planar || value.shape[1..] == [channels, size[0], size[1]];
+        expected("the shape of a tensor in blocks", fits)
+    };
     match &step.op {
         Op::Conv { shape, .. } => {
             shape.check().map_err(|e| e.to_string())?;
+            picture(first, shape.in_channels, shape.in_size)?;
+            picture(output, shape.out_channels, shape.out_size())?;
             images(shape.in_len(), shape.out_len(), 2)
         }
         Op::ConvTranspose { shape, .. } => {
             shape.check().map_err(|e| e.to_string())?;
+            picture(first, shape.in_channels, shape.in_size)?;
+            picture(output, shape.out_channels, shape.out_size())?;
             images(shape.in_len(), shape.out_len(), 1)
         }
         Op::MaxPool(shape) | Op::AveragePool { shape, .. } => {
             shape.check().map_err(|e| e.to_string())?;
+            picture(first, shape.channels, shape.in_size)?;
+            picture(output, shape.channels, shape.out_size())?;
             images(shape.in_len(), shape.out_len(), 1)
         }
         Op::Resize(shape) => {
+            if first.layout == Layout::Blocked {
+                let channels = first.shape[1];
+                expected("resize", channels == shape.planes)?;
+                picture(first, channels, shape.in_size)?;
+                picture(output, channels, shape.out_size)?;
+            }
             let len = |[h, w]: [usize; 2]| tensor::elements(&[shape.planes, h, w]);
             images(len(shape.in_size)?, len(shape.out_size)?, 1)
         }
@@ -166,6 +189,31 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
     }
 }
 
+/// What works on planes alone gets planes, and what keeps its layout the same on both sides.
+fn layouts(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result<(), String> {
+    let alike = |from: usize| inputs[from..].iter().all(|v| v.layout == output.layout);
+    let blocked = output.layout == Layout::Blocked;
+    let same_shape = |v: &&PlanValue| v.layout == Layout::Planar || v.shape == output.shape;
+    let fits = match step.op {
+        Op::Conv { .. } | Op::ConvTranspose { .. } => alike(1) && inputs[1..].iter().all(same_shape),
+        Op::MaxPool(_) | Op::AveragePool { .. } | Op::Resize(_) => alike(0),
+        Op::BatchNorm { .. } | Op::Activate(_) => alike(0) && inputs.iter().all(same_shape),
+        Op::Copy => alike(0) && !blocked || inputs.iter().all(|v| v.shape == output.shape),
+        Op::Concat { axis } => {
+            let last = inputs.len() - 1;
+            alike(0) && (!blocked || axis == 1 && inputs[..last].iter().all(|v| v.shape[1].is_multiple_of(BLOCK)))
+        }
+        Op::Binary(_) if blocked => {
+            let repeat = inputs.get(1).and_then(|b| Repeat::of(&b.shape, &output.shape));
+            inputs[0].layout == Layout::Blocked
+                && inputs[0].shape == output.shape
+                && repeat.is_some_and(|r| (inputs[1].layout == Layout::Planar) == (r == Repeat::Channels))
+        }
+        _ => !blocked && alike(0),
+    };
+    if fits { Ok(()) } else { Err("the layouts of its tensors do not fit each other".to_owned()) }
+}
+
 /// What is read and what is written must not share an element of the same image.
 fn apart(input: &PlanValue, output: &PlanValue) -> Result<(), String> {
     let (Place::Arena { offset: a, stride: s }, Place::Arena { offset: b, stride: t }) = (input.place, output.place)
@@ -174,11 +222,11 @@ fn apart(input: &PlanValue, output: &PlanValue) -> Result<(), String> {
     };
     // Values in slices of one buffer step through it together; all others lie wholly apart.
     let disjoint = |a: usize, a_len: usize, b: usize, b_len: usize| a + a_len <= b || b + b_len <= a;
-    let span = |v: &PlanValue, stride: usize| (v.images() - 1) * stride + v.image_len();
+    let span = |v: &PlanValue, stride: usize| (v.images() - 1) * stride + v.image_room();
     let together = s == t && input.images() == output.images() && a.abs_diff(b) < s && {
         let (low, low_len, high, high_len) = match a < b {
-            true => (a, input.image_len(), b, output.image_len()),
-            false => (b, output.image_len(), a, input.image_len()),
+            true => (a, input.image_room(), b, output.image_room()),
+            false => (b, output.image_room(), a, input.image_room()),
         };
         low + low_len <= high && high + high_len <= low + s
     };

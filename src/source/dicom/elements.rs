@@ -28,13 +28,15 @@ pub const KEEP_LIMIT: u64 = 4 << 20;
 const FRAGMENT_LIMIT: usize = 4 << 20;
 
 /// Plain elements that are handed on.
-const KEPT: [Tag; 33] = [
+const KEPT: [Tag; 35] = [
     (0x0008, 0x2144),
     (0x0018, 0x0040),
     (0x0018, 0x1063),
     (0x0018, 0x1065),
     (0x0018, 0x1164),
     (0x0018, 0x2010),
+    (0x0020, 0x000e),
+    (0x0020, 0x0013),
     (0x0028, 0x0002),
     (0x0028, 0x0004),
     (0x0028, 0x0006),
@@ -128,8 +130,10 @@ pub enum Pixels {
     Native {
         /// First byte.
         start: u64,
-        /// Bytes.
+        /// Bytes that are there.
         len: u64,
+        /// Whether the file ends before the pixels do.
+        cut: bool,
         /// Whether each sample is kept in 16-bit words (`OW`), which matters for 8-bit samples in big-endian files.
         words: bool,
     },
@@ -139,6 +143,8 @@ pub enum Pixels {
         offsets: Vec<u32>,
         /// Start and length of each.
         fragments: Vec<(u64, u64)>,
+        /// Whether the file ends before the pixels do; the fragment in which it ends is not among them.
+        cut: bool,
     },
 }
 
@@ -273,17 +279,16 @@ pub fn inside(head: &Head, layout: Layout) -> Layout {
 }
 
 fn pixels(store: &mut Store, start: u64, head: &Head, layout: Layout) -> Result<Pixels, String> {
-    if let Some(end) = stated_end(store, head, start)? {
+    if head.len != UNDEFINED {
         let words = &head.vr == b"OW" || !layout.explicit;
-        return Ok(Pixels::Native { start, len: end - start, words });
+        let (len, left) = (u64::from(head.len), store.len().saturating_sub(start));
+        return Ok(Pixels::Native { start, len: len.min(left), cut: len > left, words });
     }
-    let (mut at, mut offsets, mut fragments) = (start, None, Vec::new());
+    let (mut at, mut offsets, mut fragments, mut cut) = (start, None, Vec::new(), false);
     loop {
         if at + 8 > store.len() {
-            let found = fragments.len();
-            return Err(format!(
-                "the file ends early: the pixel data stop after {found} whole fragments, without their end mark"
-            ));
+            cut = true;
+            break;
         }
         let item = read_head(store, at, layout)?;
         at += 8;
@@ -291,12 +296,8 @@ fn pixels(store: &mut Store, start: u64, head: &Head, layout: Layout) -> Result<
             SEQUENCE_END => break,
             ITEM if item.len != UNDEFINED => {
                 if u64::from(item.len) > store.len() - at {
-                    return Err(format!(
-                        "the file ends early: fragment {} of the pixel data promises {} bytes, found {}",
-                        fragments.len(),
-                        item.len,
-                        store.len() - at
-                    ));
+                    cut = true;
+                    break;
                 }
                 if offsets.is_none() {
                     let table = store.read(at, u64::from(item.len))?;
@@ -311,7 +312,7 @@ fn pixels(store: &mut Store, start: u64, head: &Head, layout: Layout) -> Result<
             tag => return Err(format!("expected a fragment of pixel data at byte {}, found {}", at - 8, name(tag))),
         }
     }
-    Ok(Pixels::Fragments { offsets: offsets.unwrap_or_default(), fragments })
+    Ok(Pixels::Fragments { offsets: offsets.unwrap_or_default(), fragments, cut })
 }
 
 /// How people write a tag.

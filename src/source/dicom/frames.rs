@@ -35,6 +35,8 @@ pub struct Frames {
     coding: Coding,
     /// Fragments of every frame; empty where the pixels are one run of bytes.
     groups: Vec<Range<usize>>,
+    /// Whole frames that are there: fewer than the header promises in a file that was cut.
+    there: u32,
 }
 
 /// Samples of one frame, colours interleaved, least significant byte first.
@@ -49,7 +51,8 @@ impl Frames {
     /// Finds where every frame is, and holds the header's number of frames against the data.
     ///
     /// # Errors
-    /// When there are fewer data than the header promises.
+    /// When there are fewer data than the header promises, or more than it explains; of a file that was cut, when not
+    /// one frame is whole.
     pub fn new(
         mut store: Store,
         pixels: Pixels,
@@ -59,8 +62,9 @@ impl Frames {
         extended: &[u64],
     ) -> Result<Self, String> {
         let mut groups = Vec::new();
+        let mut there = header.frames;
         match &pixels {
-            Pixels::Native { len, .. } => {
+            Pixels::Native { len, cut, .. } => {
                 if coding != Coding::Plain {
                     return Err(
                         "the pixel data are one run of bytes, and the transfer syntax says they are compressed"
@@ -68,23 +72,39 @@ impl Frames {
                     );
                 }
                 let expected = u64::from(header.frames) * header.native_len();
-                if expected > *len {
+                if *cut {
+                    there = u32::try_from(len / header.native_len()).unwrap_or(u32::MAX).min(header.frames);
+                // A value has an even length: one byte may be added.
+                } else if *len != expected && *len != expected.next_multiple_of(2) {
                     return Err(format!(
                         "{} frames of {}x{} take {expected} bytes, the pixel data have {len}",
                         header.frames, header.columns, header.rows
                     ));
                 }
             }
-            Pixels::Fragments { offsets, fragments } => {
+            Pixels::Fragments { offsets, fragments, cut } => {
                 if header.area() * usize::from(header.samples) > SAMPLES_LIMIT && coding != Coding::Plain {
                     return Err(format!("a compressed frame may have {SAMPLES_LIMIT} samples at most"));
                 }
                 let offsets: Vec<u64> =
                     if extended.is_empty() { offsets.iter().map(|&o| o.into()).collect() } else { extended.to_vec() };
-                groups = group(&mut store, fragments, &offsets, header.frames as usize, coding)?;
+                let frames = header.frames as usize;
+                groups = match cut {
+                    true => whole(&mut store, fragments, &offsets, frames, coding)?,
+                    false => group(&mut store, fragments, &offsets, frames, coding)?,
+                };
+                there = groups.len() as u32;
             }
         }
-        Ok(Self { store, pixels, layout, syntax, coding, groups })
+        if there == 0 {
+            return Err(format!("the file ends early: not one of {} frames is whole", header.frames));
+        }
+        Ok(Self { store, pixels, layout, syntax, coding, groups, there })
+    }
+
+    /// Whole frames that are there.
+    pub fn there(&self) -> u32 {
+        self.there
     }
 
     /// Decodes frame `index`.
@@ -157,10 +177,58 @@ fn group(
     if count == frames {
         return Ok((0..count).map(|i| i..i + 1).collect());
     }
+    let starts = starts(store, fragments, offsets, frames, coding)?;
+    if starts.len() != frames || starts[0] != 0 || !starts.is_sorted_by(|a, b| a < b) {
+        return Err(format!("the header promises {frames} frames, and {count} fragments do not tell which is whose"));
+    }
+    Ok(between(&starts, count))
+}
+
+/// The frames that are whole in a file that was cut. Where frames have several fragments, those of the last one are not
+/// known to be all.
+fn whole(
+    store: &mut Store,
+    fragments: &[(u64, u64)],
+    offsets: &[u64],
+    frames: usize,
+    coding: Coding,
+) -> Result<Vec<Range<usize>>, String> {
+    let count = fragments.len();
+    let found = match coding {
+        // One fragment a frame (PS3.5, annex G).
+        Coding::Rle => (0..count).collect(),
+        _ => starts(store, fragments, offsets, frames, coding)?,
+    };
+    if found.first().is_some_and(|&s| s != 0) || !found.is_sorted_by(|a, b| a < b) {
+        return Err(format!("the file ends early, and {count} fragments do not tell which frame is whose"));
+    }
+    let mut groups = between(&found, count);
+    if groups.iter().any(|g| g.len() > 1) || frames == 1 {
+        groups.pop();
+    }
+    groups.truncate(frames);
+    Ok(groups)
+}
+
+fn between(starts: &[usize], count: usize) -> Vec<Range<usize>> {
+    let ends = starts.iter().skip(1).copied().chain([count]);
+    starts.iter().copied().zip(ends).map(|(a, b)| a..b).collect()
+}
+
+/// The first fragment of every frame: by the offset table where there is one, else by what a compressed picture begins
+/// with. Offsets behind the last fragment belong to frames that are not there.
+fn starts(
+    store: &mut Store,
+    fragments: &[(u64, u64)],
+    offsets: &[u64],
+    frames: usize,
+    coding: Coding,
+) -> Result<Vec<usize>, String> {
     let mut starts = Vec::new();
     if offsets.len() == frames {
-        let first = fragments[0].0;
-        for offset in offsets {
+        let Some(&(first, _)) = fragments.first() else { return Ok(starts) };
+        let last = fragments[fragments.len() - 1].0 - first;
+        for offset in offsets.iter().filter(|&&o| o <= last) {
             match fragments.binary_search_by_key(&Some(*offset), |f| f.0.checked_sub(first)) {
                 Ok(i) => starts.push(i),
                 Err(_) => return Err("the offset table of the pixel data points between fragments".to_owned()),
@@ -178,11 +246,7 @@ fn group(
             }
         }
     }
-    if starts.len() != frames || starts[0] != 0 || !starts.is_sorted_by(|a, b| a < b) {
-        return Err(format!("the header promises {frames} frames, and {count} fragments do not tell which is whose"));
-    }
-    let ends = starts.iter().skip(1).copied().chain([count]);
-    Ok(starts.iter().copied().zip(ends).map(|(a, b)| a..b).collect())
+    Ok(starts)
 }
 
 /// `len` bytes at `at` of a run that begins at `start`, in little-endian order.

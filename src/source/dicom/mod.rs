@@ -12,6 +12,7 @@ mod levels;
 mod part10;
 mod rle;
 mod sequences;
+pub mod series;
 mod store;
 
 use std::fs::File;
@@ -33,7 +34,8 @@ const CONVERT: &str = "convert it, for example with `gdcmconv --raw IN OUT` or `
 /// Opens a DICOM file as a source; no frame is decoded yet, except where 16-bit grey levels need its range.
 ///
 /// # Errors
-/// When it is no DICOM image, is cut off, claims more than it has, or is compressed in a way that is not read.
+/// When it is no DICOM image, has not one whole frame, claims other sizes than it has, or is compressed in a way that is
+/// not read. A cine that is cut off delivers the whole frames that are there, then one error that says so.
 pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     Ok(Box::new(Dicom::open(path)?))
 }
@@ -47,8 +49,14 @@ struct Dicom {
     table: Option<Table>,
     timing: Timing,
     spacing: Option<Spacing>,
+    /// Which series it belongs to, and where in it.
+    series: Option<String>,
+    instance: Option<f64>,
+    /// Frames that the header promises and a cut file no longer has.
+    missing: u32,
     next: u32,
     id: u64,
+    ended: bool,
 }
 
 /// Transfer syntax, layout of the elements, coding of the pixels, name for people.
@@ -111,7 +119,7 @@ impl Dicom {
             .pixels
             .ok_or_else(|| "it has no pixel data".to_owned())
             .map_err(bad("give a DICOM image or cine, not a report or a directory"))?;
-        let header = Header::read(&object).map_err(bad("export it as 8-bit grey or RGB"))?;
+        let mut header = Header::read(&object).map_err(bad("export it as 8-bit grey or RGB"))?;
         let extended: Vec<u64> = object
             .element(dicom_object::Tag(0x7fe0, 0x0001))
             .ok()
@@ -133,6 +141,13 @@ impl Dicom {
         };
         let spacing = calibration::spacing(&object, &header, &mut notes);
         let timing = Timing::read(&object, &header, &mut notes);
+        let missing = header.frames - frames.there();
+        if missing > 0 {
+            notes.push(cut(frames.there(), header.frames));
+        }
+        header.frames -= missing;
+        let series = header::text(&object, (0x0020, 0x000e));
+        let instance = header::number(&object, (0x0020, 0x0013));
         let info = SourceInfo {
             name: path.display().to_string(),
             format: format!("DICOM, {coding_name}, {}", header.photometric),
@@ -145,7 +160,9 @@ impl Dicom {
             truth: Vec::new(),
             notes,
         };
-        Ok(Self { path: path.to_owned(), info, header, frames, table, timing, spacing, next: 0, id: 0 })
+        let path = path.to_owned();
+        let (next, id, ended) = (0, 0, false);
+        Ok(Self { path, info, header, frames, table, timing, spacing, series, instance, missing, next, id, ended })
     }
 }
 
@@ -156,6 +173,15 @@ impl Source for Dicom {
 
     fn next(&mut self) -> Result<Option<Frame>, SourceError> {
         if self.next >= self.header.frames {
+            // Said once, as of a video that was cut.
+            if self.missing > 0 && !std::mem::replace(&mut self.ended, true) {
+                return Err(SourceError::Malformed {
+                    path: self.path.clone(),
+                    what: "a DICOM recording",
+                    found: cut(self.header.frames, self.header.frames + self.missing),
+                    advice: COPY.to_owned(),
+                });
+            }
             return Ok(None);
         }
         let samples = self.frames.read(self.next, &self.header).map_err(|found| SourceError::Malformed {
@@ -184,11 +210,19 @@ impl Source for Dicom {
         Ok(Some(frame))
     }
 
+    fn dropped(&self) -> u64 {
+        self.missing.into()
+    }
+
     fn seek(&mut self, index: u64) -> Result<(), SourceError> {
         // Past the end is the end, as for a file.
         self.next = u32::try_from(index).unwrap_or(u32::MAX).min(self.header.frames);
         Ok(())
     }
+}
+
+fn cut(there: u32, promised: u32) -> String {
+    format!("the file is cut: {there} of {promised} frames are there")
 }
 
 /// The transfer syntax and where the data set begins, with or without the preamble that PS3.10 asks for.

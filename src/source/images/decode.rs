@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
-use image::{DynamicImage, ImageError, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageError, ImageReader, Limits};
 
 use crate::frame::PixelFormat;
 use crate::geometry::Size;
@@ -26,39 +26,58 @@ pub struct Picture {
     pub format: PixelFormat,
     /// See [`crate::frame::Frame::pixels`].
     pub pixels: Vec<u8>,
+    /// Bits that its levels were taken to have, where they came in 16.
+    pub bits: Option<u8>,
     /// What was left out of it, in a few words; empty for 8-bit grey or RGB.
-    pub change: &'static str,
+    pub change: String,
 }
 
-/// Reads a picture: grey stays grey, everything else becomes RGB; 16 bits become 8 (v / 257, rounded), and
-/// transparency is left out.
+/// Reads a picture: grey stays grey, everything else becomes RGB, and transparency is left out.
+///
+/// Levels of 16 bits become 8: what the brightest of them needs (8, 10, 12, 14 or 16 bits) is the whole range, so that
+/// levels of a 12-bit scanner do not go dark.
 ///
 /// # Errors
 /// `Io` when the system refuses; `Malformed` when it is empty, damaged, too large, or no picture that we know.
 pub fn picture(path: &Path) -> Result<Picture, SourceError> {
-    picture_of(path, &read(path)?)
+    picture_of(path, &read(path)?, 8)
 }
 
-/// [`picture`] of the bytes of the file `path`.
+/// [`picture`] of the bytes of the file `path`; 16-bit levels have `bits` at least, so that the pictures of a sequence
+/// can be scaled alike.
 ///
 /// # Errors
 /// As [`picture`].
-pub fn picture_of(path: &Path, bytes: &[u8]) -> Result<Picture, SourceError> {
+pub fn picture_of(path: &Path, bytes: &[u8], bits: u8) -> Result<Picture, SourceError> {
     let image = decode(path, bytes)?;
     let size = Size::new(image.width(), image.height());
-    let change = match &image {
-        DynamicImage::ImageLuma16(_) | DynamicImage::ImageRgb16(_) => "16 bits reduced to 8",
-        DynamicImage::ImageLumaA8(_) | DynamicImage::ImageRgba8(_) => "transparency left out",
-        DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_) => "16 bits reduced to 8, transparency left out",
-        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => "",
-        _ => "floating-point levels 0..=1 reduced to 8 bits",
-    };
-    let (format, pixels) = if image.color().has_color() {
-        (PixelFormat::Rgb8, image.into_rgb8().into_raw())
+    let color = image.color();
+    let format = if color.has_color() { PixelFormat::Rgb8 } else { PixelFormat::Gray8 };
+    let mut change = Vec::new();
+    let deep = matches!(color, ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16);
+    let (pixels, bits) = if deep {
+        let levels = if color.has_color() { image.into_rgb16().into_raw() } else { image.into_luma16().into_raw() };
+        let bits = used(&levels).max(bits);
+        change.push(format!("levels of {bits} bits (in 16) reduced to 8"));
+        let white = (1u32 << bits) - 1;
+        (levels.into_iter().map(|v| ((u32::from(v) * 255 + white / 2) / white) as u8).collect(), Some(bits))
     } else {
-        (PixelFormat::Gray8, image.into_luma8().into_raw())
+        if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+            change.push("floating-point levels 0..=1 reduced to 8 bits".to_owned());
+        }
+        let pixels = if color.has_color() { image.into_rgb8().into_raw() } else { image.into_luma8().into_raw() };
+        (pixels, None)
     };
-    Ok(Picture { size, format, pixels, change })
+    if color.has_alpha() {
+        change.push("transparency left out".to_owned());
+    }
+    Ok(Picture { size, format, pixels, bits, change: change.join(", ") })
+}
+
+/// The fewest bits of a usual scanner that hold every level.
+fn used(levels: &[u16]) -> u8 {
+    let most = levels.iter().copied().max().unwrap_or(0);
+    [8, 10, 12, 14].into_iter().find(|&bits| most >> bits == 0).unwrap_or(16)
 }
 
 /// Width and height from the header alone.

@@ -51,19 +51,19 @@ impl Pages {
         self.offsets.len()
     }
 
-    /// Reads page `index`, which the header is made to point to.
+    /// Reads page `index`, which the header is made to point to; `bits` as in [`decode::picture_of`].
     ///
     /// # Errors
     /// As [`decode::picture`].
     ///
     /// # Panics
     /// When there is no such page.
-    pub fn picture(&mut self, path: &Path, index: usize) -> Result<Picture, SourceError> {
+    pub fn picture(&mut self, path: &Path, index: usize, bits: u8) -> Result<Picture, SourceError> {
         let offset = self.offsets[index];
         let little = order(&self.bytes).expect("only a TIFF has pages");
         let pointer = if little { offset.to_le_bytes() } else { offset.to_be_bytes() };
         self.bytes[4..8].copy_from_slice(&pointer);
-        decode::picture_of(path, &self.bytes)
+        decode::picture_of(path, &self.bytes, bits)
     }
 }
 

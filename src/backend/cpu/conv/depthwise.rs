@@ -1,0 +1,125 @@
+//! Convolution of every channel with a filter of its own, on blocks: vectors run over channels.
+
+use super::ConvShape;
+use crate::backend::cpu::activation::Activation;
+use crate::backend::cpu::aligned::Aligned;
+use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
+use crate::backend::cpu::layout::BLOCK;
+use crate::backend::cpu::pool::{Pool, SharedMut};
+
+/// Pixels that are summed side by side, so that sums do not wait for each other.
+const PIXELS: usize = 4;
+
+/// Packed weights and sizes.
+#[derive(Clone, Debug)]
+pub(super) struct Depthwise {
+    isa: Isa,
+    shape: ConvShape,
+    /// Block × tap × 16.
+    weights: Aligned,
+    bias: Aligned,
+}
+
+impl Depthwise {
+    /// Whether the shape can be computed so.
+    pub fn fits(shape: &ConvShape) -> bool {
+        shape.groups == shape.in_channels && shape.groups == shape.out_channels
+    }
+
+    pub fn new(shape: &ConvShape, isa: Isa, oihw: &[f32], bias: &[f32]) -> Self {
+        let taps = shape.kernel[0] * shape.kernel[1];
+        let padded = shape.out_channels.next_multiple_of(BLOCK);
+        let (mut weights, mut own_bias) = (Aligned::zeros(padded * taps), Aligned::zeros(padded));
+        for (i, &weight) in oihw.iter().enumerate() {
+            let (channel, tap) = (i / taps, i % taps);
+            weights[(channel / BLOCK * taps + tap) * BLOCK + channel % BLOCK] = weight;
+        }
+        own_bias[..bias.len()].copy_from_slice(bias);
+        Self { isa, shape: shape.clone(), weights, bias: own_bias }
+    }
+
+    pub fn run(
+        &self,
+        pool: &Pool,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        activation: Activation,
+        output: &mut [f32],
+    ) {
+        let [rows, columns] = self.shape.out_size();
+        let output = SharedMut::new(output);
+        pool.run(self.bias.len() / BLOCK * rows, &|i| {
+            let (block, row) = (i / rows, i % rows);
+            let from = (block * rows + row) * columns * BLOCK;
+            let [h, w] = self.shape.in_size;
+            lanes::run(
+                self.isa,
+                Row {
+                    depthwise: self,
+                    block,
+                    row,
+                    plane: &input[block * h * w * BLOCK..][..h * w * BLOCK],
+                    residual: residual.map(|r| &r[from..from + columns * BLOCK]),
+                    bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
+                    // SAFETY: one row of a block a task.
+                    output: unsafe { output.slice(from, columns * BLOCK) },
+                },
+            );
+        });
+    }
+}
+
+/// One row of one block.
+struct Row<'a> {
+    depthwise: &'a Depthwise,
+    block: usize,
+    row: usize,
+    plane: &'a [f32],
+    residual: Option<&'a [f32]>,
+    bounds: (f32, f32),
+    output: &'a mut [f32],
+}
+
+impl Vectorised for Row<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let d = self.depthwise;
+        let (s, [h, w]) = (&d.shape, d.shape.in_size);
+        let [kh, kw] = s.kernel;
+        let columns = self.output.len() / BLOCK;
+        let weights = &d.weights[self.block * kh * kw * BLOCK..][..kh * kw * BLOCK];
+        for x in (0..columns).step_by(PIXELS) {
+            let count = PIXELS.min(columns - x);
+            for lane in (0..BLOCK).step_by(L::COUNT) {
+                // SAFETY: the caller's promise; every offset below is checked against the plane, the packed weights
+                // and the row.
+                unsafe {
+                    let mut sums = [L::load(d.bias.as_ptr().add(self.block * BLOCK + lane)); PIXELS];
+                    for i in 0..kh {
+                        let y = (self.row * s.stride[0] + i * s.dilation[0]).wrapping_sub(s.pads[0]);
+                        if y >= h {
+                            continue;
+                        }
+                        for j in 0..kw {
+                            let weight = L::load(weights.as_ptr().add((i * kw + j) * BLOCK + lane));
+                            for (p, sum) in sums.iter_mut().enumerate().take(count) {
+                                let at = ((x + p) * s.stride[1] + j * s.dilation[1]).wrapping_sub(s.pads[1]);
+                                if at < w {
+                                    let value = L::load(self.plane.as_ptr().add((y * w + at) * BLOCK + lane));
+                                    *sum = value.multiply_add(weight, *sum);
+                                }
+                            }
+                        }
+                    }
+                    let (low, high) = (L::splat(self.bounds.0), L::splat(self.bounds.1));
+                    for (p, sum) in sums.iter().enumerate().take(count) {
+                        let at = (x + p) * BLOCK + lane;
+                        let sum = self.residual.map_or(*sum, |r| sum.add(L::load(r.as_ptr().add(at))));
+                        sum.clip(low, high).store(self.output.as_mut_ptr().add(at));
+                    }
+                }
+            }
+        }
+    }
+}

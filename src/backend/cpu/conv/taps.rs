@@ -1,0 +1,238 @@
+//! Convolution and transposed convolution straight from blocks: some pixels times some vectors of output channels stay
+//! in registers while all taps of all input channels are added to them.
+//!
+//! A *phase* is a set of taps and the grid of outputs that they make: a convolution has one, a transposed convolution
+//! has one for every place of its stride. Pixels of a phase are numbered row by row, and a tile takes the next few,
+//! wherever they lie: each has its own pointer for every tap, to a line of zeros where the tap lies outside.
+//!
+//! # References
+//! Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.
+
+use super::ConvShape;
+use crate::backend::cpu::activation::Activation;
+use crate::backend::cpu::aligned::Aligned;
+use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+use crate::backend::cpu::dot::{self, Factor, bf16};
+use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::layout::{BLOCK, Layout};
+use crate::backend::cpu::pool::{Pool, SharedMut};
+
+mod tile;
+
+use tile::{Convert, Task, Tiles};
+
+/// Tasks that a layer is cut into at least, where it is large enough.
+const TASKS: usize = 32;
+/// Input bytes that the tiles of one task should touch.
+const TASK_BYTES: usize = 256 << 10;
+
+/// Taps with their weights and the outputs that they make.
+#[derive(Clone, Debug)]
+struct Phase {
+    /// Rows and columns from `stride` × output to what a tap reads.
+    taps: Vec<[isize; 2]>,
+    /// Words of factors: panel × channel block × tap × channel × panel width.
+    weights: Aligned,
+    /// Rows and columns of outputs.
+    size: [usize; 2],
+    /// The first output.
+    origin: [usize; 2],
+}
+
+/// Packed weights and sizes.
+#[derive(Clone, Debug)]
+pub(in crate::backend::cpu) struct Taps {
+    isa: Isa,
+    factor: Factor,
+    layouts: [Layout; 2],
+    ins: usize,
+    outs: usize,
+    in_size: [usize; 2],
+    out_size: [usize; 2],
+    /// Steps of the input from an output to the next, and of the output.
+    stride: [usize; 2],
+    out_stride: [usize; 2],
+    bias: Aligned,
+    panel: usize,
+    /// Most pixels of a tile.
+    most: usize,
+    phases: Vec<Phase>,
+}
+
+impl Taps {
+    /// A convolution of one group.
+    pub fn convolution(
+        shape: &ConvShape,
+        isa: Isa,
+        factor: Factor,
+        layouts: [Layout; 2],
+        oihw: &[f32],
+        bias: &[f32],
+    ) -> Self {
+        let [kh, kw] = shape.kernel;
+        let taps: Vec<(usize, [isize; 2])> = (0..kh * kw)
+            .map(|i| {
+                let at = [i / kw * shape.dilation[0], i % kw * shape.dilation[1]];
+                (i, [0, 1].map(|a| at[a] as isize - shape.pads[a] as isize))
+            })
+            .collect();
+        let weight = |o: usize, c: usize, tap: usize| oihw[(o * shape.in_channels + c) * kh * kw + tap];
+        let mut own = Self::empty(isa, factor, layouts, [shape.in_channels, shape.out_channels], bias);
+        (own.in_size, own.out_size, own.stride) = (shape.in_size, shape.out_size(), shape.stride);
+        own.phase(&taps, own.out_size, [0, 0], shape.out_channels, &weight);
+        own
+    }
+
+    /// A transposed convolution of one group.
+    pub fn transposed(
+        shape: &ConvTransposeShape,
+        isa: Isa,
+        factor: Factor,
+        layouts: [Layout; 2],
+        iohw: &[f32],
+        bias: &[f32],
+    ) -> Self {
+        let [kh, kw] = shape.kernel;
+        let outs = shape.out_channels;
+        let weight = |o: usize, c: usize, tap: usize| iohw[(c * outs + o) * kh * kw + tap];
+        let mut own = Self::empty(isa, factor, layouts, [shape.in_channels, outs], bias);
+        (own.in_size, own.out_size, own.out_stride) = (shape.in_size, shape.out_size(), shape.stride);
+        for y in 0..shape.stride[0].min(own.out_size[0]) {
+            for x in 0..shape.stride[1].min(own.out_size[1]) {
+                // Output o gets input i by tap k where o + pad = i·stride + k·dilation.
+                let mut taps = Vec::new();
+                for k in 0..kh * kw {
+                    let (at, tap) = ([y, x], [k / kw, k % kw]);
+                    let distance =
+                        [0, 1].map(|a| at[a] as isize + shape.pads[a] as isize - (tap[a] * shape.dilation[a]) as isize);
+                    if [0, 1].iter().all(|&a| distance[a].rem_euclid(shape.stride[a] as isize) == 0) {
+                        taps.push((k, [0, 1].map(|a| distance[a].div_euclid(shape.stride[a] as isize))));
+                    }
+                }
+                let size =
+                    [(own.out_size[0] - y).div_ceil(shape.stride[0]), (own.out_size[1] - x).div_ceil(shape.stride[1])];
+                own.phase(&taps, size, [y, x], outs, &weight);
+            }
+        }
+        own
+    }
+
+    fn empty(isa: Isa, factor: Factor, layouts: [Layout; 2], [ins, outs]: [usize; 2], bias: &[f32]) -> Self {
+        let (panel, most) = super::tile(isa, outs);
+        let mut padded = Aligned::zeros(outs.next_multiple_of(BLOCK));
+        padded[..bias.len()].copy_from_slice(bias);
+        Self {
+            isa,
+            factor,
+            layouts,
+            ins,
+            outs,
+            in_size: [0; 2],
+            out_size: [0; 2],
+            stride: [1; 2],
+            out_stride: [1; 2],
+            bias: padded,
+            panel,
+            most,
+            phases: Vec::new(),
+        }
+    }
+
+    fn phase(
+        &mut self,
+        taps: &[(usize, [isize; 2])],
+        size: [usize; 2],
+        origin: [usize; 2],
+        outs: usize,
+        weight: &dyn Fn(usize, usize, usize) -> f32,
+    ) {
+        let (ins, panel, depth, per_word) = (self.ins, self.panel, self.layouts[0].depth(), self.factor.per_word());
+        let words = ins / depth * depth.div_ceil(per_word) + (ins % depth).div_ceil(per_word);
+        let mut weights = Aligned::zeros(self.bias.len() * words * taps.len());
+        let mut at = 0;
+        for first in (0..self.bias.len()).step_by(panel) {
+            for block in (0..ins).step_by(depth) {
+                let channels = depth.min(ins - block);
+                for &(tap, _) in taps {
+                    for word in (0..channels).step_by(per_word) {
+                        for o in first..(first + panel).min(outs) {
+                            weights[at + o - first] = match self.factor {
+                                Factor::F32 => weight(o, block + word, tap),
+                                Factor::Bf16 => {
+                                    let half = |c: usize| match c < channels {
+                                        true => u32::from(bf16(weight(o, block + c, tap))),
+                                        false => 0,
+                                    };
+                                    f32::from_bits(half(word) | half(word + 1) << 16)
+                                }
+                            };
+                        }
+                        at += panel;
+                    }
+                }
+            }
+        }
+        self.phases.push(Phase { taps: taps.iter().map(|t| t.1).collect(), weights, size, origin });
+    }
+
+    /// Floats of scratch memory: the input as factors.
+    pub fn scratch_len(&self) -> usize {
+        match self.factor {
+            Factor::F32 => 0,
+            Factor::Bf16 => self.ins.next_multiple_of(BLOCK) * self.in_size[0] * self.in_size[1] / 2,
+        }
+    }
+
+    /// The input as words of factors.
+    fn factors<'a>(&self, pool: &Pool, input: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
+        /// Values of a task.
+        const RUN: usize = 1 << 14;
+        if self.factor == Factor::F32 {
+            return input;
+        }
+        let factors = SharedMut::new(scratch);
+        pool.run(input.len().div_ceil(RUN), &|i| {
+            let from = &input[i * RUN..input.len().min((i + 1) * RUN)];
+            // SAFETY: runs of different tasks do not overlap.
+            let to = unsafe { factors.slice(i * RUN / 2, from.len() / 2) };
+            dot::run(self.isa, self.factor, Convert { from, to });
+        });
+        scratch
+    }
+
+    pub fn run(
+        &self,
+        pool: &Pool,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        activation: Activation,
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let input = self.factors(pool, input, scratch);
+        let output = SharedMut::new(output);
+        let panels = self.bias.len() / self.panel;
+        let tiles = self.phases.iter().map(|p| Tiles::of(p.size, self.most).count()).max().unwrap_or(0);
+        let tile_bytes = 4 * self.most * self.ins * self.stride[0] * self.stride[1];
+        // Neighbouring tasks share weights where they are more than the input, else input.
+        let weights_first = self.phases.iter().map(|p| p.weights.len()).sum::<usize>() > input.len();
+        let ranges = match weights_first {
+            true => TASKS.div_ceil(panels).min(tiles),
+            false => (tiles * tile_bytes).div_ceil(TASK_BYTES).max(TASKS).min(tiles),
+        };
+        let (cuts, panels) = if weights_first { (panels, 1) } else { (1, panels) };
+        pool.run(ranges * cuts, &|i| {
+            let (range, cut) = (i % ranges, i / ranges);
+            let task = Task {
+                taps: self,
+                range: (range, ranges),
+                panels: cut * panels..(cut + 1) * panels,
+                input,
+                residual,
+                bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
+                output: output.as_mut_ptr(),
+            };
+            dot::run(self.isa, self.factor, task);
+        });
+    }
+}

@@ -1,0 +1,77 @@
+//! Tiles times output channels, summed over the input channels: a product of matrices whose sums stay in registers.
+
+use crate::backend::cpu::dot::Dot;
+use crate::backend::cpu::lanes::Lanes;
+use crate::backend::cpu::layout::BLOCK;
+
+/// `count` tiles × `vectors` vectors of sums.
+///
+/// # Shapes
+/// `v` blocks × `group` × 16 channels, in words; `weights` words of channels × vectors; `m` `group` × vectors.
+///
+/// # Safety
+/// The processor has the instructions of `D`; the slices are that long, and `count` is at most `group`.
+#[inline(always)]
+pub(super) unsafe fn product<D: Dot>(
+    vectors: usize,
+    group: usize,
+    count: usize,
+    v: &[f32],
+    weights: &[f32],
+    m: &mut [f32],
+) {
+    macro_rules! sizes {
+        ($vectors:literal: $($n:literal)*) => {
+            match count {
+                $($n => tile::<D, $n, $vectors>(group, v, weights, m),)*
+                _ => unreachable!("a group has at most so many tiles"),
+            }
+        };
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        match vectors {
+            1 => sizes!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28),
+            _ if D::Lanes::COUNT < BLOCK => sizes!(2: 1 2 3 4 5 6),
+            _ => sizes!(2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        }
+    }
+}
+
+/// # Safety
+/// As for `product`.
+#[inline(always)]
+unsafe fn tile<D: Dot, const T: usize, const V: usize>(group: usize, v: &[f32], weights: &[f32], m: &mut [f32]) {
+    let (lanes, pixel) = (D::Lanes::COUNT, BLOCK / D::FACTOR.per_word());
+    let blocks = weights.len() / (V * lanes * pixel);
+    debug_assert!(v.len() >= blocks * group * pixel && m.len() >= T * V * lanes);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[D::Lanes::splat(0.0); V]; T];
+        let (mut v, mut weights) = (v.as_ptr().cast::<u32>(), weights.as_ptr().cast::<u32>());
+        for _ in 0..blocks {
+            for c in 0..pixel {
+                let mut row = [D::load(weights); V];
+                for (i, row) in row.iter_mut().enumerate() {
+                    *row = D::load(weights.add(i * lanes));
+                }
+                for (t, sums) in sums.iter_mut().enumerate() {
+                    let value = D::repeat(v.add(t * pixel + c));
+                    for (sum, row) in sums.iter_mut().zip(row) {
+                        *sum = value.add_to(row, *sum);
+                    }
+                }
+                weights = weights.add(V * lanes);
+            }
+            v = v.add(group * pixel);
+        }
+        // The loop below is too long to be unrolled, so that it reads memory; through this barrier it reads a copy,
+        // and the sums above stay in registers.
+        let sums = std::hint::black_box(sums);
+        for (t, sums) in sums.iter().enumerate() {
+            for (i, sum) in sums.iter().enumerate() {
+                sum.store(m.as_mut_ptr().add((t * V + i) * lanes));
+            }
+        }
+    }
+}

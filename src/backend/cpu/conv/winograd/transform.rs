@@ -1,0 +1,145 @@
+//! The matrices of Winograd's minimal filtering for three taps and 2 or 4 outputs.
+//!
+//! # References
+//! Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3.
+
+use crate::backend::cpu::aligned::Aligned;
+use crate::backend::cpu::dot::{Factor, bf16};
+use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
+use crate::backend::cpu::layout::BLOCK;
+
+/// Output channels that are transformed side by side.
+const ROW: usize = 16;
+
+/// The transformed weights as words of factors: panel × position × channel × panel width.
+pub(super) fn pack(isa: Isa, factor: Factor, m: usize, [ins, outs]: [usize; 2], panel: usize, oihw: &[f32]) -> Aligned {
+    let (positions, padded) = ((m + 2).pow(2), ins.next_multiple_of(BLOCK));
+    let per_word = factor.per_word();
+    let mut words = Aligned::zeros(positions * padded / per_word * outs.next_multiple_of(BLOCK));
+    let mut all = [[0.0; ROW]; 36];
+    for first in (0..outs).step_by(ROW) {
+        for c in 0..ins {
+            let mut taps = [[0.0; ROW]; 9];
+            for o in first..(first + ROW).min(outs) {
+                let own = &oihw[(o * ins + c) * 9..][..9];
+                taps.iter_mut().zip(own).for_each(|(taps, &tap)| taps[o - first] = tap);
+            }
+            lanes::run(isa, Filter { m, taps: &taps, all: &mut all });
+            for (position, row) in all.iter().enumerate().take(positions) {
+                for from in (0..ROW).step_by(panel.min(ROW)) {
+                    let o = first + from;
+                    let place = ((o / panel * positions + position) * padded / per_word + c / per_word) * panel;
+                    let row = &row[from..from + panel.min(ROW)];
+                    let own = &mut words[place + o % panel..][..row.len()];
+                    match factor {
+                        Factor::F32 => own.copy_from_slice(row),
+                        Factor::Bf16 => {
+                            for (word, &value) in own.iter_mut().zip(row) {
+                                let half = u32::from(bf16(value)) << (16 * (c % 2));
+                                *word = f32::from_bits(word.to_bits() | half);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    words
+}
+
+/// `G g Gᵀ` of sixteen filters.
+struct Filter<'a> {
+    m: usize,
+    taps: &'a [[f32; ROW]; 9],
+    all: &'a mut [[f32; ROW]; 36],
+}
+
+impl Vectorised for Filter<'_> {
+    #[allow(clippy::needless_range_loop)] // matrices are read by row and column
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let a = self.m + 2;
+        let g = filter_matrix(self.m);
+        for i in 0..ROW {
+            let mut rows = [[0.0f32; 3]; 6];
+            for y in 0..a {
+                for x in 0..3 {
+                    rows[y][x] = (0..3).map(|k| g[y][k] * self.taps[k * 3 + x][i]).sum();
+                }
+            }
+            for y in 0..a {
+                for x in 0..a {
+                    self.all[y * a + x][i] = (0..3).map(|k| g[x][k] * rows[y][k]).sum();
+                }
+            }
+        }
+    }
+}
+
+/// One side of `G`, which takes three taps to m + 2.
+fn filter_matrix(m: usize) -> &'static [[f32; 3]] {
+    const F2: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+    const S: f32 = 1.0 / 6.0;
+    const E: f32 = 1.0 / 24.0;
+    const F4: [[f32; 3]; 6] =
+        [[0.25, 0.0, 0.0], [-S, -S, -S], [-S, S, -S], [E, 2.0 * E, 4.0 * E], [E, -2.0 * E, 4.0 * E], [0.0, 0.0, 1.0]];
+    if m == 2 { &F2 } else { &F4 }
+}
+
+/// `Bᵀ d` of one column.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
+#[inline(always)]
+pub(super) unsafe fn input_transform<L: Lanes, const A: usize>(d: [L; A]) -> [L; A] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut r = [d[0]; A];
+        if A == 4 {
+            r[0] = d[0].sub(d[2]);
+            r[1] = d[1].add(d[2]);
+            r[2] = d[2].sub(d[1]);
+            r[3] = d[1].sub(d[3]);
+        } else {
+            let (four, two, five) = (L::splat(-4.0), L::splat(2.0), L::splat(-5.0));
+            let a = d[2].multiply_add(four, d[4]);
+            let b = d[1].multiply_add(four, d[3]);
+            let c = d[4].sub(d[2]);
+            let e = d[3].sub(d[1]);
+            r[0] = d[0].multiply_add(L::splat(4.0), d[2].multiply_add(five, d[4]));
+            r[1] = a.add(b);
+            r[2] = a.sub(b);
+            r[3] = e.multiply_add(two, c);
+            r[4] = e.multiply_add(L::splat(-2.0), c);
+            r[5] = d[1].multiply_add(L::splat(4.0), d[3].multiply_add(five, d[5]));
+        }
+        r
+    }
+}
+
+/// `Aᵀ m` of one column.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
+#[inline(always)]
+pub(super) unsafe fn output_transform<L: Lanes, const A: usize, const M: usize>(m: [L; A]) -> [L; M] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut r = [m[0]; M];
+        let p = m[1].add(m[2]);
+        let q = m[1].sub(m[2]);
+        if A == 4 {
+            r[0] = m[0].add(p);
+            r[1] = q.sub(m[3]);
+        } else {
+            let s = m[3].add(m[4]);
+            let d = m[3].sub(m[4]);
+            r[0] = m[0].add(p.add(s));
+            r[1] = d.multiply_add(L::splat(2.0), q);
+            r[2] = s.multiply_add(L::splat(4.0), p);
+            r[3] = d.multiply_add(L::splat(8.0), q.add(m[5]));
+        }
+        r
+    }
+}

@@ -1,0 +1,188 @@
+//! Sums of products in registers, for every precision of the factors.
+//!
+//! Factors are kept in words of 32 bits: one float, or a pair of bf16. A step multiplies one word, repeated in all
+//! lanes, with a vector of words and adds what comes out to a vector of sums. So a loop over words serves every
+//! precision.
+
+use super::isa::Isa;
+use super::lanes::{self, Lanes, Vectorised};
+
+/// How many bits the factors of a product have. Sums are always floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Factor {
+    /// 32 bits: the floats as they are.
+    F32,
+    /// bfloat16: the upper half of a float, rounded to even.
+    Bf16,
+}
+
+impl Factor {
+    /// Factors in a word.
+    pub const fn per_word(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
+/// One step of a sum of products.
+pub(crate) trait Dot: Copy {
+    /// A register of sums.
+    type Lanes: Lanes;
+    /// Factors in a word.
+    const FACTOR: Factor;
+    /// A vector of words from `from`, which need not be aligned.
+    ///
+    /// # Safety
+    /// They are readable, and the processor has the instructions of this type; so for all methods.
+    unsafe fn load(from: *const u32) -> Self;
+    /// The word at `from` in all lanes.
+    ///
+    /// # Safety
+    /// It is readable.
+    unsafe fn repeat(from: *const u32) -> Self;
+    /// sum + self · weights, lane by lane.
+    ///
+    /// # Safety
+    /// As for `load`.
+    unsafe fn add_to(self, weights: Self, sum: Self::Lanes) -> Self::Lanes;
+    /// Stores floats as factors, one after the other, whatever the size of a word.
+    ///
+    /// # Safety
+    /// `to` has room for as many factors as there are lanes.
+    unsafe fn store(values: Self::Lanes, to: *mut u32);
+}
+
+/// Floats as they are.
+#[derive(Clone, Copy)]
+pub(crate) struct F32<L>(L);
+
+impl<L: Lanes> Dot for F32<L> {
+    type Lanes = L;
+    const FACTOR: Factor = Factor::F32;
+
+    #[inline(always)]
+    unsafe fn load(from: *const u32) -> Self {
+        // SAFETY: the trait's promises; so below.
+        Self(unsafe { L::load(from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(from: *const u32) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { L::splat(*from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn add_to(self, weights: Self, sum: L) -> L {
+        // SAFETY: as above.
+        unsafe { self.0.multiply_add(weights.0, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(values: L, to: *mut u32) {
+        // SAFETY: as above.
+        unsafe { values.store(to.cast()) }
+    }
+}
+
+/// Work that is written once for every precision and every width of vectors.
+pub(crate) trait Products {
+    /// Does it; to be marked `#[inline(always)]`, with all that it calls.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `D`.
+    unsafe fn run<D: Dot>(self);
+}
+
+struct Floats<W>(W);
+
+impl<W: Products> Vectorised for Floats<W> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.run::<F32<L>>() }
+    }
+}
+
+/// Does `work` with the instructions of `isa`.
+///
+/// # Panics
+/// When this processor has not got them, or they have no such factors.
+pub(crate) fn run(isa: Isa, factor: Factor, work: impl Products) {
+    match factor {
+        Factor::F32 => lanes::run(isa, Floats(work)),
+        #[cfg(target_arch = "x86_64")]
+        Factor::Bf16 if isa == Isa::Avx512 && Isa::has_bf16() => {
+            // SAFETY: checked above.
+            unsafe { x86::bf16(work) }
+        }
+        Factor::Bf16 => unreachable!("only offered where the processor has the instructions"),
+    }
+}
+
+/// The nearest bfloat16, ties to even; not a number stays so.
+pub(crate) fn bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    if value.is_nan() {
+        return (bits >> 16) as u16 | 0x40;
+    }
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::lanes::Avx512;
+    use super::{Dot, Factor, Products};
+    use std::arch::x86_64::*;
+    use std::mem::transmute;
+
+    /// Pairs of bf16 in a ZMM register; needs AVX512-BF16.
+    #[derive(Clone, Copy)]
+    struct Bf16(__m512i);
+
+    impl Dot for Bf16 {
+        type Lanes = Avx512;
+        const FACTOR: Factor = Factor::Bf16;
+
+        #[inline(always)]
+        unsafe fn load(from: *const u32) -> Self {
+            // SAFETY: the trait's promises; so below.
+            Self(unsafe { _mm512_loadu_si512(from.cast()) })
+        }
+
+        #[inline(always)]
+        unsafe fn repeat(from: *const u32) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_set1_epi32(*from as i32) })
+        }
+
+        #[inline(always)]
+        unsafe fn add_to(self, weights: Self, sum: Avx512) -> Avx512 {
+            // SAFETY: as above; both types are 64 bytes of any value.
+            unsafe {
+                let (a, b): (__m512bh, __m512bh) =
+                    (transmute::<__m512i, __m512bh>(self.0), transmute::<__m512i, __m512bh>(weights.0));
+                Avx512(_mm512_dpbf16_ps(sum.0, a, b))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store(values: Avx512, to: *mut u32) {
+            // SAFETY: as above; both types are 32 bytes of any value.
+            unsafe {
+                let halves = transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(values.0));
+                _mm256_storeu_si256(to.cast(), halves);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The processor has AVX-512F, BW, VL and BF16.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn bf16(work: impl Products) {
+        // SAFETY: the caller's promise.
+        unsafe { work.run::<Bf16>() }
+    }
+}
