@@ -143,9 +143,9 @@ pub fn survey(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> Survey
 fn fuse(survey: &mut Survey, mut graph: Graph) {
     survey.steps_before = graph.steps.len();
     for (name, pass) in PASSES {
-        let steps = graph.steps.clone();
+        let (steps, values) = (graph.steps.clone(), graph.values.clone());
         pass(&mut graph);
-        if graph.steps != steps {
+        if graph.steps != steps || graph.values != values {
             survey.passes.push(PassEffect {
                 pass: (*name).to_owned(),
                 meaning: meaning(name),
@@ -198,6 +198,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("merge_norm_moved", "the same, after transpositions have gone"),
     ("name_activation", "activations that were written out"),
     ("open_binary", "room for activations after sums and products"),
+    ("pool_planes", "means of planes as poolings, which keep the layout of convolutions"),
+    ("reduce_planes", "poolings of planes as means, where they are in no such layout"),
     ("remove_concat", "joined tensors are written in place"),
     ("sink_transpose", "transpositions behind what does not mind them, to cancel"),
 ];

@@ -80,6 +80,31 @@ fn what_no_convolution_takes_keeps_its_activation() {
 }
 
 #[test]
+fn the_mean_of_planes_keeps_the_layout_of_convolutions() {
+    for (channels, images, means) in [(16, 1, 0), (20, 2, 0), (6, 2, 1)] {
+        let mut w = Writer::new(13);
+        let x = w.input("image", &[images, 2, 9, 7]);
+        let x = w.conv(&x, 2, channels, 3);
+        let m = w.node("GlobalAveragePool", &[&x], &[]);
+        let m = w.conv(&m, channels, channels, 1);
+        let m = w.node("Sigmoid", &[&m], &[]);
+        let y = w.node("Mul", &[&x, &m], &[]);
+        let flat = w.node("ReduceMean", &[&y], &[("axes", Set::Ints(&[2, 3])), ("keepdims", Set::Int(0))]);
+        let weight = w.weights(&[channels, 3], channels);
+        let class = w.node("MatMul", &[&flat, &weight], &[]);
+        w.output(&class);
+        let (before, after, worst) = before_and_after(&w, "pool_planes", "reduce_mean");
+        assert_eq!((before, after), (2, 0));
+        assert!(worst < 1e-5, "{worst}");
+        let found = words(&w);
+        assert_eq!(found.iter().filter(|w| *w == "reduce_mean").count(), 2 * means, "{found:?}");
+        let plain = run(build(&w, &[]));
+        let worst = run(build(&w, PASSES)).iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{channels}: {worst}");
+    }
+}
+
+#[test]
 fn slices_of_one_image_are_read_where_they_lie() {
     let mut w = Writer::new(13);
     let x = w.input("image", &[1, 8, 6, 6]);

@@ -14,6 +14,7 @@ pub mod merge_moves;
 pub mod merge_norm;
 pub mod name_activation;
 pub mod open_binary;
+pub mod pool_planes;
 pub mod remove_concat;
 pub mod sink_transpose;
 
@@ -37,7 +38,9 @@ pub const PASSES: &[Pass] = &[
     ("fold_pad", fold_pad::run),
     ("fuse_residual", fuse_residual::run),
     ("fuse_activation", fuse_activation::run),
+    ("pool_planes", pool_planes::run),
     ("block_channels", block_channels::run),
+    ("reduce_planes", pool_planes::back),
     // What is not in blocks takes its activation along too.
     ("affine", affine::run),
     ("open_binary", open_binary::run),
