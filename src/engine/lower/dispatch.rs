@@ -4,8 +4,8 @@ use super::super::attribute::Node;
 use super::super::onnx::data_type;
 use super::super::tensor::Tensor;
 use super::{
-    Lowering, Refusal, binary, cast, constant, convolution, matmul, movement, normalize, pool, quantize, reduce,
-    resample, unary,
+    Lowering, Refusal, binary, cast, constant, convolution, einsum, matmul, movement, normalize, pool, quantize,
+    reduce, resample, unary,
 };
 use crate::backend::cpu::reduce::Reduction;
 
@@ -14,7 +14,7 @@ use crate::backend::cpu::reduce::Reduction;
 pub const OPERATORS: &[&str] = &[
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "AveragePool",
     "BatchNormalization", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv",
-    "ConvInteger", "ConvTranspose", "Cos", "Cosh", "DepthToSpace", "DequantizeLinear", "Div", "Dropout", "Elu",
+    "ConvInteger", "ConvTranspose", "Cos", "Cosh", "DepthToSpace", "DequantizeLinear", "Div", "Dropout", "Einsum", "Elu",
     "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "Gelu", "Gemm", "GlobalAveragePool",
     "GlobalMaxPool", "Greater", "GreaterOrEqual", "GroupNormalization", "HardSigmoid", "HardSwish", "Identity",
     "InstanceNormalization", "IsInf", "IsNaN", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log",
@@ -58,6 +58,7 @@ impl Lowering {
             "InstanceNormalization" | "GroupNormalization" => normalize::channels(self, node),
             "LayerNormalization" | "RMSNormalization" => normalize::layer(self, node),
             "LpNormalization" => normalize::norm(self, node),
+            "Einsum" => einsum::einsum(self, node),
             "Concat" => movement::concat(self, node),
             "Where" => binary::choose(self, node),
             "Resize" | "Upsample" => resample::resize(self, node),

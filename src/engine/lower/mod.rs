@@ -5,6 +5,7 @@ mod cast;
 mod constant;
 mod convolution;
 mod dispatch;
+mod einsum;
 mod inputs;
 mod matmul;
 mod movement;
