@@ -34,6 +34,12 @@ fn gates(images: usize) -> Writer {
     let p = w.node("Tanh", &[&p], &[]);
     let m = w.node("Mul", &[&m, &p], &[]); // Mish
     let m = w.conv(&m, 4, 8, 1);
+    let (three, six, zero) = (scalar(&mut w, 3.0), scalar(&mut w, 6.0), scalar(&mut w, 0.0));
+    let c = w.node("Add", &[&m, &three], &[]);
+    let c = w.node("Clip", &[&c, &zero, &six], &[]);
+    let m = w.node("Mul", &[&m, &c], &[]);
+    let m = w.node("Div", &[&m, &six], &[]); // hard swish of Keras
+    let m = w.conv(&m, 8, 8, 1);
     let m = w.node("Sigmoid", &[&m], &[]);
     let x = w.node("Mul", &[&x, &m], &[]);
     let y = w.conv(&x, 8, 8, 3);

@@ -17,14 +17,20 @@ fn words(writer: &Writer) -> Vec<String> {
 
 #[test]
 fn written_out_activations_become_one_step() {
-    for (op, before) in [("sigmoid", 3), ("hardsigmoid", 1), ("erf", 1), ("softplus", 1), ("prelu", 1)] {
-        let after = if op == "sigmoid" { 2 } else { 0 };
+    for (op, before) in [("sigmoid", 3), ("hardsigmoid", 1), ("erf", 1), ("softplus", 1), ("prelu", 1), ("clip", 2)] {
+        let after = match op {
+            "sigmoid" => 2,
+            "clip" => 1,
+            _ => 0,
+        };
         let (b, a, worst) = before_and_after(&export("gates", 2), "name_activation", op);
         assert_eq!((b, a), (before, after), "{op}");
         assert!(worst < 1e-5, "{op}: {worst}");
     }
     let words = words(&export("gates", 1));
-    for expected in ["conv 3x3 + silu", "conv 3x3 + hardswish", "conv 1x1 + mish", "conv 3x3 + gelu"] {
+    for expected in
+        ["conv 3x3 + silu", "conv 3x3 + hardswish", "conv 1x1 + mish", "conv 1x1 + hardswish", "conv 3x3 + gelu"]
+    {
         assert!(words.iter().any(|w| w.starts_with(expected)), "{expected} in {words:?}");
     }
 }

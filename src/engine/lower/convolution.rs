@@ -265,6 +265,9 @@ pub(super) fn batch_norm(lowering: &mut Lowering, node: &Node) -> Result<(), Ref
     if node.int("training_mode", 0)? != 0 {
         return Err("it is in training mode; export the model after `model.eval()`".into());
     }
+    if node.int("spatial", 1)? == 0 {
+        return Err("it has statistics for every pixel (`spatial`); export the model with opset 13 to 20".into());
+    }
     let value = lowering.input(node, 0)?;
     let shape = lowering.shape(value).to_vec();
     let &channels =

@@ -1,6 +1,6 @@
 //! Activations that exporters write out of smaller functions become one step again.
 //!
-//! x · sigmoid(x) is SiLU, x · hard_sigmoid(x) hard swish, x · tanh(softplus(x)) Mish, ½ · x · (1 + erf(x / √2)) GELU;
+//! x · sigmoid(x) is SiLU, relu6(x + 3) / 6 a hard sigmoid, x · hard_sigmoid(x) hard swish, x · tanh(softplus(x)) Mish, ½ · x · (1 + erf(x / √2)) GELU;
 //! a parametric ReLU with one slope is a leaky one.
 //!
 //! # References
@@ -15,7 +15,8 @@ use crate::backend::cpu::math::Math;
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
     for at in 0..graph.steps.len() {
-        let found = gelu(graph, at).or_else(|| product(graph, at)).or_else(|| slope(graph, at));
+        let found =
+            gelu(graph, at).or_else(|| hard(graph, at)).or_else(|| product(graph, at)).or_else(|| slope(graph, at));
         if let Some((input, activation)) = found {
             graph.steps[at].op = Op::Activate(activation);
             graph.steps[at].inputs = vec![input];
@@ -102,6 +103,21 @@ fn gelu(graph: &Graph, at: usize) -> Option<(usize, Activation)> {
         };
         (origin == x).then_some((x, Activation::Gelu))
     })
+}
+
+/// relu6(x + 3) / 6, or x times that.
+fn hard(graph: &Graph, at: usize) -> Option<(usize, Activation)> {
+    let divided = operands(graph, at, Arithmetic::Div).filter(|&[_, by]| near(graph, by, 6.0)).map(|[value, _]| value);
+    let value = divided.or_else(|| with(graph, operands(graph, at, Arithmetic::Mul)?, 1.0 / 6.0))?;
+    let gate = |value: usize| match function(graph, value)? {
+        (Activation::Clip(0.0, 6.0), sum) => with(graph, made_of(graph, sum, Arithmetic::Add)?, 3.0),
+        _ => None,
+    };
+    if let Some(x) = gate(value) {
+        return Some((x, Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 }));
+    }
+    let [a, b] = made_of(graph, value, Arithmetic::Mul)?;
+    [(a, b), (b, a)].into_iter().find(|&(x, g)| gate(g) == Some(x)).map(|(x, _)| (x, Activation::HardSwish))
 }
 
 /// The factors of a product of products.
