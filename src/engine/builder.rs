@@ -149,9 +149,9 @@ pub enum BuildError {
         /// What was given.
         given: Vec<usize>,
     },
-    /// An input that is not made of floats.
+    /// An input that is not made of numbers that f32 can hold.
     #[error(
-        "cannot use the input `{name}` of type {found}: expected float32 or float16; move the conversion out of the model"
+        "cannot use the input `{name}` of type {found}: expected floats, whole numbers or truths; move the conversion out of the model"
     )]
     InputType {
         /// Input.
@@ -191,22 +191,19 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// The error for an operator that is not among `known`, with what would help.
-    pub(super) fn unsupported(node: &Node, known: &[&str]) -> Self {
+    /// The error for an operator that is not understood, with what would help.
+    pub(super) fn unsupported(node: &Node) -> Self {
         let advice = match node.operator.as_str() {
             "If" | "Loop" | "Scan" | "SequenceConstruct" | "SequenceAt" | "SplitToSequence" => {
                 "control flow is not run: export by tracing with a fixed input size, or run onnxsim over the file"
                     .to_owned()
             }
-            name if name.starts_with("QLinear")
-                || ["QuantizeLinear", "DequantizeLinear", "ConvInteger"].contains(&name) =>
-            {
-                "quantised models are not read yet: export the floating-point model".to_owned()
-            }
             name if name.contains('.') => {
                 "it is of a domain other than ONNX's own: export with standard operators alone".to_owned()
             }
-            _ => format!("export the model without it; supported are {}", known.join(", ")),
+            _ => {
+                format!("export the model without it; docs/operators.md lists the {} that are", lower::OPERATORS.len())
+            }
         };
         Self::Unsupported { node: node.name.clone(), operator: node.operator.clone(), advice }
     }

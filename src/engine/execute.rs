@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::engine::Inner;
 use super::graph::Op;
 use super::plan::{Place, PlanStep, PlanValue};
+use super::tensor_op::TensorKernel;
 use crate::backend::cpu::blocked::{self, Repeat};
 use crate::backend::cpu::conv::Conv;
 use crate::backend::cpu::conv_transpose::ConvTranspose;
@@ -26,6 +27,8 @@ pub(super) enum Kernel {
     ConvTranspose(Box<ConvTranspose>),
     /// Tables of positions.
     Resize(Box<ResizeTensor>),
+    /// Tables of an operation on whole tensors.
+    Tensor(TensorKernel),
     /// Nothing.
     Plain,
 }
@@ -99,6 +102,7 @@ impl Kernel {
                 numbers(bias),
             )?)),
             Op::Resize(shape) => Self::Resize(Box::new(ResizeTensor::new(shape.clone())?)),
+            Op::Tensor(op) => Self::Tensor(op.prepare()?),
             _ => Self::Plain,
         })
     }
@@ -184,6 +188,16 @@ impl Kernel {
         let values = &inner.plan.header.values;
         let first = &values[step.inputs[0]];
         match &step.op {
+            Op::Tensor(op) => {
+                let Self::Tensor(kernel) = self else {
+                    unreachable!("`Kernel::new` made the kernel of this operation")
+                };
+                let read = |i: usize| {
+                    let value = &values[step.inputs[i]];
+                    (readable.whole(value), value.shape.as_slice())
+                };
+                kernel.run(op, &inner.pool, &inner.plan.weights, &read, out, &values[step.output].shape);
+            }
             Op::Softmax { outer, axis, inner } => {
                 out.copy_from_slice(readable.whole(first));
                 elementwise::softmax(out, *outer, *axis, *inner);

@@ -289,6 +289,7 @@ impl<C: Cell> Vectorised for BinaryRow<'_, C> {
                 Arithmetic::Sub => self.each::<L>(|x, y| x - y),
                 Arithmetic::Mul => self.each::<L>(|x, y| x * y),
                 Arithmetic::Div => self.each::<L>(|x, y| x / y),
+                other => self.each::<L>(|x, y| other.of(x, y)),
             }
         }
     }

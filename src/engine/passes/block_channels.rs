@@ -105,6 +105,11 @@ fn writes_blocks(graph: &Graph, step: &mut Step) -> bool {
         return false;
     }
     match &step.op {
+        Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } | Op::Activate(activation)
+            if !activation.stays_finite() =>
+        {
+            false
+        }
         Op::Conv { shape, .. } => {
             let depthwise = shape.groups == shape.in_channels && shape.groups == shape.out_channels;
             shape.out_channels >= FEWEST && (shape.groups == 1 || depthwise)

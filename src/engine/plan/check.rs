@@ -167,6 +167,11 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             };
             expected("binary", inputs.len() == 2 && inputs.iter().all(fits))
         }
+        Op::Tensor(op) => {
+            contiguous()?;
+            let shapes: Vec<&[usize]> = inputs.iter().map(|v| v.shape.as_slice()).collect();
+            op.check(&shapes, &output.shape, &header.weights)
+        }
         Op::Concat { axis } => {
             let axis = *axis;
             if axis != 1 {
