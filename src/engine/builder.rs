@@ -29,19 +29,25 @@ pub struct BuilderConfig {
 
 /// How far the factors of convolutions may be rounded; sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// Not at all.
     #[default]
     Fp32,
     /// To bfloat16, where the processor multiplies it.
     Bf16,
+    /// To bfloat16 after Winograd's larger transform too, which makes some ten times as much of the rounding.
+    Bf16Fast,
 }
 
 impl Precision {
     /// Whether a tactic rounds no further.
     pub fn allows(self, tactic: &str) -> bool {
-        self == Self::Bf16 || !tactic.contains("_bf16")
+        match self {
+            Self::Fp32 => !tactic.contains("_bf16"),
+            Self::Bf16 => !tactic.starts_with("winograd4_bf16"),
+            Self::Bf16Fast => true,
+        }
     }
 }
 
@@ -52,7 +58,8 @@ impl std::str::FromStr for Precision {
         match text {
             "fp32" => Ok(Self::Fp32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(format!("expected `fp32` or `bf16`, found `{text}`")),
+            "bf16-fast" => Ok(Self::Bf16Fast),
+            _ => Err(format!("expected `fp32`, `bf16` or `bf16-fast`, found `{text}`")),
         }
     }
 }
@@ -86,7 +93,7 @@ impl Builder {
         self.config.device.resolve()?;
         let mut graph = lower::lower(network, &self.config.inputs)?;
         graph.blocks = match self.config.precision {
-            Precision::Bf16 if Isa::has_bf16() => Layout::BlockedBf16,
+            Precision::Bf16 | Precision::Bf16Fast if Isa::has_bf16() => Layout::BlockedBf16,
             _ => Layout::Blocked,
         };
         passes.iter().for_each(|(_, pass)| pass(&mut graph));

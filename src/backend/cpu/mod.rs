@@ -7,6 +7,7 @@
 //! by one task, in one order.
 
 pub mod activation;
+mod affinity;
 pub mod aligned;
 pub mod bilateral;
 pub mod blocked;
