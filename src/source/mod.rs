@@ -19,6 +19,10 @@ pub mod trim;
 #[cfg(feature = "video")]
 pub mod video;
 pub mod video_container;
+#[cfg(feature = "video")]
+mod video_damage;
+#[cfg(feature = "video")]
+mod video_streams;
 
 use std::path::PathBuf;
 

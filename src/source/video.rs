@@ -11,6 +11,8 @@ use gstreamer::prelude::*;
 
 use super::gst_reader::{self as reader, Fault, Pulled, Reader};
 use super::video_container::Container;
+use super::video_damage::Listener;
+use super::video_streams::{Streams, count_coded, note_stream};
 use super::{Source, SourceError, SourceInfo};
 use crate::frame::Frame;
 
@@ -23,21 +25,13 @@ const NEAR: u64 = 16;
 
 /// Opens a video file; sound and subtitles are not decoded, a rotation tag is not followed.
 ///
-/// A file that is cut delivers the frames before the cut, then one error that says so.
+/// A file that is cut delivers the frames before the cut, then one error that says so; one whose pictures are damaged
+/// in a way that the decoder paints over delivers all of them, and then such an error.
 ///
 /// # Errors
 /// When it cannot be read, is no video, has no index, or needs a decoder that is not installed (the package is named).
 pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     Ok(Box::new(Video::open(path)?))
-}
-
-/// What the demuxer showed while it was plugged together.
-#[derive(Debug, Default)]
-struct Streams {
-    codec: Option<String>,
-    other: bool,
-    /// Coded pictures that reached the decoder.
-    coded: u64,
 }
 
 struct Video {
@@ -61,6 +55,7 @@ struct Video {
     position: u64,
     delivered: u64,
     ended: bool,
+    listener: Listener,
 }
 
 impl Video {
@@ -78,6 +73,8 @@ impl Video {
             return Err(malformed(Fault::new(found, advice)));
         }
         let streams: Arc<Mutex<Streams>> = Arc::default();
+        reader::init().map_err(malformed)?;
+        let listener = Listener::new();
         let reader = start(path, &streams).map_err(malformed)?;
         let mut video = Self {
             path: path.to_owned(),
@@ -93,6 +90,7 @@ impl Video {
             position: 0,
             delivered: 0,
             ended: false,
+            listener,
         };
         let first = video.reader.pull(PATIENCE);
         let (codec, other) = {
@@ -190,6 +188,14 @@ impl Video {
             Pulled::Fault(fault) => {
                 let found = format!("after {} frames {}", self.times.len(), fault.found);
                 Err(malformed(&self.path, Fault::new(found, fault.advice)))
+            }
+            Pulled::End | Pulled::Sample(_) if self.listener.complaints() > 0 => {
+                let (n, frames) = (self.listener.complaints(), self.times.len());
+                let found = format!(
+                    "its pictures are damaged: the decoder complained {n} times in {frames} frames and painted over it"
+                );
+                let advice = "copy it again from where it came; masks of such frames prove nothing";
+                Err(malformed(&self.path, Fault::new(found, advice)))
             }
             Pulled::End | Pulled::Sample(_) => {
                 if met_all {
@@ -355,44 +361,4 @@ fn start(path: &Path, streams: &Arc<Mutex<Streams>>) -> Result<Reader, Fault> {
     let mut reader = Reader::new(pipeline, sink);
     reader.start()?;
     Ok(reader)
-}
-
-/// Counts what a video decoder is given.
-fn count_coded(element: &gst::Element, met: &Arc<Mutex<Streams>>) {
-    let decodes = element.factory().is_some_and(|f| f.metadata("klass").is_some_and(|k| k.contains("Decoder/")));
-    let Some(pad) = element.static_pad("sink").filter(|_| decodes) else { return };
-    let met = Arc::clone(met);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        met.lock().unwrap_or_else(PoisonError::into_inner).coded += 1;
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// Notes what a stream is; true when it is worth decoding.
-fn note_stream(met: &mut Streams, caps: &gst::CapsRef) -> bool {
-    let Some(s) = caps.structure(0) else { return true };
-    let name = s.name().as_str();
-    if name.starts_with("audio/") || name.starts_with("text/") || name.starts_with("subpicture/") {
-        met.other = true;
-        return false;
-    }
-    let codec = match name {
-        "video/x-h264" => "H.264".into(),
-        "video/x-h265" => "H.265".into(),
-        "video/x-ffv" => "FFV1".into(),
-        "image/jpeg" => "MJPEG".into(),
-        "video/mpeg" => format!("MPEG-{}", s.get::<i32>("mpegversion").unwrap_or(4)),
-        "video/x-vp8" => "VP8".into(),
-        "video/x-vp9" => "VP9".into(),
-        "video/x-av1" => "AV1".into(),
-        "video/x-raw" => "uncompressed".into(),
-        _ if name.starts_with("video/x-") || name.starts_with("image/") => name.to_owned(),
-        _ => return true,
-    };
-    // The containers themselves are `video/x-msvideo`, `video/quicktime` …; the stream inside them comes later.
-    let is_container = ["msvideo", "matroska", "ms-asf", "flv"].iter().any(|c| codec.contains(c));
-    if !is_container && (met.codec.is_none() || codec != "uncompressed") {
-        met.codec = Some(codec);
-    }
-    true
 }

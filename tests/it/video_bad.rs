@@ -39,6 +39,31 @@ fn bad_files_are_one_clear_sentence() {
 }
 
 #[test]
+fn damage_that_a_decoder_paints_over_is_told_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged.mp4");
+    test_video(&path, 60, &format!("{H264} ! mp4mux faststart=true"));
+    // A process of its own: decoders complain to the whole process.
+    let replay = || {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_sonoplex"))
+            .args(["replay", path.to_str().unwrap(), "--headless", "--speed", "max"])
+            .output()
+            .unwrap();
+        (run.status.success(), String::from_utf8(run.stderr).unwrap())
+    };
+    let (whole, said) = replay();
+    assert!(whole, "{said}");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    for at in (middle..bytes.len() - 2000).step_by(1500) {
+        bytes[at..at + 30].copy_from_slice(&noise(at as u32, 30));
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let (whole, said) = replay();
+    assert!(!whole && said.contains("its pictures are damaged: the decoder complained"), "{said}");
+}
+
+#[test]
 fn a_cut_file_plays_to_the_cut_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     for (name, encoder) in [
