@@ -74,14 +74,22 @@ pub(super) struct Task<'a> {
 impl Products for Task<'_> {
     #[inline(always)]
     unsafe fn run<D: Dot>(self) {
+        let (part, parts) = self.range;
+        let own = |phase: &Phase| {
+            let tiles = Tiles::of(phase.size, self.taps.most);
+            (tiles, start(tiles.count(), parts, part)..start(tiles.count(), parts, part + 1))
+        };
+        let most = self.taps.phases.iter().map(|phase| own(phase).1.len()).max().unwrap_or(0);
         for panel in self.panels.clone() {
-            for phase in &self.taps.phases {
-                let tiles = Tiles::of(phase.size, self.taps.most);
-                let (part, parts) = self.range;
-                for i in start(tiles.count(), parts, part)..start(tiles.count(), parts, part + 1) {
-                    let (first, count) = tiles.tile(i);
-                    // SAFETY: the caller's promise.
-                    unsafe { self.sized::<D>(phase, panel, first, count) };
+            // Phases of one place write neighbouring pixels, which are best written together.
+            for i in 0..most {
+                for phase in &self.taps.phases {
+                    let (tiles, range) = own(phase);
+                    if i < range.len() {
+                        let (first, count) = tiles.tile(range.start + i);
+                        // SAFETY: the caller's promise.
+                        unsafe { self.sized::<D>(phase, panel, first, count) };
+                    }
                 }
             }
         }
