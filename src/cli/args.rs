@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sonoplex::backend::cpu::despeckle::Despeckle;
-use sonoplex::engine::Device;
+use sonoplex::engine::{Device, Precision};
 use sonoplex::pipeline::Speed;
 use sonoplex::segmenter::CropChoice;
 
@@ -48,6 +48,9 @@ pub struct SegmenterArgs {
     /// Threads of the CPU engine; 0 takes all cores.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// How far the factors of the network may be rounded: fp32 or bf16; a plan has its own.
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
     /// Speckle filter: off, median, bilateral, lee, srad; with settings as in `srad:iterations=10`.
     #[arg(long, value_name = "FILTER")]
     pub despeckle: Option<Despeckle>,
@@ -210,6 +213,9 @@ pub struct InferArgs {
     /// Threads of the CPU engine; 0 takes all cores.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// How far the factors of the network may be rounded: fp32 or bf16; a plan has its own.
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
 }
 
 fn probability(text: &str) -> Result<f32, String> {
