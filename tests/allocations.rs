@@ -3,12 +3,18 @@
 //! A program of its own, since it counts the allocations of all threads.
 
 mod counting;
+#[path = "it/engine_exports.rs"]
+mod engine_exports;
+#[path = "it/onnx_writer.rs"]
+#[allow(dead_code)] // the exports do not need all of it
+mod onnx_writer;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use counting::ALLOCATIONS;
 use sonoplex::display::{Compositor, Hud, Overlay, Scene, Style};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network};
 use sonoplex::frame::Frame;
 use sonoplex::geometry::{Sector, Size};
 use sonoplex::latency::{Clock, LatencyRecorder, Stage};
@@ -21,7 +27,13 @@ use sonoplex::source::{OpenOptions, open};
 const WARM_UP: usize = 60;
 const MEASURED: usize = 30;
 
+/// One test, since the count is that of all threads.
 #[test]
+fn nothing_is_allocated_after_warm_up() {
+    a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation();
+    no_operation_of_an_exported_network_allocates();
+}
+
 fn a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation() {
     for (despeckle, curved) in [("off", false), ("srad:iterations=2", false), ("off", true)] {
         let config = SegmenterConfig { despeckle: despeckle.parse().expect("a filter"), ..SegmenterConfig::default() };
@@ -63,6 +75,20 @@ fn a_frame_goes_from_the_mailbox_to_the_picture_without_an_allocation() {
         assert_eq!(allocations, 0, "allocations in {MEASURED} frames with despeckle {despeckle}, curved: {curved}");
         assert_eq!(answer.sector.is_some(), curved);
         assert!(curved || answer.findings[0].area_px > 0, "the frames must give the contours something to do");
+    }
+}
+
+fn no_operation_of_an_exported_network_allocates() {
+    for (name, shape, writer) in engine_exports::exports(2) {
+        let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
+        let config = BuilderConfig { threads: 2, ..BuilderConfig::default() };
+        let engine = Engine::new(Builder::new(config).build(&network).expect("it is supported")).expect("it runs");
+        let mut context = engine.context();
+        context.input_mut("image").expect("its own input").fill(0.5);
+        context.enqueue().expect("the CPU never refuses");
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        context.enqueue().expect("the CPU never refuses");
+        assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "{name} of {shape:?}");
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Say what a model or a recording is.
     Inspect(InspectArgs),
+    /// Say whether a model will run, and what will be fused.
+    Check(CheckArgs),
     /// Run a model on given tensors.
     Infer(InferArgs),
 }
@@ -195,6 +197,22 @@ impl InspectArgs {
     pub fn file(&self) -> &str {
         self.file.as_deref().unwrap_or_default()
     }
+}
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// ONNX model.
+    #[arg(required_unless_present = "explain")]
+    pub model: Option<String>,
+    /// Fix a dynamic input shape: NAME=1x1x256x256.
+    #[arg(long, value_name = "NAME=SHAPE", value_parser = shape)]
+    pub input: Vec<(String, Vec<usize>)>,
+    /// Write it as JSON; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Define every field of the JSON, and stop.
+    #[arg(long)]
+    pub explain: bool,
 }
 
 #[derive(Args, Debug)]

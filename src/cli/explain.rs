@@ -114,6 +114,45 @@ const INSPECT: &[Field] = &[
     ("chrome", "the kind of picture, and what of the scanner's screen was found around it"),
 ];
 
+/// Whether a model will run, as `check` reports it.
+const CHECK: &[Field] = &[
+    ("file", "the model as it was given"),
+    ("name", "name of the graph in the file"),
+    ("producer", "what wrote the file"),
+    ("opset", "version of ONNX's operators that the file means"),
+    ("runs", "true where a plan can be built on this machine"),
+    ("problem", "why not, where something else than a node is in the way, such as an open input shape; else null"),
+    ("not_supported", "nodes that cannot be computed; nodes that read from them are not looked at"),
+    ("not_supported[].node", "name of the node"),
+    ("not_supported[].operator", "its operator, in ONNX's words"),
+    ("not_supported[].reason", "what is in the way, and what would help"),
+    ("operators", "operators of the file by name"),
+    ("operators.*", "one operator"),
+    ("operators.*.nodes", "nodes of this operator"),
+    ("operators.*.not_supported", "how many of them cannot be computed"),
+    ("inputs", "what has to be given"),
+    ("inputs[].name", "name of the input"),
+    ("inputs[].shape", "its dimensions; names where the file leaves them open and --input does not fix them"),
+    ("inputs[].dtype", "its type in the file; it is given as float32"),
+    ("outputs", "what comes out"),
+    ("outputs[].name", "name of the output"),
+    ("outputs[].shape", "its dimensions, as computed"),
+    ("outputs[].dtype", "its type in the file; it comes out as float32"),
+    ("layers", "nodes of the file"),
+    ("steps_before", "steps before the passes: nodes without those that are computed at build"),
+    ("steps_after", "steps of the plan"),
+    ("passes", "passes of the builder that change something, in order"),
+    ("passes[].pass", "name of the pass, its file in src/engine/passes"),
+    ("passes[].meaning", "what it is for"),
+    ("passes[].before", "steps before it"),
+    ("passes[].after", "steps after it"),
+    ("steps", "steps of the plan: what each does, and how many do the same"),
+    ("steps.*", "how many steps do this"),
+    ("gflop", "billions of floating-point operations of one run, 2 a multiply-add; convolutions and products alone"),
+    ("weight_bytes", "bytes of the weights that the plan keeps, as f32"),
+    ("arena_bytes", "bytes of the memory that holds all tensors of a run"),
+];
+
 /// The list of devices.
 const DEVICES: &[Field] = &[
     ("[].spec", "what to write after `sonoplex live`"),
@@ -127,6 +166,10 @@ pub fn segment() -> anyhow::Result<ExitCode> {
 
 pub fn inspect() -> anyhow::Result<ExitCode> {
     show(&[("--json, of a model, a plan or a recording", INSPECT)])
+}
+
+pub fn check() -> anyhow::Result<ExitCode> {
+    show(&[("--json, of a model", CHECK)])
 }
 
 pub fn bench() -> anyhow::Result<ExitCode> {

@@ -3,6 +3,7 @@
 mod annotate;
 mod args;
 mod bench;
+mod check;
 mod explain;
 mod file;
 mod infer;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Segment(args) => segment::main(&args),
         Command::Bench(args) => bench::main(args),
         Command::Inspect(args) => inspect::main(&args),
+        Command::Check(args) => check::main(&args),
         Command::Infer(args) => infer::main(&args),
     };
     match done {

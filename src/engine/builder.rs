@@ -9,6 +9,8 @@ use super::device::{Device, DeviceError};
 use super::network::Network;
 use super::plan::Plan;
 use super::{lower, memory, passes, tactic};
+use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::layout::Layout;
 
 /// What a plan is built for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,19 +29,25 @@ pub struct BuilderConfig {
 
 /// How far the factors of convolutions may be rounded; sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// Not at all.
     #[default]
     Fp32,
     /// To bfloat16, where the processor multiplies it.
     Bf16,
+    /// To bfloat16 after Winograd's larger transform too, which makes some ten times as much of the rounding.
+    Bf16Fast,
 }
 
 impl Precision {
     /// Whether a tactic rounds no further.
     pub fn allows(self, tactic: &str) -> bool {
-        self == Self::Bf16 || !tactic.contains("_bf16")
+        match self {
+            Self::Fp32 => !tactic.contains("_bf16"),
+            Self::Bf16 => !tactic.starts_with("winograd4_bf16"),
+            Self::Bf16Fast => true,
+        }
     }
 }
 
@@ -59,7 +67,8 @@ impl std::str::FromStr for Precision {
         match text {
             "fp32" => Ok(Self::Fp32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(format!("expected `fp32` or `bf16`, found `{text}`")),
+            "bf16-fast" => Ok(Self::Bf16Fast),
+            _ => Err(format!("expected `fp32`, `bf16` or `bf16-fast`, found `{text}`")),
         }
     }
 }
@@ -92,6 +101,10 @@ impl Builder {
     pub fn build_with(&self, network: &Network, passes: &[passes::Pass]) -> Result<Plan, BuildError> {
         self.config.device.resolve()?;
         let mut graph = lower::lower(network, &self.config.inputs)?;
+        graph.blocks = match self.config.precision {
+            Precision::Bf16 | Precision::Bf16Fast if Isa::has_bf16() => Layout::BlockedBf16,
+            _ => Layout::Blocked,
+        };
         passes.iter().for_each(|(_, pass)| pass(&mut graph));
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
@@ -152,9 +165,9 @@ pub enum BuildError {
         /// What was given.
         given: Vec<usize>,
     },
-    /// An input that is not made of floats.
+    /// An input that is not made of numbers that f32 can hold.
     #[error(
-        "cannot use the input `{name}` of type {found}: expected float32 or float16; move the conversion out of the model"
+        "cannot use the input `{name}` of type {found}: expected floats, whole numbers or truths; move the conversion out of the model"
     )]
     InputType {
         /// Input.
@@ -194,22 +207,19 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// The error for an operator that is not among `known`, with what would help.
-    pub(super) fn unsupported(node: &Node, known: &[&str]) -> Self {
+    /// The error for an operator that is not understood, with what would help.
+    pub(super) fn unsupported(node: &Node) -> Self {
         let advice = match node.operator.as_str() {
             "If" | "Loop" | "Scan" | "SequenceConstruct" | "SequenceAt" | "SplitToSequence" => {
                 "control flow is not run: export by tracing with a fixed input size, or run onnxsim over the file"
                     .to_owned()
             }
-            name if name.starts_with("QLinear")
-                || ["QuantizeLinear", "DequantizeLinear", "ConvInteger"].contains(&name) =>
-            {
-                "quantised models are not read yet: export the floating-point model".to_owned()
-            }
             name if name.contains('.') => {
                 "it is of a domain other than ONNX's own: export with standard operators alone".to_owned()
             }
-            _ => format!("export the model without it; supported are {}", known.join(", ")),
+            _ => {
+                format!("export the model without it; docs/operators.md lists the {} that are", lower::OPERATORS.len())
+            }
         };
         Self::Unsupported { node: node.name.clone(), operator: node.operator.clone(), advice }
     }

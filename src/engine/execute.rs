@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::engine::Inner;
 use super::graph::Op;
 use super::plan::{Place, PlanStep, PlanValue};
+use super::tensor_op::TensorKernel;
 use crate::backend::cpu::blocked::{self, Repeat};
 use crate::backend::cpu::conv::Conv;
 use crate::backend::cpu::conv_transpose::ConvTranspose;
@@ -26,6 +27,8 @@ pub(super) enum Kernel {
     ConvTranspose(Box<ConvTranspose>),
     /// Tables of positions.
     Resize(Box<ResizeTensor>),
+    /// Tables of an operation on whole tensors.
+    Tensor(TensorKernel),
     /// Nothing.
     Plain,
 }
@@ -99,6 +102,7 @@ impl Kernel {
                 numbers(bias),
             )?)),
             Op::Resize(shape) => Self::Resize(Box::new(ResizeTensor::new(shape.clone())?)),
+            Op::Tensor(op) => Self::Tensor(op.prepare()?),
             _ => Self::Plain,
         })
     }
@@ -141,7 +145,8 @@ impl Kernel {
         scratch: &mut [f32],
     ) {
         let (pool, values) = (&inner.pool, &inner.plan.header.values);
-        let blocks = values[step.output].layout == Layout::Blocked;
+        let layout = values[step.output].layout;
+        let blocks = layout.is_blocked();
         let input = readable.image(&values[step.inputs[0]], image);
         match (&step.op, self) {
             (Op::Conv { activation, .. }, Self::Conv(conv)) => {
@@ -151,13 +156,15 @@ impl Kernel {
             (Op::ConvTranspose { activation, .. }, Self::ConvTranspose(conv)) => {
                 conv.run(pool, input, *activation, out, scratch);
             }
-            (Op::Resize(_), Self::Resize(resize)) if blocks => resize.run_blocked(pool, input, out),
+            (Op::Resize(_), Self::Resize(resize)) if blocks => resize.run_blocked(pool, layout, input, out),
             (Op::Resize(_), Self::Resize(resize)) => resize.run(pool, input, out),
-            (Op::MaxPool(shape), _) if blocks => max_pool_blocked(pool, shape, input, out),
-            (Op::AveragePool { shape, padded }, _) if blocks => average_pool_blocked(pool, shape, *padded, input, out),
+            (Op::MaxPool(shape), _) if blocks => max_pool_blocked(pool, layout, shape, input, out),
+            (Op::AveragePool { shape, padded }, _) if blocks => {
+                average_pool_blocked(pool, layout, shape, *padded, input, out)
+            }
             (Op::BatchNorm { numbers, epsilon }, _) if blocks => {
                 let numbers = numbers.map(|n| inner.plan.weights[n].as_slice());
-                blocked::batch_norm(pool, numbers, *epsilon, input, out);
+                blocked::batch_norm(pool, layout, numbers, *epsilon, input, out);
             }
             (Op::MaxPool(shape), _) => max_pool(pool, shape, input, out),
             (Op::AveragePool { shape, padded: false }, _) => average_pool(pool, shape, input, out),
@@ -169,7 +176,7 @@ impl Kernel {
             }
             (Op::Activate(activation), _) => {
                 out.copy_from_slice(input);
-                activation.run(pool, out);
+                activation.run_on(pool, layout, out);
             }
             (Op::Pad { channels, size, pads, level }, _) => pad(*channels, *size, *pads, *level, input, out),
             (Op::Copy, _) => convert(pool, &values[step.inputs[0]], &values[step.output], input, out),
@@ -181,13 +188,23 @@ impl Kernel {
         let values = &inner.plan.header.values;
         let first = &values[step.inputs[0]];
         match &step.op {
+            Op::Tensor(op) => {
+                let Self::Tensor(kernel) = self else {
+                    unreachable!("`Kernel::new` made the kernel of this operation")
+                };
+                let read = |i: usize| {
+                    let value = &values[step.inputs[i]];
+                    (readable.whole(value), value.shape.as_slice())
+                };
+                kernel.run(op, &inner.pool, &inner.plan.weights, &read, out, &values[step.output].shape);
+            }
             Op::Softmax { outer, axis, inner } => {
                 out.copy_from_slice(readable.whole(first));
                 elementwise::softmax(out, *outer, *axis, *inner);
             }
             Op::Binary(op) => {
                 let (second, shape) = (&values[step.inputs[1]], &values[step.output].shape);
-                if values[step.output].layout == Layout::Blocked {
+                if values[step.output].layout.is_blocked() {
                     return binary(&inner.pool, *op, [first, second, &values[step.output]], readable, out);
                 }
                 let (a, b) = (readable.whole(first), readable.whole(second));
@@ -203,7 +220,8 @@ fn binary(pool: &Pool, op: Arithmetic, [a, b, output]: [&PlanValue; 3], readable
     let repeat = Repeat::of(&b.shape, &output.shape).expect("a plan is checked: the second tensor can be repeated");
     let size = output.shape[2] * output.shape[3];
     for (image, out) in out.chunks_exact_mut(output.image_room()).enumerate() {
-        blocked::binary(pool, op, size, repeat, readable.image(a, image), readable.image(b, image), out);
+        let parts = [readable.image(a, image), readable.image(b, image)];
+        blocked::binary(pool, output.layout, op, (size, repeat), parts, out);
     }
 }
 
@@ -211,8 +229,12 @@ fn binary(pool: &Pool, op: Arithmetic, [a, b, output]: [&PlanValue; 3], readable
 fn convert(pool: &Pool, from: &PlanValue, to: &PlanValue, input: &[f32], out: &mut [f32]) {
     let size = || (from.shape[1], from.shape[2..].iter().product());
     match (from.layout, to.layout) {
-        (Layout::Planar, Layout::Blocked) => pack(pool, size().0, size().1, input, out),
-        (Layout::Blocked, Layout::Planar) => unpack(pool, size().0, size().1, input, out),
+        (Layout::Planar, Layout::Blocked | Layout::BlockedBf16) => {
+            pack(pool, to.layout, size().0, size().1, input, out);
+        }
+        (Layout::Blocked | Layout::BlockedBf16, Layout::Planar) => {
+            unpack(pool, from.layout, size().0, size().1, input, out);
+        }
         _ => out.copy_from_slice(input),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::tensor_op::TensorOp;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
@@ -24,6 +25,8 @@ pub struct Graph {
     pub steps: Vec<Step>,
     /// Constant numbers, by the index that operations carry.
     pub weights: Vec<Arc<Vec<f32>>>,
+    /// How tensors of many channels are to lie in memory.
+    pub blocks: Layout,
     /// Values that are given, in the order of the file.
     pub inputs: Vec<usize>,
     /// Values that come out, with the name they are asked for by.
@@ -142,6 +145,8 @@ pub enum Op {
     },
     /// The same numbers, perhaps under another shape.
     Copy,
+    /// Something else that works on whole tensors.
+    Tensor(TensorOp),
 }
 
 impl Op {
@@ -160,12 +165,13 @@ impl Op {
             Self::Resize(_) => "resize",
             Self::Pad { .. } => "pad",
             Self::Copy => "copy",
+            Self::Tensor(op) => op.as_str(),
         }
     }
 
     /// Whether it works image by image, so that its values may lie in slices of a joined buffer at any batch size.
     pub fn by_image(&self) -> bool {
-        !matches!(self, Self::Softmax { .. } | Self::Concat { .. } | Self::Binary(_))
+        !matches!(self, Self::Softmax { .. } | Self::Concat { .. } | Self::Binary(_) | Self::Tensor(_))
     }
 
     /// Floating-point operations on one image, 2 a multiply-add, of what dominates: convolutions.
@@ -173,6 +179,7 @@ impl Op {
         match self {
             Self::Conv { shape, .. } => shape.flops(),
             Self::ConvTranspose { shape, .. } => shape.flops(),
+            Self::Tensor(op) => op.flops(),
             _ => 0,
         }
     }
@@ -188,9 +195,10 @@ impl Op {
             }
             Self::Activate(activation) => return name_of(*activation),
             Self::Binary(op) => return format!("{op:?}").to_lowercase(),
+            Self::Tensor(op) => (op.summary(), op.activation()),
             other => return other.as_str().to_owned(),
         };
-        if inputs > 1 {
+        if inputs > 1 && !matches!(self, Self::Tensor(_)) {
             text.push_str(" + add");
         }
         if activation != Activation::None {
@@ -207,6 +215,7 @@ impl Op {
                 std::iter::once(*weights).chain(*bias).collect()
             }
             Self::BatchNorm { numbers, .. } => numbers.to_vec(),
+            Self::Tensor(op) => op.clone().weights_mut().into_iter().map(|w| *w).collect(),
             _ => Vec::new(),
         }
     }
@@ -215,13 +224,17 @@ impl Op {
     pub fn activation_mut(&mut self) -> Option<&mut Activation> {
         match self {
             Self::Conv { activation, .. } | Self::ConvTranspose { activation, .. } => Some(activation),
+            Self::Tensor(op) => op.activation_mut(),
             _ => None,
         }
     }
 }
 
 /// The word for an activation, without its settings: `relu`.
-fn name_of(activation: Activation) -> String {
+pub(super) fn name_of(activation: Activation) -> String {
+    if let Activation::Math(function) = activation {
+        return format!("{function:?}").to_lowercase();
+    }
     let text = format!("{activation:?}");
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase()
 }

@@ -11,15 +11,17 @@ pub mod describe;
 pub mod device;
 mod execute;
 pub mod graph;
-mod lower;
+pub mod lower;
 pub mod memory;
 pub mod network;
 pub mod npy;
 pub mod onnx;
 pub mod passes;
 pub mod plan;
+pub mod survey;
 pub mod tactic;
 pub mod tensor;
+pub mod tensor_op;
 
 #[allow(clippy::module_inception)] // the word of DESIGN.md for a plan on a device
 mod engine;
@@ -31,3 +33,4 @@ pub use device::{Device, DeviceError};
 pub use engine::{Engine, EngineError, TensorInfo};
 pub use network::{Network, NetworkError};
 pub use plan::{Plan, PlanError, PlanFault};
+pub use survey::{Survey, survey};

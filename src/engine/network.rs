@@ -118,7 +118,7 @@ impl Network {
         let graph = model.graph.ok_or_else(|| malformed("there is no graph in it".to_owned()))?;
         let opset =
             model.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
-        if opset < 7 {
+        if opset < 6 {
             return Err(NetworkError::Opset { found: opset });
         }
         if graph.output.is_empty() {
@@ -320,7 +320,7 @@ pub enum NetworkError {
         found: String,
     },
     /// Too old.
-    #[error("expected operators of opset 7 or newer, found {found}; export the model again with opset 13 to 20")]
+    #[error("expected operators of opset 6 or newer, found {found}; export the model again with opset 13 to 20")]
     Opset {
         /// Version in the file; 0 where there is none.
         found: i64,

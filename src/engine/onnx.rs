@@ -163,12 +163,37 @@ pub mod data_type {
     pub const FLOAT: i32 = 1;
     pub const UINT8: i32 = 2;
     pub const INT8: i32 = 3;
+    pub const UINT16: i32 = 4;
+    pub const INT16: i32 = 5;
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;
     pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
+    pub const UINT32: i32 = 12;
+    pub const UINT64: i32 = 13;
     pub const BFLOAT16: i32 = 16;
+
+    /// Whether it is a type of floating-point numbers that is computed with.
+    pub fn is_float(code: i32) -> bool {
+        [FLOAT, FLOAT16, DOUBLE, BFLOAT16].contains(&code)
+    }
+
+    /// The smallest and largest number of a type of whole numbers.
+    pub fn range(code: i32) -> Option<(i64, i64)> {
+        Some(match code {
+            UINT8 => (0, 255),
+            INT8 => (-128, 127),
+            UINT16 => (0, 65_535),
+            INT16 => (-32_768, 32_767),
+            UINT32 => (0, u32::MAX as i64),
+            INT32 => (i32::MIN as i64, i32::MAX as i64),
+            UINT64 => (0, i64::MAX),
+            INT64 => (i64::MIN, i64::MAX),
+            BOOL => (0, 1),
+            _ => return None,
+        })
+    }
 
     /// The name that people know.
     pub fn name(code: i32) -> String {
@@ -176,6 +201,10 @@ pub mod data_type {
             FLOAT => "float32".to_owned(),
             UINT8 => "uint8".to_owned(),
             INT8 => "int8".to_owned(),
+            UINT16 => "uint16".to_owned(),
+            INT16 => "int16".to_owned(),
+            UINT32 => "uint32".to_owned(),
+            UINT64 => "uint64".to_owned(),
             INT32 => "int32".to_owned(),
             INT64 => "int64".to_owned(),
             BOOL => "bool".to_owned(),

@@ -336,6 +336,7 @@ fn keep_used(values: &mut [PlanValue], steps: &mut [PlanStep], all: &[Arc<Vec<f3
                 bias.iter_mut().for_each(&mut keep);
             }
             Op::BatchNorm { numbers, .. } => numbers.iter_mut().for_each(&mut keep),
+            Op::Tensor(op) => op.weights_mut().into_iter().for_each(&mut keep),
             _ => {}
         }
     }

@@ -40,12 +40,24 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// The numbers.
     pub data: Data,
+    /// Their type in the file, one of [`data_type`].
+    pub dtype: i32,
 }
 
 impl Tensor {
     /// A list of integers, as shape arithmetic uses it.
     pub fn ints(values: Vec<i64>) -> Self {
-        Self { shape: vec![values.len()], data: Data::Ints(values) }
+        Self { shape: vec![values.len()], data: Data::Ints(values), dtype: data_type::INT64 }
+    }
+
+    /// Numbers in single precision.
+    pub fn floats(shape: Vec<usize>, values: Vec<f32>) -> Self {
+        Self { shape, data: Data::Floats(values), dtype: data_type::FLOAT }
+    }
+
+    /// Whole numbers, or truths, of another type.
+    pub fn integers(shape: Vec<usize>, values: Vec<i64>, dtype: i32) -> Self {
+        Self { shape, data: Data::Ints(values), dtype }
     }
 
     /// The numbers as f32; integers are converted.
@@ -109,6 +121,8 @@ pub(super) fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor,
         data_type::INT64 => ints(raw, &proto.int64_data, |&v| v, i64::from_le_bytes, count),
         data_type::INT32 => ints(raw, &proto.int32_data, |&v| v.into(), |b| i32::from_le_bytes(b).into(), count),
         data_type::INT8 => ints(raw, &proto.int32_data, |&v| v.into(), |b| i8::from_le_bytes(b).into(), count),
+        data_type::UINT16 => ints(raw, &proto.int32_data, |&v| v.into(), |b| u16::from_le_bytes(b).into(), count),
+        data_type::INT16 => ints(raw, &proto.int32_data, |&v| v.into(), |b| i16::from_le_bytes(b).into(), count),
         data_type::UINT8 | data_type::BOOL => {
             ints(raw, &proto.int32_data, |&v| v.into(), |b| u8::from_le_bytes(b).into(), count)
         }
@@ -117,7 +131,7 @@ pub(super) fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Tensor,
             data_type::name(other)
         )),
     }?;
-    Ok(Tensor { shape, data })
+    Ok(Tensor { shape, data, dtype: proto.data_type })
 }
 
 fn floats<T, const N: usize>(

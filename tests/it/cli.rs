@@ -5,18 +5,18 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-fn sonoplex(args: &[&str]) -> Output {
+pub fn sonoplex(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
     command.args(args).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     command.output().expect("the program starts")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[track_caller]
-fn succeeds(args: &[&str]) -> String {
+pub fn succeeds(args: &[&str]) -> String {
     let out = sonoplex(args);
     assert!(out.status.success(), "{args:?}\n{}\n{}", text(&out.stdout), text(&out.stderr));
     text(&out.stdout)
@@ -35,7 +35,7 @@ fn fails(args: &[&str], code: i32, words: &[&str]) {
     }
 }
 
-fn path(p: &Path) -> &str {
+pub fn path(p: &Path) -> &str {
     p.to_str().expect("a path in UTF-8")
 }
 

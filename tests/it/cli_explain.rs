@@ -21,7 +21,7 @@ fn json(text: &str) -> Value {
 }
 
 /// The paths that the part of `--explain` with `title` names.
-fn explained(command: &str, title: &str) -> Vec<String> {
+pub fn explained(command: &str, title: &str) -> Vec<String> {
     let text = sonoplex(&[command, "--explain"]);
     let part = text.split("# ").find(|part| part.starts_with(title));
     let part = part.unwrap_or_else(|| panic!("`{command} --explain` has no part `{title}`: {text}"));
@@ -54,7 +54,7 @@ fn paths(value: &Value, path: &str, out: &mut Vec<String>) {
 }
 
 #[track_caller]
-fn all_explained(value: &Value, patterns: &[String], what: &str) {
+pub fn all_explained(value: &Value, patterns: &[String], what: &str) {
     let mut found = Vec::new();
     paths(value, "", &mut found);
     assert!(!found.is_empty(), "{what}: {value}");

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, npy};
 
+use crate::engine_exports::exports;
 use crate::engine_networks::{Up, residual, unet, variety, wide};
 use crate::onnx_writer::Writer;
 
@@ -96,6 +97,11 @@ fn networks_in_many_spellings_agree_with_onnx_runtime() {
     save(folder.path(), "residual_batch", residual(2), &[2, 3, 12, 14]);
     save(folder.path(), "variety", variety(1), &[1, 4, 13, 17]);
     save(folder.path(), "variety_batch", variety(3), &[3, 4, 13, 17]);
+    for images in [1, 2] {
+        for (name, shape, writer) in exports(images) {
+            save(folder.path(), &format!("{name}_{images}"), writer, &shape);
+        }
+    }
     compare(folder.path());
 }
 

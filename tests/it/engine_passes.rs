@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use sonoplex::engine::passes::{PASSES, Pass};
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan};
 
+use crate::engine_exports::exports;
 use crate::engine_networks::{Up, residual, unet, wide};
 use crate::onnx_writer::Writer;
 
-fn build(writer: &Writer, passes: &[Pass]) -> Plan {
+pub fn build(writer: &Writer, passes: &[Pass]) -> Plan {
     let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
     // The naive tactic on all sides: a pass must not hide behind another order of sums.
     let plan = Builder::default().build_with(&network, passes).unwrap_or_else(|e| panic!("{e}"));
@@ -17,7 +18,7 @@ fn build(writer: &Writer, passes: &[Pass]) -> Plan {
     Builder::new(config).build_with(&network, passes).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn run(plan: Plan) -> Vec<f32> {
+pub fn run(plan: Plan) -> Vec<f32> {
     let engine = Engine::new(plan).expect("naive runs everywhere");
     let mut context = engine.context();
     let input = &engine.inputs()[0];
@@ -27,12 +28,12 @@ fn run(plan: Plan) -> Vec<f32> {
     context.output(&engine.outputs()[0].name).expect("named by the engine").to_vec()
 }
 
-fn count(plan: &Plan, op: &str) -> usize {
+pub fn count(plan: &Plan, op: &str) -> usize {
     plan.table().iter().filter(|row| row.op.split(' ').any(|word| word == op)).count()
 }
 
 /// The steps that `op` is in, before and after `pass` (with those before it), and the largest change of the output.
-fn before_and_after(writer: &Writer, pass: &str, op: &str) -> (usize, usize, f32) {
+pub fn before_and_after(writer: &Writer, pass: &str, op: &str) -> (usize, usize, f32) {
     let at = PASSES.iter().position(|(name, _)| *name == pass).expect("it is one of them");
     let (before, after) = (build(writer, &PASSES[..at]), build(writer, &PASSES[..=at]));
     let counts = (count(&before, op), count(&after, op));
@@ -121,7 +122,8 @@ fn all_passes_together_leave_the_outputs_and_take_fewer_steps() {
     let unets = [Up::Transpose, Up::Resize, Up::Upsample, Up::Linear]
         .map(|up| (format!("{up:?}"), unet([2, 1, 20, 16], up, true, up == Up::Resize, "Softmax")));
     let others = [1, 2].map(|images| (format!("residual {images}"), residual(images)));
-    for (name, net) in unets.into_iter().chain(others) {
+    let exported = [1, 2].map(|n| exports(n).into_iter().map(move |(name, _, net)| (format!("{name} {n}"), net)));
+    for (name, net) in unets.into_iter().chain(others).chain(exported.into_iter().flatten()) {
         let (plain, fused) = (build(&net, &[]), build(&net, PASSES));
         assert!(fused.steps().len() < plain.steps().len(), "{name}");
         let worst = run(plain).iter().zip(&run(fused)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

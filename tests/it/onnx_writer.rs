@@ -60,6 +60,12 @@ impl Writer {
         self.constant(&[data.len()], tensor)
     }
 
+    /// Whole numbers of 8 bits.
+    pub fn bytes_of(&mut self, shape: &[usize], data: &[i64]) -> String {
+        let int32_data = data.iter().map(|&v| v as i32).collect();
+        self.constant(shape, TensorProto { data_type: data_type::INT8, int32_data, ..Default::default() })
+    }
+
     /// Weights of which a sum over `fan` stays near 1.
     pub fn weights(&mut self, shape: &[usize], fan: usize) -> String {
         let scale = (3.0 / fan.max(1) as f32).sqrt();

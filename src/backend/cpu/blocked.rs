@@ -1,23 +1,24 @@
 //! What stands between convolutions, on blocks of sixteen channels ([`super::layout`]).
 //!
-//! Each is the operation of the same name on planes, whose file has its formula and reference. A row of pixels is a
-//! task; the loops over the sixteen channels become vector instructions.
+//! Each is the operation of the same name on planes, whose file has its formula and reference. Values are computed as
+//! floats, whatever they are kept as. A row of pixels is a task; the loops over the sixteen channels become vector
+//! instructions.
 
 use super::elementwise::{Arithmetic, batch_norm_affine};
 use super::isa::Isa;
 use super::lanes::{self, Lanes, Vectorised};
-use super::layout::BLOCK;
+use super::layout::{BLOCK, Cell, Layout, halves, halves_mut};
 use super::max_pool::PoolShape;
 use super::pool::{Pool, SharedMut};
 
-/// A pixel of a block.
-type Pixel = [f32; BLOCK];
+/// A pixel of a block, as it is kept.
+type Pixel<C> = [C; BLOCK];
 
 /// Calls `row(first pixel, pixels)` for runs of `length` pixels of the output.
-fn rows(pool: &Pool, output: &mut [f32], length: usize, row: &(dyn Fn(usize, &mut [Pixel]) + Sync)) {
+fn rows<C: Cell>(threads: &Pool, output: &mut [C], length: usize, row: &(dyn Fn(usize, &mut [Pixel<C>]) + Sync)) {
     let pixels = output.len() / BLOCK;
     let output = SharedMut::new(output);
-    pool.run(pixels.div_ceil(length.max(1)), &|i| {
+    threads.run(pixels.div_ceil(length.max(1)), &|i| {
         let from = i * length;
         // SAFETY: runs of different tasks do not overlap.
         let own = unsafe { output.slice(from * BLOCK, length.min(pixels - from) * BLOCK) };
@@ -26,8 +27,34 @@ fn rows(pool: &Pool, output: &mut [f32], length: usize, row: &(dyn Fn(usize, &mu
 }
 
 /// The pixels of `values`.
-fn pixels(values: &[f32]) -> &[Pixel] {
+fn pixels<C>(values: &[C]) -> &[Pixel<C>] {
     values.as_chunks::<BLOCK>().0
+}
+
+/// The numbers of a pixel.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
+#[inline(always)]
+unsafe fn get<L: Lanes, C: Cell>(pixel: &Pixel<C>) -> Pixel<f32> {
+    let mut numbers = [0.0; BLOCK];
+    for lane in (0..BLOCK).step_by(L::COUNT) {
+        // SAFETY: the caller's promise; both have sixteen cells.
+        unsafe { C::load::<L>(pixel.as_ptr().add(lane)).store(numbers.as_mut_ptr().add(lane)) };
+    }
+    numbers
+}
+
+/// Keeps the numbers of a pixel.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
+#[inline(always)]
+unsafe fn put<L: Lanes, C: Cell>(numbers: &Pixel<f32>, pixel: &mut Pixel<C>) {
+    for lane in (0..BLOCK).step_by(L::COUNT) {
+        // SAFETY: the caller's promise; both have sixteen cells.
+        unsafe { C::store(L::load(numbers.as_ptr().add(lane)), pixel.as_mut_ptr().add(lane)) };
+    }
 }
 
 /// How many values the window of an output row and column has a mean of.
@@ -36,8 +63,15 @@ pub type Count<'a> = &'a (dyn Fn(usize, usize) -> f32 + Sync);
 /// The largest value, or with `mean` the mean, of every window.
 ///
 /// # Shapes
-/// Input and output as [`super::layout::Layout::len`] says.
-pub fn pool(threads: &Pool, shape: &PoolShape, mean: Option<Count>, input: &[f32], output: &mut [f32]) {
+/// Input and output as [`Layout::len`] says.
+pub fn pool(threads: &Pool, layout: Layout, shape: &PoolShape, mean: Option<Count>, input: &[f32], output: &mut [f32]) {
+    match layout {
+        Layout::BlockedBf16 => pool_cells(threads, shape, mean, halves(input), halves_mut(output)),
+        _ => pool_cells(threads, shape, mean, input, output),
+    }
+}
+
+fn pool_cells<C: Cell>(threads: &Pool, shape: &PoolShape, mean: Option<Count>, input: &[C], output: &mut [C]) {
     let (isa, [h, w], [down, across]) = (Isa::detect(), shape.in_size, shape.out_size());
     rows(threads, output, across, &|first, out| {
         let plane = &pixels(input)[first / across / down * h * w..][..h * w];
@@ -45,15 +79,15 @@ pub fn pool(threads: &Pool, shape: &PoolShape, mean: Option<Count>, input: &[f32
     });
 }
 
-struct PoolRow<'a> {
+struct PoolRow<'a, C> {
     shape: &'a PoolShape,
     mean: Option<Count<'a>>,
-    plane: &'a [Pixel],
+    plane: &'a [Pixel<C>],
     row: usize,
-    out: &'a mut [Pixel],
+    out: &'a mut [Pixel<C>],
 }
 
-impl Vectorised for PoolRow<'_> {
+impl<C: Cell> Vectorised for PoolRow<'_, C> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let (shape, [h, w]) = (self.shape, self.shape.in_size);
@@ -66,7 +100,8 @@ impl Vectorised for PoolRow<'_> {
                     if v >= h || u >= w {
                         continue;
                     }
-                    let from = &self.plane[v * w + u];
+                    // SAFETY: the caller's promise; so below.
+                    let from = unsafe { get::<L, C>(&self.plane[v * w + u]) };
                     for c in 0..BLOCK {
                         sum[c] = match self.mean {
                             Some(_) => sum[c] + from[c],
@@ -80,7 +115,8 @@ impl Vectorised for PoolRow<'_> {
                 let count = count(self.row, x);
                 sum.iter_mut().for_each(|value| *value /= count);
             }
-            *out = sum;
+            // SAFETY: as above.
+            unsafe { put::<L, C>(&sum, out) };
         }
     }
 }
@@ -88,8 +124,22 @@ impl Vectorised for PoolRow<'_> {
 /// Batch normalisation with stored statistics: scale, bias, mean and variance.
 ///
 /// # Shapes
-/// Input and output as [`super::layout::Layout::len`] says; the statistics one value a channel.
-pub fn batch_norm(threads: &Pool, numbers: [&[f32]; 4], epsilon: f32, input: &[f32], output: &mut [f32]) {
+/// Input and output as [`Layout::len`] says; the statistics one value a channel.
+pub fn batch_norm(
+    threads: &Pool,
+    layout: Layout,
+    numbers: [&[f32]; 4],
+    epsilon: f32,
+    input: &[f32],
+    output: &mut [f32],
+) {
+    match layout {
+        Layout::BlockedBf16 => batch_norm_cells(threads, numbers, epsilon, halves(input), halves_mut(output)),
+        _ => batch_norm_cells(threads, numbers, epsilon, input, output),
+    }
+}
+
+fn batch_norm_cells<C: Cell>(threads: &Pool, numbers: [&[f32]; 4], epsilon: f32, input: &[C], output: &mut [C]) {
     let (isa, [scale, bias, mean, variance]) = (Isa::detect(), numbers);
     let size = input.len() / scale.len().next_multiple_of(BLOCK);
     rows(threads, output, size, &|first, out| {
@@ -103,19 +153,23 @@ pub fn batch_norm(threads: &Pool, numbers: [&[f32]; 4], epsilon: f32, input: &[f
     });
 }
 
-struct Affine<'a> {
-    factors: Pixel,
-    offsets: Pixel,
-    from: &'a [Pixel],
-    out: &'a mut [Pixel],
+struct Affine<'a, C> {
+    factors: Pixel<f32>,
+    offsets: Pixel<f32>,
+    from: &'a [Pixel<C>],
+    out: &'a mut [Pixel<C>],
 }
 
-impl Vectorised for Affine<'_> {
+impl<C: Cell> Vectorised for Affine<'_, C> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         for (out, from) in self.out.iter_mut().zip(self.from) {
-            for c in 0..BLOCK {
-                out[c] = from[c] * self.factors[c] + self.offsets[c];
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut numbers = get::<L, C>(from);
+                let lines = self.factors.iter().zip(&self.offsets);
+                numbers.iter_mut().zip(lines).for_each(|(x, (factor, offset))| *x = *x * factor + offset);
+                put::<L, C>(&numbers, out);
             }
         }
     }
@@ -148,62 +202,95 @@ impl Repeat {
 /// Two pictures of `size` pixels a plane, value by value.
 ///
 /// # Shapes
-/// `a` and `output` as [`super::layout::Layout::len`] says; `b` as `repeat` says.
-pub fn binary(threads: &Pool, op: Arithmetic, size: usize, repeat: Repeat, a: &[f32], b: &[f32], output: &mut [f32]) {
+/// `a` and `output` as [`Layout::len`] says; `b` as `repeat` says.
+pub fn binary(
+    threads: &Pool,
+    layout: Layout,
+    op: Arithmetic,
+    (size, repeat): (usize, Repeat),
+    [a, b]: [&[f32]; 2],
+    output: &mut [f32],
+) {
+    match layout {
+        Layout::BlockedBf16 => {
+            let cells = if repeat == Repeat::Channels { &[] } else { halves(b) };
+            binary_cells(threads, op, (size, repeat), halves(a), cells, b, halves_mut(output));
+        }
+        _ => binary_cells(threads, op, (size, repeat), a, b, b, output),
+    }
+}
+
+fn binary_cells<C: Cell>(
+    threads: &Pool,
+    op: Arithmetic,
+    (size, repeat): (usize, Repeat),
+    a: &[C],
+    b: &[C],
+    plane: &[f32],
+    output: &mut [C],
+) {
     /// Pixels of a task: a run stays in the first-level cache.
     const RUN: usize = 256;
     // Runs do not cross planes where `b` has one value a channel.
     let run = if repeat == Repeat::Never { RUN } else { size };
     let isa = Isa::detect();
     rows(threads, output, run, &|first, out| {
-        let b = match repeat {
-            Repeat::Never => &b[first * BLOCK..],
-            Repeat::Pixels => &b[first / size * BLOCK..],
-            Repeat::Channels => &b[first % size..],
+        let second = match repeat {
+            Repeat::Never => Second::Pixels(&pixels(b)[first..]),
+            Repeat::Pixels => Second::Pixel(&pixels(b)[first / size]),
+            Repeat::Channels => Second::Plane(&plane[first % size..]),
         };
-        lanes::run(isa, BinaryRow { op, repeat, a: &pixels(a)[first..], b, out });
+        lanes::run(isa, BinaryRow { op, a: &pixels(a)[first..], second, out });
     });
 }
 
-struct BinaryRow<'a> {
-    op: Arithmetic,
-    repeat: Repeat,
-    a: &'a [Pixel],
-    b: &'a [f32],
-    out: &'a mut [Pixel],
+/// The second of two rows.
+enum Second<'a, C> {
+    Pixels(&'a [Pixel<C>]),
+    Pixel(&'a Pixel<C>),
+    Plane(&'a [f32]),
 }
 
-impl BinaryRow<'_> {
+struct BinaryRow<'a, C> {
+    op: Arithmetic,
+    a: &'a [Pixel<C>],
+    second: Second<'a, C>,
+    out: &'a mut [Pixel<C>],
+}
+
+impl<C: Cell> BinaryRow<'_, C> {
+    /// # Safety
+    /// The processor has the instructions of `L`.
     #[inline(always)]
-    fn each(self, op: impl Fn(f32, f32) -> f32) {
-        let pairs = self.out.iter_mut().zip(self.a);
-        match self.repeat {
-            Repeat::Never => {
-                for ((out, a), b) in pairs.zip(pixels(self.b)) {
-                    (0..BLOCK).for_each(|c| out[c] = op(a[c], b[c]));
-                }
-            }
-            Repeat::Pixels => {
-                let b = pixels(self.b)[0];
-                pairs.for_each(|(out, a)| (0..BLOCK).for_each(|c| out[c] = op(a[c], b[c])));
-            }
-            Repeat::Channels => {
-                for ((out, a), &b) in pairs.zip(self.b) {
-                    (0..BLOCK).for_each(|c| out[c] = op(a[c], b));
-                }
+    unsafe fn each<L: Lanes>(self, op: impl Fn(f32, f32) -> f32) {
+        for (i, (out, a)) in self.out.iter_mut().zip(self.a).enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut numbers = get::<L, C>(a);
+                let b = match self.second {
+                    Second::Pixels(b) => get::<L, C>(&b[i]),
+                    Second::Pixel(b) => get::<L, C>(b),
+                    Second::Plane(b) => [b[i]; BLOCK],
+                };
+                (0..BLOCK).for_each(|c| numbers[c] = op(numbers[c], b[c]));
+                put::<L, C>(&numbers, out);
             }
         }
     }
 }
 
-impl Vectorised for BinaryRow<'_> {
+impl<C: Cell> Vectorised for BinaryRow<'_, C> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        match self.op {
-            Arithmetic::Add => self.each(|x, y| x + y),
-            Arithmetic::Sub => self.each(|x, y| x - y),
-            Arithmetic::Mul => self.each(|x, y| x * y),
-            Arithmetic::Div => self.each(|x, y| x / y),
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.op {
+                Arithmetic::Add => self.each::<L>(|x, y| x + y),
+                Arithmetic::Sub => self.each::<L>(|x, y| x - y),
+                Arithmetic::Mul => self.each::<L>(|x, y| x * y),
+                Arithmetic::Div => self.each::<L>(|x, y| x / y),
+                other => self.each::<L>(|x, y| other.of(x, y)),
+            }
         }
     }
 }
@@ -214,16 +301,31 @@ pub type Neighbours = (usize, usize, f32);
 /// Resizes by tables of neighbours; with `linear` unset the first neighbour alone is taken.
 ///
 /// # Shapes
-/// Input and output as [`super::layout::Layout::len`] says.
+/// Input and output as [`Layout::len`] says.
 pub fn resize(
     threads: &Pool,
+    layout: Layout,
     in_size: [usize; 2],
     tables: [&[Neighbours]; 2],
     linear: bool,
     input: &[f32],
     output: &mut [f32],
 ) {
-    let (isa, [h, w], [down, across]) = (Isa::detect(), in_size, tables);
+    match layout {
+        Layout::BlockedBf16 => resize_cells(threads, in_size, tables, linear, halves(input), halves_mut(output)),
+        _ => resize_cells(threads, in_size, tables, linear, input, output),
+    }
+}
+
+fn resize_cells<C: Cell>(
+    threads: &Pool,
+    [h, w]: [usize; 2],
+    [down, across]: [&[Neighbours]; 2],
+    linear: bool,
+    input: &[C],
+    output: &mut [C],
+) {
+    let isa = Isa::detect();
     rows(threads, output, across.len(), &|first, out| {
         let row = first / across.len();
         let plane = &pixels(input)[row / down.len() * h * w..][..h * w];
@@ -233,16 +335,16 @@ pub fn resize(
     });
 }
 
-struct ResizeRow<'a> {
-    upper: &'a [Pixel],
-    lower: &'a [Pixel],
+struct ResizeRow<'a, C> {
+    upper: &'a [Pixel<C>],
+    lower: &'a [Pixel<C>],
     below: f32,
     across: &'a [Neighbours],
     linear: bool,
-    out: &'a mut [Pixel],
+    out: &'a mut [Pixel<C>],
 }
 
-impl Vectorised for ResizeRow<'_> {
+impl<C: Cell> Vectorised for ResizeRow<'_, C> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let (upper, lower) = (self.upper, self.lower);
@@ -251,11 +353,16 @@ impl Vectorised for ResizeRow<'_> {
                 *out = upper[left];
                 continue;
             }
-            let (a, b, c, d) = (&upper[left], &upper[right], &lower[left], &lower[right]);
-            for i in 0..BLOCK {
-                let over = a[i] * (1.0 - beside) + b[i] * beside;
-                let under = c[i] * (1.0 - beside) + d[i] * beside;
-                out[i] = over * (1.0 - self.below) + under * self.below;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let [a, b, c, d] = [&upper[left], &upper[right], &lower[left], &lower[right]].map(|p| get::<L, C>(p));
+                let mut numbers = [0.0; BLOCK];
+                for i in 0..BLOCK {
+                    let over = a[i] * (1.0 - beside) + b[i] * beside;
+                    let under = c[i] * (1.0 - beside) + d[i] * beside;
+                    numbers[i] = over * (1.0 - self.below) + under * self.below;
+                }
+                put::<L, C>(&numbers, out);
             }
         }
     }

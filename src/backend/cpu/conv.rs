@@ -153,24 +153,32 @@ fn tile(isa: Isa, outs: usize) -> (usize, usize) {
     }
 }
 
-/// The ways to compute the shape from and to these layouts, the best guess first: a product of matrices needs enough
-/// tiles to be one. The last way converts what is not planar.
+/// Multiplications in the time in which a weight comes from memory, as measured on an AMD EPYC of 2024.
+const WEIGHT: usize = 50;
+
+/// The ways to compute the shape from and to these layouts, the best guess first. The last way converts what is not
+/// planar.
+///
+/// Winograd's filtering has fewer multiplications and more weights, which come from memory: the guess counts both, a
+/// weight as [`WEIGHT`] multiplications.
 fn ways(shape: &ConvShape, layouts: [Layout; 2]) -> Vec<&'static str> {
-    let tiles = |m: usize| shape.out_size().iter().map(|n| n.div_ceil(m)).product::<usize>();
-    let (small, large) = (["winograd2_bf16", "winograd2"], ["winograd4_bf16", "winograd4"]);
-    let taps = ["taps_bf16", "taps"];
-    let guess = match () {
-        () if tiles(4) >= 24 => [large, small, taps],
-        () if tiles(2) >= 14 => [small, large, taps],
-        () => [taps, small, large],
-    };
-    let guess = ["head", "depthwise"].into_iter().chain(guess.into_iter().flatten()).chain(["direct"]);
-    let blocked = layouts == [Layout::Blocked; 2];
+    let [h, w] = shape.out_size();
+    let tiled = |m: usize| (m + 2).pow(2) * (h.div_ceil(m) * w.div_ceil(m) + WEIGHT);
+    let mut families = [
+        (tiled(4), ["winograd4_bf16", "winograd4"]),
+        (tiled(2), ["winograd2_bf16", "winograd2"]),
+        (9 * (h * w + WEIGHT), ["taps_bf16", "taps"]),
+    ];
+    families.sort_by_key(|(cost, _)| *cost);
+    // Factors of 16 bits first, of every family, since a plan of full precision leaves them out.
+    let guess = [0, 1].into_iter().flat_map(|i| families.map(|(_, names)| names[i]));
+    let guess = ["head", "depthwise"].into_iter().chain(guess).chain(["direct"]);
+    let blocked = layouts.iter().all(|l| l.is_blocked());
     let fits = |way: &&str| match *way {
         "winograd4" | "winograd2" | "winograd4_bf16" | "winograd2_bf16" => blocked && winograd::Winograd::fits(shape),
-        "taps_bf16" => shape.groups == 1 && layouts[0] == Layout::Blocked,
-        "taps" => shape.groups == 1 && layouts != [Layout::Planar; 2],
-        "head" => layouts == [Layout::Blocked, Layout::Planar] && head::Head::fits(shape),
+        "taps_bf16" => shape.groups == 1 && layouts[0].is_blocked(),
+        "taps" => shape.groups == 1 && layouts != [Layout::Planar; 2] && layouts[0] != Layout::BlockedBf16,
+        "head" => layouts[0].is_blocked() && layouts[1] == Layout::Planar && head::Head::fits(shape),
         "depthwise" => blocked && depthwise::Depthwise::fits(shape),
         _ => true,
     };
@@ -230,8 +238,9 @@ impl Conv {
         if needed > found {
             return Err(KernelError::Isa { operation: "conv", tactic: tactic.to_owned(), needed, found });
         }
-        let winograd =
-            |m, factor| Tactic::Winograd(Box::new(winograd::Winograd::new(&shape, needed, factor, m, weights, &bias)));
+        let winograd = |m, factor| {
+            Tactic::Winograd(Box::new(winograd::Winograd::new(&shape, (needed, factor), layouts, m, weights, &bias)))
+        };
         let taps =
             |factor| Tactic::Taps(Box::new(taps::Taps::convolution(&shape, needed, factor, layouts, weights, &bias)));
         let tactic = match way {
@@ -241,8 +250,10 @@ impl Conv {
             "winograd2_bf16" => winograd(2, Factor::Bf16),
             "taps" => taps(Factor::F32),
             "taps_bf16" => taps(Factor::Bf16),
-            "depthwise" => Tactic::Depthwise(Box::new(depthwise::Depthwise::new(&shape, needed, weights, &bias))),
-            "head" => Tactic::Head(Box::new(head::Head::new(&shape, needed, weights, &bias))),
+            "depthwise" => {
+                Tactic::Depthwise(Box::new(depthwise::Depthwise::new(&shape, needed, layouts, weights, &bias)))
+            }
+            "head" => Tactic::Head(Box::new(head::Head::new(&shape, needed, layouts[0], weights, &bias))),
             "direct" => Tactic::Direct(Box::new(direct::Direct::new(&shape, needed, weights, bias))),
             _ => Tactic::Naive(naive::Naive { weights: weights.to_vec(), bias }),
         };
@@ -267,8 +278,8 @@ impl Conv {
 
     /// Floats of planes that stand in for blocks: input, output and residual.
     fn converted_len(&self) -> usize {
-        let input = if self.layouts[0] == Layout::Blocked { self.shape.in_len() } else { 0 };
-        let output = if self.layouts[1] == Layout::Blocked { 2 * self.shape.out_len() } else { 0 };
+        let input = if self.layouts[0].is_blocked() { self.shape.in_len() } else { 0 };
+        let output = if self.layouts[1].is_blocked() { 2 * self.shape.out_len() } else { 0 };
         input + output
     }
 
@@ -303,7 +314,7 @@ impl Conv {
             Tactic::Direct(_) | Tactic::Naive(_) => self.planar(pool, input, residual, activation, output, scratch),
         }
         if activation.bounds().is_none() && !matches!(self.tactic, Tactic::Direct(_) | Tactic::Naive(_)) {
-            activation.run(pool, output);
+            activation.run_on(pool, self.layouts[1], output);
         }
     }
 
@@ -321,9 +332,9 @@ impl Conv {
         let pixels = [s.in_size, s.out_size()].map(|[h, w]| h * w);
         let mut input = input;
         let mut rest = scratch;
-        if self.layouts[0] == Layout::Blocked {
+        if self.layouts[0].is_blocked() {
             let (planes, after) = rest.split_at_mut(s.in_len());
-            unpack(pool, s.in_channels, pixels[0], input, planes);
+            unpack(pool, self.layouts[0], s.in_channels, pixels[0], input, planes);
             (input, rest) = (planes, after);
         }
         if self.layouts[1] == Layout::Planar {
@@ -332,10 +343,10 @@ impl Conv {
         let (planes, after) = rest.split_at_mut(s.out_len());
         let (shortcut, after) = after.split_at_mut(s.out_len());
         if let Some(residual) = residual {
-            unpack(pool, s.out_channels, pixels[1], residual, shortcut);
+            unpack(pool, self.layouts[1], s.out_channels, pixels[1], residual, shortcut);
         }
         self.planes(pool, input, residual.map(|_| &*shortcut), activation, planes, after);
-        pack(pool, s.out_channels, pixels[1], planes, output);
+        pack(pool, self.layouts[1], s.out_channels, pixels[1], planes, output);
     }
 
     fn planes(

@@ -122,6 +122,7 @@ enum Tactic {
 fn ways(shape: &ConvTransposeShape, layouts: [Layout; 2]) -> &'static [&'static str] {
     match (shape.groups, layouts[0]) {
         (1, Layout::Blocked) => &["taps_bf16", "taps"],
+        (1, Layout::BlockedBf16) => &["taps_bf16"],
         (1, Layout::Planar) => &["taps"],
         _ => &[],
     }
@@ -197,8 +198,8 @@ impl ConvTranspose {
     pub fn scratch_len(&self) -> usize {
         match &self.tactic {
             Tactic::Naive { .. } => {
-                let input = if self.layouts[0] == Layout::Blocked { self.shape.in_len() } else { 0 };
-                input + if self.layouts[1] == Layout::Blocked { self.shape.out_len() } else { 0 }
+                let input = if self.layouts[0].is_blocked() { self.shape.in_len() } else { 0 };
+                input + if self.layouts[1].is_blocked() { self.shape.out_len() } else { 0 }
             }
             Tactic::Taps(taps) => taps.scratch_len(),
         }
@@ -221,21 +222,21 @@ impl ConvTranspose {
         match &self.tactic {
             Tactic::Naive { weights, bias } => {
                 let (mut input, mut rest) = (input, scratch);
-                if self.layouts[0] == Layout::Blocked {
+                if self.layouts[0].is_blocked() {
                     let (planes, after) = rest.split_at_mut(s.in_len());
-                    unpack(pool, s.in_channels, pixels[0], input, planes);
+                    unpack(pool, self.layouts[0], s.in_channels, pixels[0], input, planes);
                     (input, rest) = (planes, after);
                 }
                 if self.layouts[1] == Layout::Planar {
                     return naive(s, pool, weights, bias, input, activation, output);
                 }
                 naive(s, pool, weights, bias, input, activation, &mut rest[..s.out_len()]);
-                pack(pool, s.out_channels, pixels[1], &rest[..s.out_len()], output);
+                pack(pool, self.layouts[1], s.out_channels, pixels[1], &rest[..s.out_len()], output);
             }
             Tactic::Taps(taps) => {
                 taps.run(pool, input, None, activation, output, scratch);
                 if activation.bounds().is_none() {
-                    activation.run(pool, output);
+                    activation.run_on(pool, self.layouts[1], output);
                 }
             }
         }

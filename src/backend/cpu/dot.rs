@@ -122,15 +122,6 @@ pub(crate) fn run(isa: Isa, factor: Factor, work: impl Products) {
     }
 }
 
-/// The nearest bfloat16, ties to even; not a number stays so.
-pub(crate) fn bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    if value.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::lanes::Avx512;

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::KernelError;
+use super::parts::rows;
+use super::pool::Pool;
 
 /// Axes that a tensor may have here.
-const RANK: usize = 8;
+pub(super) const RANK: usize = 8;
 
 /// An operation on two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,17 +21,94 @@ pub enum Arithmetic {
     Mul,
     /// a / b.
     Div,
+    /// The smaller one.
+    Min,
+    /// The larger one.
+    Max,
+    /// a to the power of b.
+    Pow,
+    /// What is left of a / b rounded down.
+    Mod,
+    /// What is left of a / b without its fraction.
+    Remainder,
+    /// a where a ≥ 0, else a · b.
+    Prelu,
+    /// 1 where a = b, else 0.
+    Equal,
+    /// 1 where a > b, else 0.
+    Greater,
+    /// 1 where a ≥ b, else 0.
+    GreaterOrEqual,
+    /// 1 where a < b, else 0.
+    Less,
+    /// 1 where a ≤ b, else 0.
+    LessOrEqual,
+    /// 1 where neither is 0, else 0.
+    And,
+    /// 1 where one is not 0, else 0.
+    Or,
+    /// 1 where one alone is not 0, else 0.
+    Xor,
+}
+
+impl Arithmetic {
+    /// The result of two values; what is not a number stays so.
+    #[inline]
+    pub fn of(self, a: f32, b: f32) -> f32 {
+        let truth = |yes: bool| f32::from(u8::from(yes));
+        match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Min => {
+                if a < b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            Self::Max => {
+                if a > b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            Self::Pow => a.powf(b),
+            Self::Mod => {
+                let rest = a % b;
+                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+            }
+            Self::Remainder => a % b,
+            Self::Prelu => {
+                if a < 0.0 {
+                    a * b
+                } else {
+                    a
+                }
+            }
+            Self::Equal => truth(a == b),
+            Self::Greater => truth(a > b),
+            Self::GreaterOrEqual => truth(a >= b),
+            Self::Less => truth(a < b),
+            Self::LessOrEqual => truth(a <= b),
+            Self::And => truth(a != 0.0 && b != 0.0),
+            Self::Or => truth(a != 0.0 || b != 0.0),
+            Self::Xor => truth((a != 0.0) != (b != 0.0)),
+        }
+    }
 }
 
 impl Arithmetic {
     /// Whether the order of the two does not matter.
     pub fn commutes(self) -> bool {
-        matches!(self, Self::Add | Self::Mul)
+        matches!(self, Self::Add | Self::Mul | Self::Max | Self::Min)
     }
 
     /// Whether finite values give finite ones, so that channels which are not there stay harmless.
     pub fn stays_finite(self) -> bool {
-        self != Self::Div
+        !matches!(self, Self::Div | Self::Pow | Self::Mod | Self::Remainder)
     }
 }
 
@@ -81,11 +160,15 @@ pub fn broadcast(
         Arithmetic::Sub => combine(|x, y| x - y, a, a_shape, b, b_shape, out, out_shape),
         Arithmetic::Mul => combine(|x, y| x * y, a, a_shape, b, b_shape, out, out_shape),
         Arithmetic::Div => combine(|x, y| x / y, a, a_shape, b, b_shape, out, out_shape),
+        Arithmetic::Min => combine(|x, y| Arithmetic::Min.of(x, y), a, a_shape, b, b_shape, out, out_shape),
+        Arithmetic::Max => combine(|x, y| Arithmetic::Max.of(x, y), a, a_shape, b, b_shape, out, out_shape),
+        Arithmetic::Prelu => combine(|x, y| Arithmetic::Prelu.of(x, y), a, a_shape, b, b_shape, out, out_shape),
+        other => combine(|x, y| other.of(x, y), a, a_shape, b, b_shape, out, out_shape),
     }
 }
 
 /// Distance of neighbours along every axis of `out`, 0 where `shape` is repeated.
-fn steps(shape: &[usize], out: &[usize]) -> [usize; RANK] {
+pub(super) fn steps(shape: &[usize], out: &[usize]) -> [usize; RANK] {
     assert!(out.len() <= RANK && shape.len() <= out.len(), "at most {RANK} axes, the result with the most");
     let (mut steps, mut step) = ([0; RANK], 1);
     for i in (0..shape.len()).rev() {
@@ -177,6 +260,22 @@ pub fn softmax(data: &mut [f32], outer: usize, axis_len: usize, inner: usize) {
     }
 }
 
+/// The logarithm of softmax along the middle axis: x − max − ln Σ e^(x − max).
+///
+/// # Panics
+/// When a slice has another length than outer × axis_len × inner.
+pub fn log_softmax(input: &[f32], outer: usize, axis_len: usize, inner: usize, out: &mut [f32]) {
+    assert!(input.len() == outer * axis_len * inner && out.len() == input.len(), "values of the tensor");
+    for (values, out) in input.chunks_exact(axis_len * inner).zip(out.chunks_exact_mut(axis_len * inner)) {
+        for i in 0..inner {
+            let column = || (0..axis_len).map(|k| values[k * inner + i]);
+            let largest = column().fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = column().map(|x| (x - largest).exp()).sum();
+            (0..axis_len).for_each(|k| out[k * inner + i] = values[k * inner + i] - largest - sum.ln());
+        }
+    }
+}
+
 /// The factor and the offset that batch normalisation comes to: scale / √(variance + ε) and bias − factor · mean.
 ///
 /// # References
@@ -184,6 +283,18 @@ pub fn softmax(data: &mut [f32], outer: usize, axis_len: usize, inner: usize) {
 pub fn batch_norm_affine(scale: f32, bias: f32, mean: f32, variance: f32, epsilon: f32) -> (f32, f32) {
     let factor = f64::from(scale) / (f64::from(variance) + f64::from(epsilon)).sqrt();
     (factor as f32, (f64::from(bias) - factor * f64::from(mean)) as f32)
+}
+
+/// x · scale + shift, one of each for every plane in turn.
+///
+/// # Panics
+/// When a slice has another length.
+pub fn affine(pool: &Pool, plane: usize, scale: &[f32], shift: &[f32], input: &[f32], out: &mut [f32]) {
+    assert!(input.len() == out.len() && scale.len() == shift.len(), "values of the tensor");
+    rows(pool, out, plane, &|row, out| {
+        let c = row % scale.len();
+        out.iter_mut().zip(&input[row * plane..]).for_each(|(out, x)| *out = x * scale[c] + shift[c]);
+    });
 }
 
 /// Batch normalisation with stored statistics, in place.

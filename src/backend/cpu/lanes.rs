@@ -2,6 +2,11 @@
 
 use super::isa::Isa;
 
+#[cfg(not(target_arch = "x86_64"))]
+mod array;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 /// Some floats in one register.
 ///
 /// The methods are plain wrappers that must be inlined into a function with the right `#[target_feature]`.
@@ -28,6 +33,32 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// `COUNT` floats are writable.
     unsafe fn store(self, to: *mut f32);
+    /// `COUNT` bf16 from `from`.
+    ///
+    /// # Safety
+    /// They are readable.
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> Self {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's promise; no register has more lanes.
+        unsafe {
+            (0..Self::COUNT).for_each(|i| lanes[i] = from_bf16(*from.add(i)));
+            Self::load(lanes.as_ptr())
+        }
+    }
+    /// Writes all lanes, each rounded to bf16.
+    ///
+    /// # Safety
+    /// `COUNT` halves are writable.
+    #[inline(always)]
+    unsafe fn store_half(self, to: *mut u16) {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's promise; no register has more lanes.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            (0..Self::COUNT).for_each(|i| *to.add(i) = to_bf16(lanes[i]));
+        }
+    }
     /// Writes the first `count` lanes.
     ///
     /// # Safety
@@ -68,6 +99,20 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// As for `splat`.
     unsafe fn clip(self, low: Self, high: Self) -> Self;
+}
+
+/// The nearest bfloat16, ties to even; not a number stays so.
+#[inline(always)]
+pub(crate) fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    if value.is_nan() { (bits >> 16 | 0x40) as u16 } else { rounded as u16 }
+}
+
+/// The float that a bfloat16 is.
+#[inline(always)]
+pub(crate) fn from_bf16(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
 }
 
 /// Work that is written once for every width of vectors.
@@ -120,252 +165,3 @@ pub(crate) use x86::{Avx2, Avx512, Portable};
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use array::Portable;
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::Lanes;
-    use std::arch::x86_64::*;
-
-    /// Four floats in an XMM register, which every processor of this architecture has.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Portable(__m128);
-
-    impl Lanes for Portable {
-        const COUNT: usize = 4;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm_set1_ps(x) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn load_part(from: *const f32, count: usize) -> Self {
-            let mut lanes = [0.0; 4];
-            // SAFETY: the trait's promises, passed on by the caller.
-            unsafe {
-                std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
-                Self::load(lanes.as_ptr())
-            }
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            // SAFETY: the trait's promises, passed on by the caller.
-            unsafe { _mm_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn store_part(self, to: *mut f32, count: usize) {
-            let mut lanes = [0.0; 4];
-            // SAFETY: the trait's promises, passed on by the caller.
-            unsafe {
-                _mm_storeu_ps(lanes.as_mut_ptr(), self.0);
-                std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
-            }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm_add_ps(sum.0, _mm_mul_ps(self.0, x.0)) })
-        }
-        #[inline(always)]
-        unsafe fn add(self, x: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm_add_ps(self.0, x.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, x: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm_sub_ps(self.0, x.0) })
-        }
-        #[inline(always)]
-        unsafe fn clip(self, low: Self, high: Self) -> Self {
-            // SAFETY: the trait's promises, passed on. The second operand is returned when one is not a number.
-            Self(unsafe { _mm_min_ps(high.0, _mm_max_ps(low.0, self.0)) })
-        }
-    }
-
-    /// Eight floats in a YMM register; needs AVX2 and FMA.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
-
-    /// All ones in the first `count` lanes.
-    ///
-    /// # Safety
-    /// The processor has AVX2.
-    #[inline(always)]
-    unsafe fn mask(count: usize) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
-    }
-
-    impl Lanes for Avx2 {
-        const COUNT: usize = 8;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm256_set1_ps(x) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm256_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn load_part(from: *const f32, count: usize) -> Self {
-            // SAFETY: the trait's promises; masked lanes are not touched.
-            Self(unsafe { _mm256_maskload_ps(from, mask(count)) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            // SAFETY: the trait's promises, passed on by the caller.
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn store_part(self, to: *mut f32, count: usize) {
-            // SAFETY: the trait's promises; masked lanes are not touched.
-            unsafe { _mm256_maskstore_ps(to, mask(count), self.0) }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm256_fmadd_ps(self.0, x.0, sum.0) })
-        }
-        #[inline(always)]
-        unsafe fn add(self, x: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm256_add_ps(self.0, x.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, x: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm256_sub_ps(self.0, x.0) })
-        }
-        #[inline(always)]
-        unsafe fn clip(self, low: Self, high: Self) -> Self {
-            // SAFETY: the trait's promises, passed on. The second operand is returned when one is not a number.
-            Self(unsafe { _mm256_min_ps(high.0, _mm256_max_ps(low.0, self.0)) })
-        }
-    }
-
-    /// Sixteen floats in a ZMM register; needs AVX-512F.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx512(pub(crate) __m512);
-
-    impl Lanes for Avx512 {
-        const COUNT: usize = 16;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm512_set1_ps(x) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm512_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn load_part(from: *const f32, count: usize) -> Self {
-            // SAFETY: the trait's promises; masked lanes are not touched.
-            Self(unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as __mmask16, from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            // SAFETY: the trait's promises, passed on by the caller.
-            unsafe { _mm512_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn store_part(self, to: *mut f32, count: usize) {
-            // SAFETY: the trait's promises; masked lanes are not touched.
-            unsafe { _mm512_mask_storeu_ps(to, ((1u32 << count) - 1) as __mmask16, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm512_fmadd_ps(self.0, x.0, sum.0) })
-        }
-        #[inline(always)]
-        unsafe fn add(self, x: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm512_add_ps(self.0, x.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, x: Self) -> Self {
-            // SAFETY: the trait's promises, passed on by the caller.
-            Self(unsafe { _mm512_sub_ps(self.0, x.0) })
-        }
-        #[inline(always)]
-        unsafe fn total(self) -> f32 {
-            // SAFETY: the trait's promises, passed on by the caller.
-            unsafe { _mm512_reduce_add_ps(self.0) }
-        }
-        #[inline(always)]
-        unsafe fn clip(self, low: Self, high: Self) -> Self {
-            // SAFETY: the trait's promises, passed on. The second operand is returned when one is not a number.
-            Self(unsafe { _mm512_min_ps(high.0, _mm512_max_ps(low.0, self.0)) })
-        }
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod array {
-    use super::Lanes;
-    use crate::backend::cpu::activation::clip;
-
-    /// Four floats in an array, which is one register of every baseline processor.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Portable([f32; 4]);
-
-    impl Lanes for Portable {
-        const COUNT: usize = 4;
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self {
-            Self([x; 4])
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the caller's promise; an unaligned read.
-            Self(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
-        }
-        #[inline(always)]
-        unsafe fn load_part(from: *const f32, count: usize) -> Self {
-            let mut lanes = [0.0; 4];
-            // SAFETY: the caller's promise.
-            unsafe { std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count) };
-            Self(lanes)
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            // SAFETY: the caller's promise; an unaligned write.
-            unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
-        }
-        #[inline(always)]
-        unsafe fn store_part(self, to: *mut f32, count: usize) {
-            // SAFETY: the caller's promise.
-            unsafe { std::ptr::copy_nonoverlapping(self.0.as_ptr(), to, count) };
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
-            // Not `mul_add`: without the instruction it is a call of a slow function.
-            let mut sum = sum;
-            for i in 0..4 {
-                sum.0[i] += self.0[i] * x.0[i];
-            }
-            sum
-        }
-        #[inline(always)]
-        unsafe fn add(self, x: Self) -> Self {
-            Self(std::array::from_fn(|i| self.0[i] + x.0[i]))
-        }
-        #[inline(always)]
-        unsafe fn sub(self, x: Self) -> Self {
-            Self(std::array::from_fn(|i| self.0[i] - x.0[i]))
-        }
-        #[inline(always)]
-        unsafe fn clip(self, low: Self, high: Self) -> Self {
-            Self(std::array::from_fn(|i| clip(self.0[i], low.0[i], high.0[i])))
-        }
-    }
-}

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocked;
 use super::error::KernelError;
+use super::layout::Layout;
 use super::pool::{Pool, SharedMut};
 use super::window::{count, extent, inside};
 
@@ -132,14 +133,21 @@ fn counted(shape: &PoolShape, padded: bool, at: usize, axis: usize) -> usize {
 }
 
 /// [`max_pool`] on blocks of sixteen channels.
-pub fn max_pool_blocked(pool: &Pool, shape: &PoolShape, input: &[f32], output: &mut [f32]) {
-    blocked::pool(pool, shape, None, input, output);
+pub fn max_pool_blocked(pool: &Pool, layout: Layout, shape: &PoolShape, input: &[f32], output: &mut [f32]) {
+    blocked::pool(pool, layout, shape, None, input, output);
 }
 
 /// [`average_pool`], or with `padded` [`average_pool_padded`], on blocks of sixteen channels.
-pub fn average_pool_blocked(pool: &Pool, shape: &PoolShape, padded: bool, input: &[f32], output: &mut [f32]) {
+pub fn average_pool_blocked(
+    pool: &Pool,
+    layout: Layout,
+    shape: &PoolShape,
+    padded: bool,
+    input: &[f32],
+    output: &mut [f32],
+) {
     let count = |y: usize, x: usize| (counted(shape, padded, y, 0) * counted(shape, padded, x, 1)).max(1) as f32;
-    blocked::pool(pool, shape, Some(&count), input, output);
+    blocked::pool(pool, layout, shape, Some(&count), input, output);
 }
 
 fn average(pool: &Pool, shape: &PoolShape, input: &[f32], output: &mut [f32], padded: bool) {

@@ -7,6 +7,7 @@
 //! by one task, in one order.
 
 pub mod activation;
+mod affinity;
 pub mod aligned;
 pub mod bilateral;
 pub mod blocked;
@@ -21,12 +22,22 @@ pub mod isa;
 mod lanes;
 pub mod layout;
 pub mod lee;
+pub mod math;
+pub mod matmul;
 pub mod max_pool;
 pub mod median;
+pub mod normalize;
+mod parts;
 pub mod pool;
+pub mod quantize;
+pub mod reduce;
 pub mod resize;
+pub mod resize_axis;
 pub mod resize_tensor;
+pub mod select;
 pub mod srad;
+pub mod strided;
+pub mod take;
 mod window;
 
 pub use activation::Activation;

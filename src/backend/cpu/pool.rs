@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use super::affinity::Placement;
+
 /// How often an idle thread looks for work before it sleeps: some 20 µs, longer than the gap between two layers and
 /// far shorter than the gap between two frames.
 const SPINS: u32 = 2_000;
@@ -50,6 +52,7 @@ struct Shared {
     inside: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
+    placement: Placement,
 }
 
 impl Shared {
@@ -121,6 +124,7 @@ impl Pool {
             inside: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            placement: Placement::new(),
         });
         let workers = (1..threads)
             .map_while(|i| {
@@ -129,6 +133,7 @@ impl Pool {
                     .name(format!("cpu-{i}"))
                     .spawn(move || {
                         NUMBER.set(i);
+                        shared.placement.join();
                         shared.serve();
                     })
                     .ok()
@@ -169,6 +174,7 @@ impl Pool {
             unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), _>(task) };
         let job = Job { task, tasks };
         let shared = &*self.shared;
+        shared.placement.keep_off();
         {
             let mut open = shared.lock();
             shared.next.store(0, Ordering::Relaxed);

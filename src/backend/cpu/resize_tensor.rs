@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocked;
 use super::error::KernelError;
+use super::layout::Layout;
 use super::pool::{Pool, SharedMut};
 
 /// How a position in the output becomes one in the input.
@@ -19,6 +20,10 @@ pub enum Coordinates {
     AlignCorners,
     /// x / scale.
     Asymmetric,
+    /// As `HalfPixel`, but the middle of the input is the middle of the output.
+    HalfPixelSymmetric,
+    /// (x + ½) / scale, as tf2onnx writes the nearest neighbour of Keras.
+    TfHalfPixel,
 }
 
 /// Which neighbour the nearest one is.
@@ -34,6 +39,18 @@ pub enum Rounding {
     Floor,
     /// Up.
     Ceil,
+}
+
+impl Rounding {
+    /// The whole number that a position becomes.
+    pub(super) fn of(self, position: f32) -> f32 {
+        match self {
+            Self::RoundPreferFloor if position.fract() == 0.5 => position.floor(),
+            Self::RoundPreferFloor | Self::RoundPreferCeil => (position + 0.5).floor(),
+            Self::Floor => position.floor(),
+            Self::Ceil => position.ceil(),
+        }
+    }
 }
 
 /// How values between pixels are made.
@@ -142,10 +159,10 @@ impl ResizeTensor {
 
 impl ResizeTensor {
     /// As [`ResizeTensor::run`], on blocks of sixteen channels.
-    pub fn run_blocked(&self, pool: &Pool, input: &[f32], output: &mut [f32]) {
+    pub fn run_blocked(&self, pool: &Pool, layout: Layout, input: &[f32], output: &mut [f32]) {
         let linear = self.shape.interpolation == Interpolation::Linear;
         let tables = [&self.neighbours[0][..], &self.neighbours[1]];
-        blocked::resize(pool, self.shape.in_size, tables, linear, input, output);
+        blocked::resize(pool, layout, self.shape.in_size, tables, linear, input, output);
     }
 }
 
@@ -159,17 +176,13 @@ fn tap(shape: &ResizeShape, axis: usize, i: usize) -> Tap {
         Coordinates::AlignCorners if out <= 1.0 => 0.0,
         Coordinates::AlignCorners => x * (size - 1.0) / (out - 1.0),
         Coordinates::Asymmetric => x / scale,
+        Coordinates::TfHalfPixel => (x + 0.5) / scale,
+        Coordinates::HalfPixelSymmetric => size / 2.0 * (1.0 - out / (scale * size)) + (x + 0.5) / scale - 0.5,
     };
     let last = shape.in_size[axis] - 1;
     if let Interpolation::Nearest(rounding) = shape.interpolation {
-        let nearest = match rounding {
-            Rounding::RoundPreferFloor if position.fract() == 0.5 => position.floor(),
-            Rounding::RoundPreferFloor | Rounding::RoundPreferCeil => (position + 0.5).floor(),
-            Rounding::Floor => position.floor(),
-            Rounding::Ceil => position.ceil(),
-        };
         // A negative position becomes 0 in the cast.
-        let first = (nearest as usize).min(last);
+        let first = (rounding.of(position) as usize).min(last);
         return Tap { first, second: first, weight: 0.0 };
     }
     let position = position.clamp(0.0, last as f32);

@@ -1,6 +1,6 @@
 //! Conv, ConvTranspose, BatchNormalization, and Gemm as a convolution of single pixels.
 
-use super::super::attribute::Node;
+use super::super::attribute::{Attribute, Node};
 use super::super::graph::Op;
 use super::{Lowering, Refusal};
 use crate::backend::cpu::activation::Activation;
@@ -49,13 +49,86 @@ pub(super) fn same_total(size: usize, kernel: usize, stride: usize, dilation: us
     ((size.div_ceil(stride) - 1) * stride + extent).saturating_sub(size)
 }
 
-/// The weights of a convolution: their index and their four dimensions.
-fn weights(lowering: &mut Lowering, node: &Node) -> Result<(usize, [usize; 4]), String> {
-    let tensor = lowering.required(node, 1, "weight")?;
-    let dims = tensor.shape.as_slice().try_into().map_err(|_| {
-        format!("its weight has the shape {:?}; expected 4 dimensions (two-dimensional convolution)", tensor.shape)
-    })?;
-    Ok((lowering.graph.weight(tensor.to_floats()), dims))
+/// `value` as images of planes, and whether it was images of lines: N, C, L becomes N, C, 1, L.
+pub(super) fn planes_of(
+    lowering: &mut Lowering,
+    node: &Node,
+    value: usize,
+) -> Result<(usize, [usize; 4], bool), Refusal> {
+    let shape = lowering.shape(value).to_vec();
+    match *shape.as_slice() {
+        [n, c, h, w] => Ok((value, [n, c, h, w], false)),
+        [n, c, l] => Ok((lowering.reshaped(node, value, &[n, c, 1, l])?, [n, c, 1, l], true)),
+        _ => {
+            let expected = "expected 4 dimensions (images, channels, height, width), or 3";
+            Err(format!("its input has the shape {shape:?}; {expected}").into())
+        }
+    }
+}
+
+/// The way back from [`planes_of`].
+pub(super) fn unplaned(lowering: &mut Lowering, node: &Node, value: usize, line: bool) -> Result<usize, Refusal> {
+    match *lowering.shape(value) {
+        [n, c, 1, l] if line => lowering.reshaped(node, value, &[n, c, l]),
+        _ => Ok(value),
+    }
+}
+
+/// The node with settings for planes where it has some for lines.
+pub(super) fn widened(node: &Node, line: bool) -> Node {
+    let mut node = node.clone();
+    for (name, attribute) in node.attributes.iter_mut().filter(|_| line) {
+        let (Attribute::Ints(list), Some(neutral)) = (attribute, NEUTRAL.iter().find(|n| n.0 == name)) else {
+            continue;
+        };
+        match list.as_slice() {
+            [before, after] if name == "pads" => *list = vec![0, *before, 0, *after],
+            [one] => *list = vec![neutral.1, *one],
+            _ => {}
+        }
+    }
+    node
+}
+
+/// Settings along each axis, with the value that does nothing.
+const NEUTRAL: &[(&str, i64)] =
+    &[("dilations", 1), ("kernel_shape", 1), ("output_padding", 0), ("output_shape", 1), ("pads", 0), ("strides", 1)];
+
+/// The constants of a convolution.
+pub(super) struct Filter {
+    /// The weights.
+    pub numbers: Vec<f32>,
+    /// Their dimensions.
+    pub shape: Vec<usize>,
+    /// One a channel.
+    pub bias: Option<Vec<f32>>,
+}
+
+impl Filter {
+    fn read(lowering: &Lowering, node: &Node) -> Result<Self, String> {
+        let tensor = lowering.required(node, 1, "weight")?;
+        let bias = lowering.constant(node, 2, "bias")?.map(|t| t.to_floats());
+        Ok(Self { numbers: tensor.to_floats(), shape: tensor.shape.clone(), bias })
+    }
+
+    /// Its four dimensions; those of a filter for lines have a height of 1.
+    fn dims(&self, line: bool) -> Result<[usize; 4], String> {
+        match *self.shape.as_slice() {
+            [o, i, h, w] if !line => Ok([o, i, h, w]),
+            [o, i, l] if line => Ok([o, i, 1, l]),
+            _ => Err(format!("its weight has the shape {:?}; expected as many dimensions as the input", self.shape)),
+        }
+    }
+
+    /// Indices of weights and bias in the graph.
+    fn store(self, lowering: &mut Lowering, channels: usize) -> Result<(usize, Option<usize>), String> {
+        match &self.bias {
+            Some(v) if v.len() != channels => {
+                Err(format!("its bias has {} numbers, expected {channels}, one a channel", v.len()))
+            }
+            _ => Ok((lowering.graph.weight(self.numbers), self.bias.map(|b| lowering.graph.weight(b)))),
+        }
+    }
 }
 
 /// Numbers of which there is one a channel: their index.
@@ -93,8 +166,15 @@ fn kernel_of(node: &Node, weight: [usize; 4]) -> Result<[usize; 2], String> {
 }
 
 pub(super) fn conv(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
-    let (value, [images, in_channels, height, width]) = lowering.planes(node)?;
-    let (index, weight) = weights(lowering, node)?;
+    let (value, filter) = (lowering.input(node, 0)?, Filter::read(lowering, node)?);
+    let output = conv_of(lowering, node, value, filter)?;
+    lowering.bind(node, 0, output)
+}
+
+/// A convolution of `value` with the settings of the node.
+pub(super) fn conv_of(lowering: &mut Lowering, node: &Node, value: usize, filter: Filter) -> Result<usize, Refusal> {
+    let (value, [images, in_channels, height, width], line) = planes_of(lowering, node, value)?;
+    let (node, weight) = (&widened(node, line), filter.dims(line)?);
     let groups = groups_of(node)?;
     let [out_channels, per_group, ..] = weight;
     if per_group.checked_mul(groups) != Some(in_channels) || out_channels % groups != 0 {
@@ -111,15 +191,17 @@ pub(super) fn conv(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> 
     let pads = pads_of(node, |i| same_total(in_size[i], kernel[i], stride[i], dilation[i]))?;
     let shape = ConvShape { in_channels, out_channels, groups, in_size, kernel, stride, pads, dilation };
     shape.check().map_err(|e| e.to_string())?;
-    let bias = per_channel(lowering, node, 2, "bias", out_channels)?.map(|b| lowering.graph.weight(b));
+    let (weights, bias) = filter.store(lowering, out_channels)?;
     let [h, w] = shape.out_size();
-    let op = Op::Conv { shape, weights: index, bias, activation: Activation::None };
-    lowering.step(node, op, vec![value], vec![images, out_channels, h, w])
+    let op = Op::Conv { shape, weights, bias, activation: Activation::None };
+    let output = lowering.emit(node, op, vec![value], vec![images, out_channels, h, w])?;
+    unplaned(lowering, node, output, line)
 }
 
 pub(super) fn conv_transpose(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
-    let (value, [images, in_channels, height, width]) = lowering.planes(node)?;
-    let (index, weight) = weights(lowering, node)?;
+    let (value, filter) = (lowering.input(node, 0)?, Filter::read(lowering, node)?);
+    let (value, [images, in_channels, height, width], line) = planes_of(lowering, node, value)?;
+    let (node, weight) = (&widened(node, line), filter.dims(line)?);
     let groups = groups_of(node)?;
     if weight[0] != in_channels || in_channels % groups != 0 {
         return Err(format!(
@@ -171,15 +253,20 @@ pub(super) fn conv_transpose(lowering: &mut Lowering, node: &Node) -> Result<(),
         output_padding,
     };
     shape.check().map_err(|e| e.to_string())?;
-    let bias = per_channel(lowering, node, 2, "bias", out_channels)?.map(|b| lowering.graph.weight(b));
+    let (weights, bias) = filter.store(lowering, out_channels)?;
     let [h, w] = shape.out_size();
-    let op = Op::ConvTranspose { shape, weights: index, bias, activation: Activation::None };
-    lowering.step(node, op, vec![value], vec![images, out_channels, h, w])
+    let op = Op::ConvTranspose { shape, weights, bias, activation: Activation::None };
+    let output = lowering.emit(node, op, vec![value], vec![images, out_channels, h, w])?;
+    let output = unplaned(lowering, node, output, line)?;
+    lowering.bind(node, 0, output)
 }
 
 pub(super) fn batch_norm(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
     if node.int("training_mode", 0)? != 0 {
         return Err("it is in training mode; export the model after `model.eval()`".into());
+    }
+    if node.int("spatial", 1)? == 0 {
+        return Err("it has statistics for every pixel (`spatial`); export the model with opset 13 to 20".into());
     }
     let value = lowering.input(node, 0)?;
     let shape = lowering.shape(value).to_vec();

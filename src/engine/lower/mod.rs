@@ -1,65 +1,33 @@
 //! From declared nodes to steps: shapes inferred, constants folded, settings turned into geometry.
 
 mod binary;
+mod cast;
+mod constant;
 mod convolution;
-mod fold;
-mod layout;
+mod dispatch;
+mod einsum;
+mod inputs;
+mod matmul;
+mod movement;
+mod normalize;
 mod pool;
+mod quantize;
+mod reduce;
 mod resample;
+mod resample_axis;
+mod unary;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::attribute::{Attribute, Node};
+use super::attribute::Node;
 use super::builder::BuildError;
 use super::graph::{Graph, Op, Step};
-use super::network::{Declared, Dim, Network};
+use super::network::Network;
 use super::onnx::data_type;
 use super::tensor::{self, Data, Tensor};
-use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::elementwise::Arithmetic;
 
-/// Operators that are understood, for the message about one that is not.
-pub const OPERATORS: &[&str] = &[
-    "Add",
-    "AveragePool",
-    "BatchNormalization",
-    "Cast",
-    "Clip",
-    "Concat",
-    "Constant",
-    "ConstantOfShape",
-    "Conv",
-    "ConvTranspose",
-    "Div",
-    "Dropout",
-    "Elu",
-    "Flatten",
-    "Floor",
-    "Gather",
-    "Gemm",
-    "GlobalAveragePool",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "LeakyRelu",
-    "MaxPool",
-    "Mul",
-    "Pad",
-    "Relu",
-    "Reshape",
-    "Resize",
-    "Shape",
-    "Sigmoid",
-    "Slice",
-    "Softmax",
-    "Squeeze",
-    "Sub",
-    "Tanh",
-    "Transpose",
-    "Unsqueeze",
-    "Upsample",
-];
+pub use dispatch::OPERATORS;
 
 /// What a name of the file stands for.
 #[derive(Clone)]
@@ -95,33 +63,9 @@ impl From<&str> for Refusal {
 /// # Errors
 /// When an input has no fixed shape, an operator is not understood, or a node contradicts its inputs.
 pub(super) fn lower(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> Result<Graph, BuildError> {
-    let mut lowering = Lowering {
-        opset: network.opset,
-        folded: 0,
-        graph: Graph::default(),
-        known: HashMap::new(),
-        constants: HashMap::new(),
-    };
-    if let Some(name) = given.keys().find(|name| !network.inputs.iter().any(|d| d.name == **name)) {
-        let known = network.inputs.iter().map(|d| format!("`{}`", d.name)).collect::<Vec<_>>().join(", ");
-        return Err(BuildError::UnknownInput { name: name.clone(), known });
-    }
-    for input in &network.inputs {
-        let shape = input_shape(input, given.get(&input.name))?;
-        let value = lowering.graph.value(&input.name, shape);
-        lowering.graph.inputs.push(value);
-        lowering.known.insert(input.name.clone(), Known::Value(value));
-    }
-    for (name, constant) in &network.constants {
-        lowering.known.insert(name.clone(), Known::Constant(constant.clone()));
-    }
+    let mut lowering = begin(network, given)?;
     for node in &network.nodes {
-        lowering.node(node).map_err(|refusal| match refusal {
-            Refusal::Found(found) => {
-                BuildError::Node { node: node.name.clone(), operator: node.operator.clone(), found }
-            }
-            Refusal::Operator => BuildError::unsupported(node, OPERATORS),
-        })?;
+        lowering.node(node).map_err(|refusal| refused(node, refusal))?;
     }
     for output in &network.outputs {
         let value =
@@ -131,56 +75,66 @@ pub(super) fn lower(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> 
     Ok(lowering.graph)
 }
 
-fn input_shape(input: &Declared, given: Option<&Vec<usize>>) -> Result<Vec<usize>, BuildError> {
-    let float = [data_type::FLOAT, data_type::FLOAT16].map(data_type::name);
-    if !float.contains(&input.dtype) {
-        return Err(BuildError::InputType { name: input.name.clone(), found: input.dtype.clone() });
+/// Every node of `network` that cannot be computed, as far as that can be told: what reads from such a node is left
+/// out.
+///
+/// # Errors
+/// When an input has no fixed shape.
+pub(super) fn refusals(
+    network: &Network,
+    given: &BTreeMap<String, Vec<usize>>,
+) -> Result<Vec<(usize, BuildError)>, BuildError> {
+    let mut lowering = begin(network, given)?;
+    let mut refusals = Vec::new();
+    for (index, node) in network.nodes.iter().enumerate() {
+        let reachable = node.inputs.iter().all(|name| name.is_empty() || lowering.known.contains_key(name));
+        match reachable.then(|| lowering.node(node)) {
+            Some(Err(refusal)) => refusals.push((index, refused(node, refusal))),
+            None if OPERATORS.binary_search(&node.operator.as_str()).is_err() => {
+                refusals.push((index, refused(node, Refusal::Operator)));
+            }
+            _ => {}
+        }
     }
-    let wrong = || BuildError::InputShape {
-        name: input.name.clone(),
-        declared: input.shape_text(),
-        given: given.cloned().unwrap_or_default(),
-    };
-    let fits = |shape: &[usize]| match &input.shape {
-        None => true,
-        Some(dims) => {
-            dims.len() == shape.len()
-                && dims.iter().zip(shape).all(|(d, &n)| matches!(d, Dim::Dynamic(_)) || *d == Dim::Fixed(n))
-        }
-    };
-    let shape = match (given, &input.shape) {
-        (Some(shape), _) if fits(shape) && !shape.contains(&0) => shape.clone(),
-        (Some(_), _) => return Err(wrong()),
-        (None, Some(dims)) if dims.iter().all(|d| matches!(d, Dim::Fixed(_))) => {
-            dims.iter().filter_map(|d| if let Dim::Fixed(n) = d { Some(*n) } else { None }).collect()
-        }
-        (None, dims) => {
-            let example = dims.as_ref().map_or_else(
-                || "1x1x256x256".to_owned(),
-                |dims| {
-                    let guess = |(i, d): (usize, &Dim)| match d {
-                        Dim::Fixed(n) => n.to_string(),
-                        Dim::Dynamic(_) => {
-                            if i < 2 {
-                                "1".to_owned()
-                            } else {
-                                "256".to_owned()
-                            }
-                        }
-                    };
-                    dims.iter().enumerate().map(guess).collect::<Vec<_>>().join("x")
-                },
-            );
-            return Err(BuildError::InputOpen { name: input.name.clone(), declared: input.shape_text(), example });
-        }
-    };
-    tensor::elements(&shape).map_err(|found| BuildError::Output { name: input.name.clone(), found })?;
-    Ok(shape)
+    Ok(refusals)
+}
+
+fn refused(node: &Node, refusal: Refusal) -> BuildError {
+    match refusal {
+        Refusal::Found(found) => BuildError::Node { node: node.name.clone(), operator: node.operator.clone(), found },
+        Refusal::Operator => BuildError::unsupported(node),
+    }
+}
+
+/// Inputs and constants known, no node lowered yet.
+fn begin(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> Result<Lowering, BuildError> {
+    let inside = network.nodes.iter().flat_map(|n| &n.inputs);
+    let read = inside.chain(network.outputs.iter().map(|o| &o.name)).cloned().collect();
+    let mut lowering = Lowering { opset: network.opset, read, ..Lowering::default() };
+    if let Some(name) = given.keys().find(|name| !network.inputs.iter().any(|d| d.name == **name)) {
+        let known = network.inputs.iter().map(|d| format!("`{}`", d.name)).collect::<Vec<_>>().join(", ");
+        return Err(BuildError::UnknownInput { name: name.clone(), known });
+    }
+    for input in &network.inputs {
+        let dtype = inputs::dtype_of(input)?;
+        let shape = inputs::shape_of(input, given.get(&input.name))?;
+        let value = lowering.value(&input.name, shape, dtype);
+        lowering.graph.inputs.push(value);
+        lowering.known.insert(input.name.clone(), Known::Value(value));
+    }
+    for (name, constant) in &network.constants {
+        lowering.known.insert(name.clone(), Known::Constant(constant.clone()));
+    }
+    Ok(lowering)
 }
 
 /// Most elements that all folded constants together may take: a chain of nodes must not fill the memory.
 const MAX_FOLDED: usize = 1 << 29;
 
+/// The largest whole number up to which f32 has every one.
+const EXACT: i64 = 1 << 24;
+
+#[derive(Default)]
 struct Lowering {
     opset: i64,
     /// Elements of the constants that were folded so far.
@@ -189,70 +143,15 @@ struct Lowering {
     known: HashMap<String, Known>,
     /// Values made of constants, by the address of the constant: one that is read twice is stored once.
     constants: HashMap<*const Tensor, usize>,
+    /// The type of each value in the file's words; whole numbers and truths are kept as floats.
+    types: Vec<i32>,
+    /// Names that a node reads or that are asked for from outside.
+    read: HashSet<String>,
+    /// The first value that the node at hand may have made.
+    first: usize,
 }
 
 impl Lowering {
-    fn node(&mut self, node: &Node) -> Result<(), Refusal> {
-        if let Some(tensor) = fold::fold(self, node)? {
-            self.folded += tensor.data.len();
-            if self.folded > MAX_FOLDED {
-                return Err(format!("constants that are computed take more than {MAX_FOLDED} elements").into());
-            }
-            self.known.insert(output_name(node)?.to_owned(), Known::Constant(Arc::new(tensor)));
-            return Ok(());
-        }
-        match node.operator.as_str() {
-            "Conv" => convolution::conv(self, node),
-            "ConvTranspose" => convolution::conv_transpose(self, node),
-            "BatchNormalization" => convolution::batch_norm(self, node),
-            "Gemm" => convolution::gemm(self, node),
-            "Relu" => self.activation(node, Activation::Relu),
-            "LeakyRelu" => {
-                let slope = node.float("alpha", 0.01)?;
-                self.activation(node, Activation::LeakyRelu(slope))
-            }
-            "Sigmoid" => self.activation(node, Activation::Sigmoid),
-            "Tanh" => self.activation(node, Activation::Tanh),
-            "HardSwish" => self.activation(node, Activation::HardSwish),
-            "HardSigmoid" => {
-                let (alpha, beta) = (node.float("alpha", 0.2)?, node.float("beta", 0.5)?);
-                self.activation(node, Activation::HardSigmoid { alpha, beta })
-            }
-            "Elu" => {
-                let alpha = node.float("alpha", 1.0)?;
-                self.activation(node, Activation::Elu(alpha))
-            }
-            "Clip" => {
-                let (low, high) = (self.bound(node, "min", 1, f32::MIN)?, self.bound(node, "max", 2, f32::MAX)?);
-                self.activation(node, Activation::Clip(low, high))
-            }
-            "MaxPool" | "AveragePool" => pool::pool(self, node),
-            "GlobalAveragePool" => pool::global(self, node),
-            "Add" => binary::binary(self, node, Arithmetic::Add),
-            "Sub" => binary::binary(self, node, Arithmetic::Sub),
-            "Mul" => binary::binary(self, node, Arithmetic::Mul),
-            "Div" => binary::binary(self, node, Arithmetic::Div),
-            "Softmax" => binary::softmax(self, node),
-            "Concat" => layout::concat(self, node),
-            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => layout::reshape(self, node),
-            "Pad" => layout::pad(self, node),
-            "Resize" | "Upsample" => resample::resize(self, node),
-            "Identity" | "Dropout" => self.same(node),
-            "Cast" => match node.int("to", 0)? as i32 {
-                data_type::FLOAT | data_type::FLOAT16 | data_type::DOUBLE | data_type::BFLOAT16 => self.same(node),
-                other => Err(format!(
-                    "it turns what depends on the input into {}; only floating types are computed",
-                    data_type::name(other)
-                )
-                .into()),
-            },
-            "Slice" | "Gather" | "Transpose" | "ConstantOfShape" | "Floor" => {
-                Err("it depends on the input; this operator is only computed where its inputs are constant".into())
-            }
-            _ => Err(Refusal::Operator),
-        }
-    }
-
     /// What input `index` is, where it is given.
     fn known(&self, node: &Node, index: usize) -> Option<Known> {
         node.inputs.get(index).filter(|n| !n.is_empty()).and_then(|n| self.known.get(n)).cloned()
@@ -272,8 +171,38 @@ impl Lowering {
         self.constant(node, index, what)?.ok_or_else(|| format!("its {what} is missing"))
     }
 
-    /// Input `index` as a value; a constant becomes one.
+    /// A list of whole numbers: input `index` since some opset, the attribute `name` before.
+    fn list(&self, node: &Node, index: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
+        Ok(match self.constant(node, index, name)? {
+            Some(tensor) => Some(tensor.to_ints()),
+            None => node.ints(name)?.map(<[i64]>::to_vec),
+        })
+    }
+
+    /// All inputs, where all of them are constant and there is at least one.
+    fn all_constant(&self, node: &Node) -> Option<Vec<Arc<Tensor>>> {
+        let constant = |i| match self.known(node, i) {
+            Some(Known::Constant(tensor)) => Some(tensor),
+            _ => None,
+        };
+        (!node.inputs.is_empty()).then(|| (0..node.inputs.len()).map(constant).collect())?
+    }
+
+    /// Input `index` as a value of floats; a constant becomes one.
     fn input(&mut self, node: &Node, index: usize) -> Result<usize, String> {
+        let value = self.any_input(node, index)?;
+        match self.types[value] {
+            code if data_type::is_float(code) => Ok(value),
+            code => Err(format!(
+                "its input `{}` is of type {}; only floating types are computed here",
+                node.inputs[index],
+                data_type::name(code)
+            )),
+        }
+    }
+
+    /// Input `index` as a value of any type; a constant becomes one.
+    fn any_input(&mut self, node: &Node, index: usize) -> Result<usize, String> {
         match self.known(node, index).ok_or_else(|| format!("its input {index} is missing"))? {
             Known::Value(value) => Ok(value),
             Known::Constant(tensor) => {
@@ -281,65 +210,116 @@ impl Lowering {
                 if let Some(&value) = self.constants.get(&key) {
                     return Ok(value);
                 }
-                let Data::Floats(numbers) = &tensor.data else {
-                    return Err(format!(
-                        "its input `{}` is made of integers; only floating types are computed",
-                        node.inputs[index]
-                    ));
-                };
-                let value = self.graph.value(&node.inputs[index], tensor.shape.clone());
-                self.graph.values[value].constant = Some(self.graph.weight(numbers.clone()));
+                if let Data::Ints(list) = &tensor.data
+                    && list.iter().any(|v| !(-EXACT..=EXACT).contains(v))
+                {
+                    let name = &node.inputs[index];
+                    return Err(format!("its input `{name}` has whole numbers beyond {EXACT}, which f32 cannot hold"));
+                }
+                let value = self.value(&node.inputs[index], tensor.shape.clone(), tensor.dtype);
+                self.graph.values[value].constant = Some(self.graph.weight(tensor.to_floats()));
                 self.constants.insert(key, value);
                 Ok(value)
             }
         }
     }
 
+    /// Whether somebody reads output `index` of the node.
+    fn is_read(&self, node: &Node, index: usize) -> bool {
+        node.outputs.get(index).is_some_and(|name| !name.is_empty() && self.read.contains(name))
+    }
+
     fn shape(&self, value: usize) -> &[usize] {
         &self.graph.values[value].shape
     }
 
-    /// Input 0 as images of planes: its value, images, channels, height and width.
-    fn planes(&mut self, node: &Node) -> Result<(usize, [usize; 4]), String> {
-        let value = self.input(node, 0)?;
-        let shape = self.shape(value);
-        let dims = shape.try_into().map_err(|_| {
-            format!("its input has the shape {shape:?}; expected 4 dimensions (images, channels, height, width)")
-        })?;
-        Ok((value, dims))
+    fn value(&mut self, name: &str, shape: Vec<usize>, dtype: i32) -> usize {
+        self.types.push(dtype);
+        self.graph.value(name, shape)
     }
 
-    /// Adds a step whose output has `shape`.
-    fn step(&mut self, node: &Node, op: Op, inputs: Vec<usize>, shape: Vec<usize>) -> Result<(), Refusal> {
+    /// Adds a step whose output has `shape` and the type of its first input, and returns the output.
+    fn emit(&mut self, node: &Node, op: Op, inputs: Vec<usize>, shape: Vec<usize>) -> Result<usize, Refusal> {
         if tensor::elements(&shape)? == 0 {
             return Err(format!("its output would have the shape {shape:?}, which holds nothing").into());
         }
-        let name = output_name(node)?;
-        let output = self.graph.value(name, shape);
-        self.graph.steps.push(Step { name: node.name.clone(), op, inputs, output });
-        self.known.insert(name.to_owned(), Known::Value(output));
+        let name = format!("{}#{}", node.name, self.graph.values.len() - self.first);
+        let dtype = inputs.first().map_or(data_type::FLOAT, |&v| self.types[v]);
+        let output = self.value(&name, shape, dtype);
+        self.graph.steps.push(Step { name, op, inputs, output });
+        Ok(output)
+    }
+
+    /// Makes `value` output `index` of the node.
+    fn bind(&mut self, node: &Node, index: usize, value: usize) -> Result<(), Refusal> {
+        let Some(name) = node.outputs.get(index).filter(|n| !n.is_empty()) else {
+            return if index == 0 { Err("it has no output".into()) } else { Ok(()) };
+        };
+        if value >= self.first && self.graph.values[value].constant.is_none() {
+            self.graph.values[value].name.clone_from(name);
+            if index == 0
+                && let Some(step) = self.graph.steps.iter_mut().rev().find(|s| s.output == value)
+            {
+                step.name.clone_from(&node.name);
+            }
+        }
+        self.known.insert(name.clone(), Known::Value(value));
         Ok(())
     }
 
-    fn activation(&mut self, node: &Node, activation: Activation) -> Result<(), Refusal> {
-        let value = self.input(node, 0)?;
-        let shape = self.shape(value).to_vec();
-        self.step(node, Op::Activate(activation), vec![value], shape)
+    /// Makes a constant output `index` of the node.
+    fn bind_constant(&mut self, node: &Node, index: usize, tensor: Tensor) -> Result<(), Refusal> {
+        self.folded += tensor.data.len();
+        if self.folded > MAX_FOLDED {
+            return Err(format!("constants that are computed take more than {MAX_FOLDED} elements").into());
+        }
+        if let Some(name) = node.outputs.get(index).filter(|n| !n.is_empty()) {
+            self.known.insert(name.clone(), Known::Constant(Arc::new(tensor)));
+        }
+        Ok(())
     }
 
-    /// A bound of Clip: an attribute before opset 11, an input since.
-    fn bound(&self, node: &Node, name: &str, index: usize, default: f32) -> Result<f32, String> {
-        match self.constant(node, index, name)?.map(|t| t.to_floats()) {
-            None => node.float(name, default),
-            Some(v) if v.len() == 1 && !v[0].is_nan() => Ok(v[0].clamp(f32::MIN, f32::MAX)),
-            Some(v) => Err(format!("its {name} should be one number, found {}", v.len())),
+    /// Adds a step whose output is the first one of the node.
+    fn step(&mut self, node: &Node, op: Op, inputs: Vec<usize>, shape: Vec<usize>) -> Result<(), Refusal> {
+        let output = self.emit(node, op, inputs, shape)?;
+        self.bind(node, 0, output)
+    }
+
+    /// The same with another type than that of the first input.
+    fn step_of(
+        &mut self,
+        node: &Node,
+        op: Op,
+        inputs: Vec<usize>,
+        shape: Vec<usize>,
+        dtype: i32,
+    ) -> Result<(), Refusal> {
+        let output = self.emit(node, op, inputs, shape)?;
+        self.types[output] = dtype;
+        self.bind(node, 0, output)
+    }
+
+    /// `value` under another shape of as many elements.
+    fn reshaped(&mut self, node: &Node, value: usize, shape: &[usize]) -> Result<usize, Refusal> {
+        if self.shape(value) == shape {
+            return Ok(value);
         }
+        self.emit(node, Op::Copy, vec![value], shape.to_vec())
+    }
+
+    /// A value of constant floats that the file has not.
+    fn made(&mut self, node: &Node, shape: Vec<usize>, numbers: Vec<f32>) -> usize {
+        let name = format!("{}#{}", node.name, self.graph.values.len() - self.first);
+        let value = self.value(&name, shape, data_type::FLOAT);
+        self.graph.values[value].constant = Some(self.graph.weight(numbers));
+        value
     }
 
     /// The output is the input under another name.
     fn same(&mut self, node: &Node) -> Result<(), Refusal> {
         let known = self.known(node, 0).ok_or("its input is missing")?;
-        self.known.insert(output_name(node)?.to_owned(), known);
+        let name = node.outputs.first().filter(|n| !n.is_empty()).ok_or("it has no output")?;
+        self.known.insert(name.clone(), known);
         Ok(())
     }
 
@@ -356,35 +336,15 @@ impl Lowering {
                     outputs: Vec::new(),
                     attributes: BTreeMap::new(),
                 };
-                self.input(&node, 0)?
+                self.any_input(&node, 0)?
             }
         };
         let shape = self.shape(value).to_vec();
         if tensor::elements(&shape)? == 0 {
             return Err("it holds nothing".to_owned());
         }
-        let output = self.graph.value(name, shape);
+        let output = self.value(name, shape, self.types[value]);
         self.graph.steps.push(Step { name: format!("output {name}"), op: Op::Copy, inputs: vec![value], output });
         Ok(output)
-    }
-}
-
-/// The name of the only output that is computed.
-fn output_name(node: &Node) -> Result<&str, String> {
-    node.outputs.first().map(String::as_str).filter(|n| !n.is_empty()).ok_or_else(|| "it has no output".to_owned())
-}
-
-/// The attribute that a `Constant` node holds.
-fn constant_of(node: &Node) -> Result<Tensor, String> {
-    let scalar = |data| Tensor { shape: Vec::new(), data };
-    match (node.attributes.get("value"), node.floats("value_floats")?, node.ints("value_ints")?) {
-        (Some(Attribute::Tensor(tensor)), _, _) => Ok(tensor.as_ref().clone()),
-        (_, Some(v), _) => Ok(Tensor { shape: vec![v.len()], data: Data::Floats(v.to_vec()) }),
-        (_, _, Some(v)) => Ok(Tensor::ints(v.to_vec())),
-        _ => match (node.attributes.get("value_float"), node.attributes.get("value_int")) {
-            (Some(Attribute::Float(v)), _) => Ok(scalar(Data::Floats(vec![*v]))),
-            (_, Some(Attribute::Int(v))) => Ok(scalar(Data::Ints(vec![*v]))),
-            _ => Err("it holds neither a tensor nor numbers".to_owned()),
-        },
     }
 }

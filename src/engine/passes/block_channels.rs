@@ -48,14 +48,14 @@ impl Pass {
                     // Outside they are known as planes.
                     let (name, shape) = (&graph.values[output].name, graph.values[output].shape.clone());
                     let blocked = graph.value(format!("{name}/blocks"), shape);
-                    graph.values[blocked].layout = Layout::Blocked;
+                    graph.values[blocked].layout = graph.blocks;
                     step.output = blocked;
                     let name = format!("{}/planes", step.name);
                     self.steps.push(step);
                     self.steps.push(Step { name, op: Op::Copy, inputs: vec![blocked], output });
                     self.converted.insert((output, true), blocked);
                 } else {
-                    graph.values[output].layout = Layout::Blocked;
+                    graph.values[output].layout = graph.blocks;
                     self.steps.push(step);
                 }
             }
@@ -74,7 +74,7 @@ impl Pass {
                 // The first convolution reads the picture as it is.
                 Op::Conv { .. } | Op::ConvTranspose { .. } if i == 0 && few(graph, step.inputs[0]) => continue,
                 Op::Binary(_) if i == 1 && repeat == Some(Repeat::Channels) => Layout::Planar,
-                _ => Layout::Blocked,
+                _ => graph.blocks,
             };
             step.inputs[i] = self.converted(graph, step.inputs[i], layout);
         }
@@ -84,7 +84,7 @@ impl Pass {
         if graph.values[value].layout == layout {
             return value;
         }
-        let blocks = layout == Layout::Blocked;
+        let blocks = layout.is_blocked();
         if let Some(&known) = self.converted.get(&(value, blocks)) {
             return known;
         }
@@ -100,11 +100,16 @@ impl Pass {
 /// Whether the output of `step` should lie in blocks. The smaller tensor of a sum or product becomes the second.
 fn writes_blocks(graph: &Graph, step: &mut Step) -> bool {
     let four = |v: usize| graph.values[v].shape.len() == 4;
-    let blocked = |v: usize| graph.values[v].layout == Layout::Blocked;
+    let blocked = |v: usize| graph.values[v].layout.is_blocked();
     if !four(step.output) || !four(step.inputs[0]) {
         return false;
     }
     match &step.op {
+        Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } | Op::Activate(activation)
+            if !activation.stays_finite() =>
+        {
+            false
+        }
         Op::Conv { shape, .. } => {
             let depthwise = shape.groups == shape.in_channels && shape.groups == shape.out_channels;
             shape.out_channels >= FEWEST && (shape.groups == 1 || depthwise)

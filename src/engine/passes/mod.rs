@@ -1,27 +1,51 @@
 //! What is rewritten between lowering and placing: each pass leaves the outputs as they were.
 
+pub mod affine;
 pub mod alias_reshape;
+pub mod alias_slice;
 pub mod block_channels;
 pub mod drop_unused;
 pub mod fold_batch_norm;
 pub mod fold_pad;
 pub mod fuse_activation;
+pub mod fuse_bias;
 pub mod fuse_residual;
+pub mod merge_moves;
+pub mod merge_norm;
+pub mod name_activation;
+pub mod open_binary;
+pub mod pool_planes;
 pub mod remove_concat;
+pub mod sink_transpose;
 
 use super::graph::Graph;
 
 /// A pass: its name and what it does.
 pub type Pass = (&'static str, fn(&mut Graph));
 
-/// All passes in their order: weights first, then what a convolution can do on its way out, then layout and memory.
+/// All passes in their order: what exporters wrote apart first, then weights, then what a convolution can do on its way
+/// out, then layout and memory.
 pub const PASSES: &[Pass] = &[
     ("drop_unused", drop_unused::run),
+    ("merge_norm", merge_norm::run),
+    ("sink_transpose", sink_transpose::run),
+    ("merge_moves", merge_moves::run),
+    ("name_activation", name_activation::run),
+    // Once more, for what was channels-last.
+    ("merge_norm_moved", merge_norm::run),
+    ("fuse_bias", fuse_bias::run),
     ("fold_batch_norm", fold_batch_norm::run),
     ("fold_pad", fold_pad::run),
     ("fuse_residual", fuse_residual::run),
     ("fuse_activation", fuse_activation::run),
+    ("pool_planes", pool_planes::run),
     ("block_channels", block_channels::run),
+    ("reduce_planes", pool_planes::back),
+    // What is not in blocks takes its activation along too.
+    ("affine", affine::run),
+    ("open_binary", open_binary::run),
+    ("fuse_activation_planar", fuse_activation::run),
     ("remove_concat", remove_concat::run),
     ("alias_reshape", alias_reshape::run),
+    ("alias_slice", alias_slice::run),
 ];

@@ -118,7 +118,7 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             images(shape.in_len(), shape.out_len(), 1)
         }
         Op::Resize(shape) => {
-            if first.layout == Layout::Blocked {
+            if first.layout.is_blocked() {
                 let channels = first.shape[1];
                 expected("resize", channels == shape.planes)?;
                 picture(first, channels, shape.in_size)?;
@@ -167,6 +167,11 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             };
             expected("binary", inputs.len() == 2 && inputs.iter().all(fits))
         }
+        Op::Tensor(op) => {
+            contiguous()?;
+            let shapes: Vec<&[usize]> = inputs.iter().map(|v| v.shape.as_slice()).collect();
+            op.check(&shapes, &output.shape, &header.weights)
+        }
         Op::Concat { axis } => {
             let axis = *axis;
             if axis != 1 {
@@ -187,22 +192,26 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
 /// What works on planes alone gets planes, and what keeps its layout the same on both sides.
 fn layouts(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result<(), String> {
     let alike = |from: usize| inputs[from..].iter().all(|v| v.layout == output.layout);
-    let blocked = output.layout == Layout::Blocked;
+    let blocked = output.layout.is_blocked();
     let same_shape = |v: &&PlanValue| v.layout == Layout::Planar || v.shape == output.shape;
     let fits = match step.op {
         Op::Conv { .. } | Op::ConvTranspose { .. } => alike(1) && inputs[1..].iter().all(same_shape),
         Op::MaxPool(_) | Op::AveragePool { .. } | Op::Resize(_) => alike(0),
         Op::BatchNorm { .. } | Op::Activate(_) => alike(0) && inputs.iter().all(same_shape),
-        Op::Copy => alike(0) && !blocked || inputs.iter().all(|v| v.shape == output.shape),
+        Op::Copy => {
+            let converts = |v: &&PlanValue| v.shape == output.shape && (v.layout == Layout::Planar) == blocked;
+            alike(0) && inputs.iter().all(same_shape) || inputs.iter().all(converts)
+        }
         Op::Concat { axis } => {
             let last = inputs.len() - 1;
             alike(0) && (!blocked || axis == 1 && inputs[..last].iter().all(|v| v.shape[1].is_multiple_of(BLOCK)))
         }
         Op::Binary(_) if blocked => {
             let repeat = inputs.get(1).and_then(|b| Repeat::of(&b.shape, &output.shape));
-            inputs[0].layout == Layout::Blocked
+            let second = |r| if r == Repeat::Channels { Layout::Planar } else { output.layout };
+            inputs[0].layout == output.layout
                 && inputs[0].shape == output.shape
-                && repeat.is_some_and(|r| (inputs[1].layout == Layout::Planar) == (r == Repeat::Channels))
+                && repeat.is_some_and(|r| inputs[1].layout == second(r))
         }
         _ => !blocked && alike(0),
     };

@@ -3,9 +3,10 @@
 use super::ConvShape;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::aligned::Aligned;
+use crate::backend::cpu::dot::F32;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
-use crate::backend::cpu::layout::BLOCK;
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
 use crate::backend::cpu::pool::{Pool, SharedMut};
 
 /// Pixels that are summed side by side, so that sums do not wait for each other.
@@ -15,6 +16,7 @@ const PIXELS: usize = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Depthwise {
     isa: Isa,
+    layouts: [Layout; 2],
     shape: ConvShape,
     /// Block × tap × 16.
     weights: Aligned,
@@ -27,7 +29,7 @@ impl Depthwise {
         shape.groups == shape.in_channels && shape.groups == shape.out_channels
     }
 
-    pub fn new(shape: &ConvShape, isa: Isa, oihw: &[f32], bias: &[f32]) -> Self {
+    pub fn new(shape: &ConvShape, isa: Isa, layouts: [Layout; 2], oihw: &[f32], bias: &[f32]) -> Self {
         let taps = shape.kernel[0] * shape.kernel[1];
         let padded = shape.out_channels.next_multiple_of(BLOCK);
         let (mut weights, mut own_bias) = (Aligned::zeros(padded * taps), Aligned::zeros(padded));
@@ -36,7 +38,7 @@ impl Depthwise {
             weights[(channel / BLOCK * taps + tap) * BLOCK + channel % BLOCK] = weight;
         }
         own_bias[..bias.len()].copy_from_slice(bias);
-        Self { isa, shape: shape.clone(), weights, bias: own_bias }
+        Self { isa, layouts, shape: shape.clone(), weights, bias: own_bias }
     }
 
     pub fn run(
@@ -51,7 +53,6 @@ impl Depthwise {
         let output = SharedMut::new(output);
         pool.run(self.bias.len() / BLOCK * rows, &|i| {
             let (block, row) = (i / rows, i % rows);
-            let from = (block * rows + row) * columns * BLOCK;
             let [h, w] = self.shape.in_size;
             lanes::run(
                 self.isa,
@@ -59,11 +60,14 @@ impl Depthwise {
                     depthwise: self,
                     block,
                     row,
-                    plane: &input[block * h * w * BLOCK..][..h * w * BLOCK],
-                    residual: residual.map(|r| &r[from..from + columns * BLOCK]),
+                    columns,
+                    input: Reader::new(input, self.layouts[0]),
+                    plane: block * h * w,
+                    residual: residual.map(|r| Reader::new(r, self.layouts[1])),
                     bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
-                    // SAFETY: one row of a block a task.
-                    output: unsafe { output.slice(from, columns * BLOCK) },
+                    output: Writer::new(output.as_mut_ptr(), self.layouts[1]),
+                    // One row of a block a task.
+                    first: (block * rows + row) * columns,
                 },
             );
         });
@@ -75,10 +79,14 @@ struct Row<'a> {
     depthwise: &'a Depthwise,
     block: usize,
     row: usize,
-    plane: &'a [f32],
-    residual: Option<&'a [f32]>,
+    columns: usize,
+    input: Reader<'a>,
+    /// First pixel of the block in the input, and of the row in the output.
+    plane: usize,
+    first: usize,
+    residual: Option<Reader<'a>>,
     bounds: (f32, f32),
-    output: &'a mut [f32],
+    output: Writer,
 }
 
 impl Vectorised for Row<'_> {
@@ -87,13 +95,13 @@ impl Vectorised for Row<'_> {
         let d = self.depthwise;
         let (s, [h, w]) = (&d.shape, d.shape.in_size);
         let [kh, kw] = s.kernel;
-        let columns = self.output.len() / BLOCK;
+        let columns = self.columns;
         let weights = &d.weights[self.block * kh * kw * BLOCK..][..kh * kw * BLOCK];
         for x in (0..columns).step_by(PIXELS) {
             let count = PIXELS.min(columns - x);
             for lane in (0..BLOCK).step_by(L::COUNT) {
-                // SAFETY: the caller's promise; every offset below is checked against the plane, the packed weights
-                // and the row.
+                // SAFETY: the caller's promise; every offset below is checked against the plane and the packed weights,
+                // and the row is this task's own.
                 unsafe {
                     let mut sums = [L::load(d.bias.as_ptr().add(self.block * BLOCK + lane)); PIXELS];
                     for i in 0..kh {
@@ -106,7 +114,7 @@ impl Vectorised for Row<'_> {
                             for (p, sum) in sums.iter_mut().enumerate().take(count) {
                                 let at = ((x + p) * s.stride[1] + j * s.dilation[1]).wrapping_sub(s.pads[1]);
                                 if at < w {
-                                    let value = L::load(self.plane.as_ptr().add((y * w + at) * BLOCK + lane));
+                                    let value: L = self.input.load((self.plane + y * w + at) * BLOCK + lane);
                                     *sum = value.multiply_add(weight, *sum);
                                 }
                             }
@@ -114,9 +122,9 @@ impl Vectorised for Row<'_> {
                     }
                     let (low, high) = (L::splat(self.bounds.0), L::splat(self.bounds.1));
                     for (p, sum) in sums.iter().enumerate().take(count) {
-                        let at = (x + p) * BLOCK + lane;
-                        let sum = self.residual.map_or(*sum, |r| sum.add(L::load(r.as_ptr().add(at))));
-                        sum.clip(low, high).store(self.output.as_mut_ptr().add(at));
+                        let at = (self.first + x + p) * BLOCK + lane;
+                        let sum = self.residual.map_or(*sum, |r| sum.add(r.load(at)));
+                        self.output.store::<F32<L>>(at, sum.clip(low, high));
                     }
                 }
             }

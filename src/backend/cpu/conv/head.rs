@@ -6,7 +6,7 @@ use crate::backend::cpu::activation::{Activation, clip};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
-use crate::backend::cpu::layout::BLOCK;
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
 use crate::backend::cpu::pool::{Pool, SharedMut};
 use crate::backend::cpu::window::inside;
 
@@ -19,6 +19,8 @@ const PIXELS: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     isa: Isa,
+    /// Of the input.
+    layout: Layout,
     shape: ConvShape,
     /// Output × block × tap × 16.
     weights: Aligned,
@@ -31,7 +33,7 @@ impl Head {
         shape.groups == 1 && shape.out_channels <= MOST
     }
 
-    pub fn new(shape: &ConvShape, isa: Isa, oihw: &[f32], bias: &[f32]) -> Self {
+    pub fn new(shape: &ConvShape, isa: Isa, input: Layout, oihw: &[f32], bias: &[f32]) -> Self {
         let (ins, taps) = (shape.in_channels, shape.kernel[0] * shape.kernel[1]);
         let blocks = ins.div_ceil(BLOCK);
         let mut weights = Aligned::zeros(shape.out_channels * blocks * taps * BLOCK);
@@ -39,7 +41,7 @@ impl Head {
             let (o, c, tap) = (i / taps / ins, i / taps % ins, i % taps);
             weights[((o * blocks + c / BLOCK) * taps + tap) * BLOCK + c % BLOCK] = weight;
         }
-        Self { isa, shape: shape.clone(), weights, bias: bias.to_vec() }
+        Self { isa, layout: input, shape: shape.clone(), weights, bias: bias.to_vec() }
     }
 
     pub fn run(
@@ -59,6 +61,7 @@ impl Head {
                 // SAFETY: one row of all planes a task.
                 let output = unsafe { output.slice(from, columns) };
                 let residual = residual.map(|r| &r[from..from + columns]);
+                let input = Reader::new(input, self.layout);
                 lanes::run(self.isa, Row { head: self, o, row, input, residual, bounds, output });
             }
         });
@@ -70,7 +73,7 @@ struct Row<'a> {
     head: &'a Head,
     o: usize,
     row: usize,
-    input: &'a [f32],
+    input: Reader<'a>,
     residual: Option<&'a [f32]>,
     bounds: (f32, f32),
     output: &'a mut [f32],
@@ -104,18 +107,18 @@ impl Vectorised for Row<'_> {
                         let first = (x + taken.start) * s.stride[1] + j * s.dilation[1] - s.pads[1];
                         let step = s.stride[1] * BLOCK;
                         for block in 0..blocks {
-                            let from = self.input.as_ptr().add(((block * h + y) * w + first) * BLOCK);
+                            let from = ((block * h + y) * w + first) * BLOCK;
                             let weights = weights.as_ptr().add(((block * kh + i) * kw + j) * BLOCK);
                             for lane in (0..BLOCK).step_by(L::COUNT) {
                                 let weight = L::load(weights.add(lane));
                                 if taken.len() == PIXELS {
                                     for (p, sum) in sums.iter_mut().enumerate() {
-                                        *sum = L::load(from.add(p * step + lane)).multiply_add(weight, *sum);
+                                        *sum = self.input.load::<L>(from + p * step + lane).multiply_add(weight, *sum);
                                     }
                                     continue;
                                 }
                                 for (p, sum) in sums[taken.clone()].iter_mut().enumerate() {
-                                    *sum = L::load(from.add(p * step + lane)).multiply_add(weight, *sum);
+                                    *sum = self.input.load::<L>(from + p * step + lane).multiply_add(weight, *sum);
                                 }
                             }
                         }

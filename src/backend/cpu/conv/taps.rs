@@ -12,9 +12,10 @@ use super::ConvShape;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
-use crate::backend::cpu::dot::{self, Factor, bf16};
+use crate::backend::cpu::dot::{self, Factor};
 use crate::backend::cpu::isa::Isa;
-use crate::backend::cpu::layout::{BLOCK, Layout};
+use crate::backend::cpu::lanes::to_bf16;
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
 use crate::backend::cpu::pool::{Pool, SharedMut};
 
 mod tile;
@@ -160,7 +161,7 @@ impl Taps {
                                 Factor::F32 => weight(o, block + word, tap),
                                 Factor::Bf16 => {
                                     let half = |c: usize| match c < channels {
-                                        true => u32::from(bf16(weight(o, block + c, tap))),
+                                        true => u32::from(to_bf16(weight(o, block + c, tap))),
                                         false => 0,
                                     };
                                     f32::from_bits(half(word) | half(word + 1) << 16)
@@ -177,9 +178,9 @@ impl Taps {
 
     /// Floats of scratch memory: the input as factors.
     pub fn scratch_len(&self) -> usize {
-        match self.factor {
-            Factor::F32 => 0,
-            Factor::Bf16 => self.ins.next_multiple_of(BLOCK) * self.in_size[0] * self.in_size[1] / 2,
+        match (self.factor, self.layouts[0]) {
+            (Factor::F32, _) | (_, Layout::BlockedBf16) => 0,
+            _ => self.ins.next_multiple_of(BLOCK) * self.in_size[0] * self.in_size[1] / 2,
         }
     }
 
@@ -187,7 +188,7 @@ impl Taps {
     fn factors<'a>(&self, pool: &Pool, input: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
         /// Values of a task.
         const RUN: usize = 1 << 14;
-        if self.factor == Factor::F32 {
+        if self.scratch_len() == 0 {
             return input;
         }
         let factors = SharedMut::new(scratch);
@@ -228,9 +229,10 @@ impl Taps {
                 range: (range, ranges),
                 panels: cut * panels..(cut + 1) * panels,
                 input,
-                residual,
+                residual: residual.map(|r| Reader::new(r, self.layouts[1])),
                 bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
-                output: output.as_mut_ptr(),
+                output: Writer::new(output.as_mut_ptr(), self.layouts[1]),
+                planes: output.as_mut_ptr(),
             };
             dot::run(self.isa, self.factor, task);
         });

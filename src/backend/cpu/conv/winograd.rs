@@ -19,7 +19,7 @@ use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::dot::{self, Dot, Factor, Products};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::BLOCK;
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
 use crate::backend::cpu::pool::{Pool, SharedMut};
 use crate::backend::cpu::window::start;
 
@@ -39,6 +39,7 @@ const TASKS: usize = 16;
 pub(super) struct Winograd {
     isa: Isa,
     factor: Factor,
+    layouts: [Layout; 2],
     shape: ConvShape,
     /// Outputs of a tile along one axis: 2 or 4.
     m: usize,
@@ -63,7 +64,14 @@ impl Winograd {
         shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1
     }
 
-    pub fn new(shape: &ConvShape, isa: Isa, factor: Factor, m: usize, oihw: &[f32], bias: &[f32]) -> Self {
+    pub fn new(
+        shape: &ConvShape,
+        (isa, factor): (Isa, Factor),
+        layouts: [Layout; 2],
+        m: usize,
+        oihw: &[f32],
+        bias: &[f32],
+    ) -> Self {
         let (panel, most) = super::tile(isa, shape.out_channels);
         let mut padded_bias = Aligned::zeros(shape.out_channels.next_multiple_of(BLOCK));
         padded_bias[..bias.len()].copy_from_slice(bias);
@@ -79,6 +87,7 @@ impl Winograd {
         Self {
             isa,
             factor,
+            layouts,
             m,
             weights: pack(isa, factor, m, [shape.in_channels, shape.out_channels], panel, oihw),
             bias: padded_bias,
@@ -135,10 +144,10 @@ impl Winograd {
                 winograd: self,
                 groups: first..(first + self.span).min(self.groups),
                 panels: start(panels, self.cuts, cut)..start(panels, self.cuts, cut + 1),
-                input,
-                residual,
+                input: Reader::new(input, self.layouts[0]),
+                residual: residual.map(|r| Reader::new(r, self.layouts[1])),
                 bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
-                output: output.as_mut_ptr(),
+                output: Writer::new(output.as_mut_ptr(), self.layouts[1]),
                 v,
                 m,
             };
@@ -151,10 +160,10 @@ struct Task<'a> {
     winograd: &'a Winograd,
     groups: std::ops::Range<usize>,
     panels: std::ops::Range<usize>,
-    input: &'a [f32],
-    residual: Option<&'a [f32]>,
+    input: Reader<'a>,
+    residual: Option<Reader<'a>>,
     bounds: (f32, f32),
-    output: *mut f32,
+    output: Writer,
     v: &'a mut [f32],
     m: &'a mut [f32],
 }
@@ -173,8 +182,8 @@ impl Products for Task<'_> {
             for panel in self.panels.clone() {
                 self.multiply::<D>(panel, v, m);
                 match w.m {
-                    2 => self.give_out::<D::Lanes, 4, 2>(panel, m),
-                    _ => self.give_out::<D::Lanes, 6, 4>(panel, m),
+                    2 => self.give_out::<D, 4, 2>(panel, m),
+                    _ => self.give_out::<D, 6, 4>(panel, m),
                 }
             }
         }
@@ -193,7 +202,7 @@ impl Task<'_> {
     /// V of all tiles: `A` = m + 2.
     ///
     /// # Safety
-    /// The processor has the instructions of `L`.
+    /// The processor has the instructions of `D`.
     #[allow(clippy::needless_range_loop)] // matrices are read by row and column
     #[inline(always)]
     unsafe fn take_in<D: Dot, const A: usize>(&self, v: &mut [f32]) {
@@ -205,28 +214,34 @@ impl Task<'_> {
         let (pixel, step) = (BLOCK / D::FACTOR.per_word(), w.span * w.words() * w.group);
         let mut patch = [0.0f32; 6 * 6 * BLOCK];
         for group in self.groups.clone() {
-            let (first, count) = self.tiles_of(group);
+            let (start, count) = self.tiles_of(group);
             for block in 0..blocks {
-                let plane = &self.input[block * h * width * BLOCK..][..h * width * BLOCK];
+                let plane = block * h * width * BLOCK;
                 for t in 0..count {
-                    let (ty, tx) = ((first + t) / w.tiles[1], (first + t) % w.tiles[1]);
+                    let (ty, tx) = ((start + t) / w.tiles[1], (start + t) % w.tiles[1]);
                     let (y, x) = ((ty * w.m) as isize - s.pads[0] as isize, (tx * w.m) as isize - s.pads[1] as isize);
                     let inside = y >= 0 && x >= 0 && y as usize + A <= h && x as usize + A <= width;
-                    let (from, pitch) = if inside {
-                        (plane[(y as usize * width + x as usize) * BLOCK..].as_ptr(), width * BLOCK)
+                    let (from, first, pitch) = if inside {
+                        (self.input, plane + (y as usize * width + x as usize) * BLOCK, width * BLOCK)
                     } else {
                         patch.fill(0.0);
                         for i in 0..A {
                             let Some(row) = usize::try_from(y + i as isize).ok().filter(|&r| r < h) else { continue };
-                            let left = (-x).max(0) as usize;
-                            let right = (width as isize - x).clamp(0, A as isize) as usize;
-                            if left < right {
-                                let at = (row as isize * width as isize + x + left as isize) as usize * BLOCK;
-                                patch[(i * A + left) * BLOCK..(i * A + right) * BLOCK]
-                                    .copy_from_slice(&plane[at..at + (right - left) * BLOCK]);
+                            for j in 0..A {
+                                let Some(column) = usize::try_from(x + j as isize).ok().filter(|&c| c < width) else {
+                                    continue;
+                                };
+                                for lane in (0..BLOCK).step_by(D::Lanes::COUNT) {
+                                    let at = plane + (row * width + column) * BLOCK + lane;
+                                    // SAFETY: a pixel inside the plane, and its place in the patch.
+                                    unsafe {
+                                        let value = self.input.load::<D::Lanes>(at);
+                                        value.store(patch.as_mut_ptr().add((i * A + j) * BLOCK + lane));
+                                    }
+                                }
                             }
                         }
-                        (patch.as_ptr(), A * BLOCK)
+                        (Reader::new(&patch, Layout::Blocked), 0, A * BLOCK)
                     };
                     let at = (((group - self.groups.start) * blocks + block) * w.group + t) * pixel;
                     for lane in (0..BLOCK).step_by(D::Lanes::COUNT) {
@@ -236,7 +251,7 @@ impl Task<'_> {
                             let mut d = [[D::Lanes::splat(0.0); A]; A];
                             for (i, row) in d.iter_mut().enumerate() {
                                 for (j, value) in row.iter_mut().enumerate() {
-                                    *value = D::Lanes::load(from.add(i * pitch + j * BLOCK + lane));
+                                    *value = from.load(first + i * pitch + j * BLOCK + lane);
                                 }
                             }
                             for j in 0..A {
@@ -259,7 +274,7 @@ impl Task<'_> {
     }
 
     /// # Safety
-    /// The processor has the instructions of `L`.
+    /// The processor has the instructions of `D`.
     #[inline(always)]
     unsafe fn multiply<D: Dot>(&self, panel: usize, v: &[f32], m: &mut [f32]) {
         let w = self.winograd;
@@ -280,10 +295,10 @@ impl Task<'_> {
     /// Outputs of a panel of all tiles.
     ///
     /// # Safety
-    /// The processor has the instructions of `L`.
+    /// The processor has the instructions of `D`.
     #[allow(clippy::needless_range_loop)] // matrices are read by row and column
     #[inline(always)]
-    unsafe fn give_out<L: Lanes, const A: usize, const M: usize>(&self, panel: usize, m: &[f32]) {
+    unsafe fn give_out<D: Dot, const A: usize, const M: usize>(&self, panel: usize, m: &[f32]) {
         let w = self.winograd;
         let [h, width] = w.shape.out_size();
         let (low, high) = (self.bounds.0, self.bounds.1);
@@ -292,33 +307,33 @@ impl Task<'_> {
             for t in 0..count {
                 let (y, x) = ((first + t) / w.tiles[1] * M, (first + t) % w.tiles[1] * M);
                 let (rows, columns) = (M.min(h - y), M.min(width - x));
-                for lane in (0..w.panel).step_by(L::COUNT) {
+                for lane in (0..w.panel).step_by(D::Lanes::COUNT) {
                     let channel = panel * w.panel + lane;
                     // SAFETY: M has every position of every tile; outputs and residuals lie inside the picture.
                     unsafe {
                         let from = m.as_ptr().add(((group - self.groups.start) * w.group + t) * w.panel + lane);
                         let step = w.span * w.group * w.panel;
-                        let mut d = [[L::splat(0.0); A]; M];
+                        let mut d = [[D::Lanes::splat(0.0); A]; M];
                         for j in 0..A {
-                            let column = output_transform::<L, A, M>(std::array::from_fn(|i| {
-                                L::load(from.add((i * A + j) * step))
+                            let column = output_transform::<D::Lanes, A, M>(std::array::from_fn(|i| {
+                                D::Lanes::load(from.add((i * A + j) * step))
                             }));
                             for i in 0..M {
                                 d[i][j] = column[i];
                             }
                         }
-                        let bias = L::load(w.bias.as_ptr().add(channel));
-                        let (low, high) = (L::splat(low), L::splat(high));
+                        let bias = D::Lanes::load(w.bias.as_ptr().add(channel));
+                        let (low, high) = (D::Lanes::splat(low), D::Lanes::splat(high));
                         let plane = channel / BLOCK * h * width * BLOCK + channel % BLOCK;
                         for (i, row) in d.iter().enumerate().take(rows) {
-                            let values = output_transform::<L, A, M>(*row);
+                            let values = output_transform::<D::Lanes, A, M>(*row);
                             for (j, value) in values.into_iter().enumerate().take(columns) {
                                 let at = plane + ((y + i) * width + x + j) * BLOCK;
                                 let mut value = value.add(bias);
                                 if let Some(residual) = self.residual {
-                                    value = value.add(L::load(residual.as_ptr().add(at)));
+                                    value = value.add(residual.load(at));
                                 }
-                                value.clip(low, high).store(self.output.add(at));
+                                self.output.store::<D>(at, value.clip(low, high));
                             }
                         }
                     }

@@ -4,7 +4,7 @@ use super::{Phase, Taps};
 use crate::backend::cpu::activation::clip;
 use crate::backend::cpu::dot::{Dot, Products};
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{BLOCK, Layout};
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
 use crate::backend::cpu::window::start;
 
 /// What a tap outside of the picture reads.
@@ -66,9 +66,11 @@ pub(super) struct Task<'a> {
     pub range: (usize, usize),
     pub panels: std::ops::Range<usize>,
     pub input: &'a [f32],
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<Reader<'a>>,
     pub bounds: (f32, f32),
-    pub output: *mut f32,
+    pub output: Writer,
+    /// The output where it is planar.
+    pub planes: *mut f32,
 }
 
 impl Products for Task<'_> {
@@ -219,9 +221,9 @@ impl Task<'_> {
                 for (sums, to) in sums.iter().zip(to) {
                     let mut value = sums[i].add(bias);
                     if let Some(residual) = self.residual {
-                        value = value.add(D::Lanes::load(residual.as_ptr().add(plane + to)));
+                        value = value.add(residual.load(plane + to));
                     }
-                    value.clip(low, high).store(self.output.add(plane + to));
+                    self.output.store::<D>(plane + to, value.clip(low, high));
                 }
             }
         }
@@ -248,9 +250,9 @@ impl Task<'_> {
             let first = panel * taps.panel;
             for o in first..(first + taps.panel).min(taps.outs) {
                 let at = o * area + to[t];
-                let value = values[o - first] + taps.bias[o] + self.residual.map_or(0.0, |r| r[at]);
+                let value = values[o - first] + taps.bias[o] + self.residual.map_or(0.0, |r| r.planar(at));
                 // SAFETY: the value of this pixel of this plane, which belongs to this task.
-                unsafe { *self.output.add(at) = clip(value, self.bounds.0, self.bounds.1) };
+                unsafe { *self.planes.add(at) = clip(value, self.bounds.0, self.bounds.1) };
             }
         }
     }

@@ -4,9 +4,9 @@
 //! Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3.
 
 use crate::backend::cpu::aligned::Aligned;
-use crate::backend::cpu::dot::{Factor, bf16};
+use crate::backend::cpu::dot::Factor;
 use crate::backend::cpu::isa::Isa;
-use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
+use crate::backend::cpu::lanes::{self, Lanes, Vectorised, to_bf16};
 use crate::backend::cpu::layout::BLOCK;
 
 /// Output channels that are transformed side by side.
@@ -36,7 +36,7 @@ pub(super) fn pack(isa: Isa, factor: Factor, m: usize, [ins, outs]: [usize; 2], 
                         Factor::F32 => own.copy_from_slice(row),
                         Factor::Bf16 => {
                             for (word, &value) in own.iter_mut().zip(row) {
-                                let half = u32::from(bf16(value)) << (16 * (c % 2));
+                                let half = u32::from(to_bf16(value)) << (16 * (c % 2));
                                 *word = f32::from_bits(word.to_bits() | half);
                             }
                         }

@@ -1,0 +1,208 @@
+//! The registers of x86-64.
+
+use super::Lanes;
+use std::arch::x86_64::*;
+
+/// Four floats in an XMM register, which every processor of this architecture has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable(__m128);
+
+impl Lanes for Portable {
+    const COUNT: usize = 4;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm_set1_ps(x) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> Self {
+        let mut lanes = [0.0; 4];
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+            Self::load(lanes.as_ptr())
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe { _mm_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, count: usize) {
+        let mut lanes = [0.0; 4];
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe {
+            _mm_storeu_ps(lanes.as_mut_ptr(), self.0);
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+        }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm_add_ps(sum.0, _mm_mul_ps(self.0, x.0)) })
+    }
+    #[inline(always)]
+    unsafe fn add(self, x: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm_add_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    unsafe fn sub(self, x: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm_sub_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    unsafe fn clip(self, low: Self, high: Self) -> Self {
+        // SAFETY: the trait's promises, passed on. The second operand is returned when one is not a number.
+        Self(unsafe { _mm_min_ps(high.0, _mm_max_ps(low.0, self.0)) })
+    }
+}
+
+/// Eight floats in a YMM register; needs AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(__m256);
+
+/// All ones in the first `count` lanes.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn mask(count: usize) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
+}
+
+impl Lanes for Avx2 {
+    const COUNT: usize = 8;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm256_set1_ps(x) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm256_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> Self {
+        // SAFETY: the trait's promises; masked lanes are not touched.
+        Self(unsafe { _mm256_maskload_ps(from, mask(count)) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, count: usize) {
+        // SAFETY: the trait's promises; masked lanes are not touched.
+        unsafe { _mm256_maskstore_ps(to, mask(count), self.0) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm256_fmadd_ps(self.0, x.0, sum.0) })
+    }
+    #[inline(always)]
+    unsafe fn add(self, x: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm256_add_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    unsafe fn sub(self, x: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm256_sub_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    unsafe fn clip(self, low: Self, high: Self) -> Self {
+        // SAFETY: the trait's promises, passed on. The second operand is returned when one is not a number.
+        Self(unsafe { _mm256_min_ps(high.0, _mm256_max_ps(low.0, self.0)) })
+    }
+}
+
+/// Sixteen floats in a ZMM register; needs AVX-512F.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(pub(crate) __m512);
+
+impl Lanes for Avx512 {
+    const COUNT: usize = 16;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm512_set1_ps(x) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm512_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> Self {
+        // SAFETY: the trait's promises; masked lanes are not touched.
+        Self(unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as __mmask16, from) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            Self(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_half(self, to: *mut u16) {
+        // SAFETY: the trait's promises, passed on by the caller. As `to_bf16` does it.
+        unsafe {
+            let bits = _mm512_castps_si512(self.0);
+            let upper = _mm512_srli_epi32(bits, 16);
+            let odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+            let nan = _mm512_cmp_ps_mask(self.0, self.0, _CMP_UNORD_Q);
+            let quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
+            let halves = _mm512_mask_mov_epi32(_mm512_srli_epi32(rounded, 16), nan, quiet);
+            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(halves));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, count: usize) {
+        // SAFETY: the trait's promises; masked lanes are not touched.
+        unsafe { _mm512_mask_storeu_ps(to, ((1u32 << count) - 1) as __mmask16, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm512_fmadd_ps(self.0, x.0, sum.0) })
+    }
+    #[inline(always)]
+    unsafe fn add(self, x: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm512_add_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    unsafe fn sub(self, x: Self) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        Self(unsafe { _mm512_sub_ps(self.0, x.0) })
+    }
+    #[inline(always)]
+    unsafe fn total(self) -> f32 {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe { _mm512_reduce_add_ps(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn clip(self, low: Self, high: Self) -> Self {
+        // SAFETY: the trait's promises, passed on. The second operand is returned when one is not a number.
+        Self(unsafe { _mm512_min_ps(high.0, _mm512_max_ps(low.0, self.0)) })
+    }
+}
