@@ -56,6 +56,7 @@ impl std::fmt::Display for Precision {
         f.write_str(match self {
             Self::Fp32 => "fp32",
             Self::Bf16 => "bf16",
+            Self::Bf16Fast => "bf16-fast",
         })
     }
 }

@@ -98,7 +98,7 @@ fn prepare(plan: &mut Plan, pool: &Pool) -> Result<Vec<Kernel>, EngineError> {
         done[index].get_or_init(|| Kernel::new(&steps[index], values, &weights));
     });
     let command = || plan.command();
-    let kernel = |(step, kernel): (&PlanStep, OnceLock<_>)| {
+    let kernel = |(step, kernel): (&PlanStep, OnceLock<Result<Kernel, KernelError>>)| {
         let kernel = kernel.into_inner().expect("the pool runs every index");
         kernel.map_err(|cause| EngineError::Step { step: step.name.clone(), cause, command: command() })
     };

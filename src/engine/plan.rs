@@ -214,6 +214,9 @@ impl Plan {
         match precision {
             Some(expected) if expected != self.precision() => {
                 let mut origin = self.origin.clone();
+                if let Some(at) = origin.options.iter().position(|o| o == "--precision") {
+                    origin.options.drain(at..at + 2);
+                }
                 origin.options.splice(..0, ["--precision".to_owned(), expected.to_string()]);
                 let command = origin.command(&self.file);
                 Err(PlanError::Precision { path: self.file.clone(), expected, found: self.precision(), command })

@@ -107,7 +107,10 @@ impl Segmenter {
     /// # Errors
     /// When the model cannot be read or computed, its description is wrong, or it is no segmenter of pictures.
     pub fn open(config: &SegmenterConfig) -> Result<Self, SegmenterError> {
-        Self::from_plan(opening::plan(config)?, config)
+        let (plan, assumed) = opening::plan(config)?;
+        let mut own = Self::from_plan(plan, config)?;
+        own.info.notes.extend(assumed);
+        Ok(own)
     }
 
     /// As [`Segmenter::open`], of a plan that stands for the model of `config`.

@@ -68,7 +68,7 @@ pub(super) struct Model {
 /// The outcome of settling: what was assumed, and whom to blame when nothing fits.
 pub(super) struct Settling<'a> {
     path: &'a Path,
-    notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 impl<'a> Settling<'a> {
