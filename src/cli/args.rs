@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sonoplex::backend::cpu::despeckle::Despeckle;
-use sonoplex::engine::Device;
+use sonoplex::engine::{Device, Precision};
 use sonoplex::pipeline::Speed;
 use sonoplex::segmenter::CropChoice;
 
@@ -41,7 +41,7 @@ pub enum Command {
 /// How frames become masks; shared by all commands that segment.
 #[derive(Args, Debug, Clone, Default)]
 pub struct SegmenterArgs {
-    /// ONNX model; without it the built-in `nerve-vessel`.
+    /// ONNX model or plan; without it the built-in `nerve-vessel`.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Processor: auto, cpu or cuda:N.
@@ -50,6 +50,9 @@ pub struct SegmenterArgs {
     /// Threads of the CPU engine; 0 takes all cores.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// How far the factors of the network may be rounded: fp32, bf16 or bf16-fast; a plan has its own.
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
     /// Speckle filter: off, median, bilateral, lee, srad; with settings as in `srad:iterations=10`.
     #[arg(long, value_name = "FILTER")]
     pub despeckle: Option<Despeckle>,
@@ -198,7 +201,7 @@ impl InspectArgs {
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// ONNX model.
+    /// ONNX model or plan.
     #[arg(required_unless_present = "explain")]
     pub model: Option<String>,
     /// Fix a dynamic input shape: NAME=1x1x256x256.
@@ -214,7 +217,7 @@ pub struct CheckArgs {
 
 #[derive(Args, Debug)]
 pub struct InferArgs {
-    /// ONNX model.
+    /// ONNX model or plan.
     pub model: PathBuf,
     /// Input tensor: NAME=x.npy.
     #[arg(long, value_name = "NAME=NPY", required = true, value_parser = named_path)]
@@ -228,6 +231,9 @@ pub struct InferArgs {
     /// Threads of the CPU engine; 0 takes all cores.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// How far the factors of the network may be rounded: fp32, bf16 or bf16-fast; a plan has its own.
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
 }
 
 fn probability(text: &str) -> Result<f32, String> {

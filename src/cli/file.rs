@@ -51,6 +51,10 @@ impl Settings {
         if let Some(text) = chosen.device {
             segmenter.device = text.parse().with_context(|| within("segmenter.device"))?;
         }
+        if let Some(text) = chosen.precision {
+            segmenter.precision =
+                Some(text.parse().map_err(anyhow::Error::msg).with_context(|| within("segmenter.precision"))?);
+        }
         if let Some(text) = chosen.despeckle {
             segmenter.despeckle = text.parse().with_context(|| within("segmenter.despeckle"))?;
         }

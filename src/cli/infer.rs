@@ -5,20 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, npy};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan, npy};
 
 use super::args::InferArgs;
 
 pub fn main(args: &InferArgs) -> anyhow::Result<ExitCode> {
-    let network = Network::open(&args.model)?;
     let mut tensors = Vec::new();
     for (name, path) in &args.input {
         let array = npy::read(path)?;
         tensors.push((name.clone(), array));
     }
     let inputs = tensors.iter().map(|(n, t)| (n.clone(), t.shape.clone())).collect::<BTreeMap<_, _>>();
-    let config = BuilderConfig { device: args.device, threads: args.threads, inputs, ..BuilderConfig::default() };
-    let engine = Engine::new(Builder::new(config).build(&network)?)?;
+    let engine = Engine::new(plan(args, inputs)?)?;
     let targets = targets(&args.output, &engine)?;
 
     let mut context = engine.context();
@@ -34,6 +32,17 @@ pub fn main(args: &InferArgs) -> anyhow::Result<ExitCode> {
         super::write_text(Path::new("-"), &line)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The plan of the model: read where the file is one, built where it is a network.
+fn plan(args: &InferArgs, inputs: BTreeMap<String, Vec<usize>>) -> anyhow::Result<Plan> {
+    if Plan::is_plan(&args.model) {
+        return Ok(Plan::open(&args.model)?.on(args.device, args.threads, args.precision)?);
+    }
+    let precision = args.precision.unwrap_or_default();
+    let (device, threads) = (args.device, args.threads);
+    let config = BuilderConfig { device, threads, precision, inputs, tactics: None };
+    Ok(Builder::new(config).build(&Network::open(&args.model)?)?)
 }
 
 /// Which output goes to which file.

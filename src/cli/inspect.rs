@@ -1,11 +1,9 @@
 //! `sonoplex inspect`: what a model or a recording is.
 
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use serde::Serialize;
 use sonoplex::engine::describe::{NetworkSummary, StepRow, describe};
 use sonoplex::engine::{Builder, BuilderConfig, Device, Network, Plan};
@@ -54,7 +52,7 @@ pub fn main(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         return super::explain::inspect();
     }
     super::targets::check_files(args.file(), &[("--json", args.json.as_deref())])?;
-    let text = if is_plan(args.file()) {
+    let text = if Plan::is_plan(Path::new(args.file())) {
         stored_plan(args)?
     } else if is_model(args.file()) {
         model(args)?
@@ -72,15 +70,8 @@ fn is_model(file: &str) -> bool {
     file == BUILT_IN || Path::new(file).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
 }
 
-/// A plan begins with its own signature.
-fn is_plan(file: &str) -> bool {
-    let mut start = [0; Plan::MAGIC.len()];
-    std::fs::File::open(file).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *Plan::MAGIC
-}
-
 fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
-    let bytes = std::fs::read(args.file()).with_context(|| format!("cannot read `{}`", args.file()))?;
-    let plan = Plan::from_bytes(&bytes).with_context(|| format!("cannot inspect `{}`", args.file()))?;
+    let plan = Plan::open(Path::new(args.file()))?;
     let report = PlanReport {
         file: args.file().to_owned(),
         sha256: plan.sha256().to_owned(),

@@ -76,6 +76,9 @@ fn stored(args: &ReplayArgs, session: &Session) -> anyhow::Result<SegmenterConfi
     if let Some(text) = setting("threshold").filter(|t| *t != "model") {
         config.threshold = Some(text.parse().with_context(|| format!("cannot read the session's threshold `{text}`"))?);
     }
+    if let Some(text) = setting("precision") {
+        config.precision = Some(text.parse().map_err(anyhow::Error::msg)?);
+    }
     config.tactics = Some(session.tactics.clone());
     run::apply(&args.segmenter, &mut config);
     Ok(config)

@@ -59,6 +59,7 @@ pub fn apply(args: &SegmenterArgs, config: &mut SegmenterConfig) {
     }
     config.device = args.device.unwrap_or(config.device);
     config.threads = args.threads.unwrap_or(config.threads);
+    config.precision = args.precision.or(config.precision);
     config.despeckle = args.despeckle.unwrap_or(config.despeckle);
     config.threshold = args.threshold.or(config.threshold);
     config.crop = args.crop.unwrap_or(config.crop);
@@ -71,6 +72,7 @@ pub fn settings(config: &SegmenterConfig, model: &ModelInfo) -> BTreeMap<String,
         ("despeckle", config.despeckle.to_string()),
         ("threshold", threshold),
         ("crop", config.crop.to_string()),
+        ("precision", model.precision.to_string()),
         // What the model's description came to, so that a changed description is noticed.
         ("description", format!("thresholds {:?}, decisions {:?}", model.thresholds, model.decisions)),
     ]

@@ -51,6 +51,16 @@ impl Precision {
     }
 }
 
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+            Self::Bf16Fast => "bf16-fast",
+        })
+    }
+}
+
 impl std::str::FromStr for Precision {
     type Err = String;
 
@@ -99,7 +109,7 @@ impl Builder {
         passes.iter().for_each(|(_, pass)| pass(&mut graph));
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
-        Ok(Plan::new(network, graph, arena, tactics, self.config.threads))
+        Ok(Plan::new(network, &self.config, graph, arena, tactics))
     }
 }
 

@@ -1,10 +1,10 @@
 //! A plan on a device: weights laid out, threads started; nothing in it changes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::context::ExecutionContext;
 use super::execute::Kernel;
-use super::plan::{Plan, REBUILD};
+use super::plan::{Plan, PlanStep};
 use crate::backend::cpu::error::KernelError;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::pool::Pool;
@@ -40,19 +40,10 @@ impl Engine {
     /// # Errors
     /// When a tactic of the plan needs what this processor has not.
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
-        let mut kernels = Vec::with_capacity(plan.steps().len());
-        for step in plan.steps() {
-            let kernel = Kernel::new(step, &plan.header.values, &plan.weights)
-                .map_err(|cause| EngineError::Step { step: step.name.clone(), cause })?;
-            kernels.push(kernel);
-        }
-        let info = |name: &str, value: usize| TensorInfo {
-            name: name.to_owned(),
-            shape: plan.header.values[value].shape.clone(),
-        };
-        let inputs = plan.header.inputs.iter().map(|&v| info(&plan.header.values[v].name, v)).collect();
-        let outputs = plan.header.outputs.iter().map(|(name, v)| info(name, *v)).collect();
+        let mut plan = plan;
         let pool = Pool::new(plan.threads());
+        let kernels = prepare(&mut plan, &pool)?;
+        let (inputs, outputs) = (plan.inputs(), plan.outputs());
         let scratch = kernels.iter().map(|k| k.scratch_len(pool.threads())).max().unwrap_or(0);
         Ok(Self { inner: Arc::new(Inner { plan, kernels, scratch, pool, inputs, outputs }) })
     }
@@ -84,6 +75,36 @@ impl Engine {
     }
 }
 
+/// Lays out the weights of all steps, several at a time and the largest first; a plan's own copy goes as soon as nothing
+/// needs it any more, so that the two are never whole at once.
+fn prepare(plan: &mut Plan, pool: &Pool) -> Result<Vec<Kernel>, EngineError> {
+    type Weights = Vec<Arc<Vec<f32>>>;
+    let all = plan.take_weights();
+    let none = Arc::new(Vec::new());
+    let own = |step: &PlanStep| {
+        let read = step.op.weights();
+        let own = all.iter().enumerate().map(|(i, w)| if read.contains(&i) { w } else { &none });
+        Mutex::new(Some(own.cloned().collect::<Weights>()))
+    };
+    let (steps, values) = (&plan.header.steps, &plan.header.values);
+    let waiting: Vec<Mutex<Option<Weights>>> = steps.iter().map(own).collect();
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(steps[i].op.weights().iter().map(|&w| all[w].len()).sum::<usize>()));
+    drop(all);
+    let done: Vec<OnceLock<Result<Kernel, KernelError>>> = steps.iter().map(|_| OnceLock::new()).collect();
+    pool.run(order.len(), &|i| {
+        let index = order[i];
+        let weights = waiting[index].lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        done[index].get_or_init(|| Kernel::new(&steps[index], values, &weights));
+    });
+    let command = || plan.command();
+    let kernel = |(step, kernel): (&PlanStep, OnceLock<Result<Kernel, KernelError>>)| {
+        let kernel = kernel.into_inner().expect("the pool runs every index");
+        kernel.map_err(|cause| EngineError::Step { step: step.name.clone(), cause, command: command() })
+    };
+    steps.iter().zip(done).map(kernel).collect()
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("device", &self.device_name()).field("plan", &self.plan().sha256()).finish()
@@ -94,12 +115,14 @@ impl std::fmt::Debug for Engine {
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum EngineError {
     /// A step that this processor cannot compute.
-    #[error("cannot prepare the step `{step}`: {cause}; {REBUILD}")]
+    #[error("cannot prepare the step `{step}`: {cause}; build the plan again on this machine: `{command}`")]
     Step {
         /// Step.
         step: String,
         /// What the kernel said.
         cause: KernelError,
+        /// What builds the plan again.
+        command: String,
     },
     /// No such input or output.
     #[error("cannot find the {kind} `{name}`: the model has {known}")]

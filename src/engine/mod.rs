@@ -32,5 +32,5 @@ pub use describe::{NetworkSummary, StepRow, describe};
 pub use device::{Device, DeviceError};
 pub use engine::{Engine, EngineError, TensorInfo};
 pub use network::{Network, NetworkError};
-pub use plan::{Plan, PlanError};
+pub use plan::{Plan, PlanError, PlanFault};
 pub use survey::{Survey, survey};

@@ -1,40 +1,65 @@
-//! A network made ready for a device: fused steps, tactics, places in the arena, weights; kept as bytes.
-//!
-//! ```text
-//! 8 bytes   SONOPLAN
-//! 4 bytes   version, little endian
-//! 8 bytes   length of the header, little endian
-//! header    JSON
-//! weights   f32, little endian
-//! 32 bytes  SHA-256 of all before
-//! ```
+//! A network made ready for a device: fused steps, tactics, places in the arena, weights; kept as bytes ([`bytes`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::builder::{BuilderConfig, Precision};
+use super::device::Device;
+use super::engine::TensorInfo;
 use super::graph::{Graph, Op, image_room};
 use super::memory::Arena;
-use super::network::{Network, hex};
+use super::network::Network;
 use crate::backend::cpu::layout::Layout;
 
+pub mod bytes;
 mod check;
 
-/// Version of the bytes; a plan of another version is refused.
-pub const VERSION: u32 = 2;
-
-const PREFIX: usize = 20;
-const SHA: usize = 32;
+pub use bytes::{PlanError, PlanFault, VERSION};
 
 /// What an [`super::Engine`] runs.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(super) header: Header,
     pub(super) weights: Vec<Arc<Vec<f32>>>,
+    origin: Origin,
     sha256: String,
     threads: usize,
+    /// Where it was read from; empty where it was built.
+    file: PathBuf,
+}
+
+/// Where a plan comes from: nothing of it changes what is computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The model as it was named when the plan was built.
+    pub model: String,
+    /// Options that build it again.
+    pub options: Vec<String>,
+    /// Name of the graph.
+    pub name: String,
+    /// What wrote the model.
+    pub producer: String,
+    /// What the model says beside the graph.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// The command that builds such a plan to `file`.
+    fn command(&self, file: &Path) -> String {
+        let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { quoted(text) };
+        let mut words = vec![or(&self.model, "MODEL.onnx"), "-o".to_owned(), or(&file.to_string_lossy(), "FILE.plan")];
+        words.extend(self.options.iter().map(|o| quoted(o)));
+        format!("sonoplex build {}", words.join(" "))
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// All of a plan but its weights.
@@ -42,6 +67,8 @@ pub struct Plan {
 pub(super) struct Header {
     /// SHA-256 of the network's file.
     pub network_sha256: String,
+    /// What its tactics were chosen among.
+    pub precision: Precision,
     pub values: Vec<PlanValue>,
     pub steps: Vec<PlanStep>,
     /// Values that are given.
@@ -107,10 +134,13 @@ impl PlanValue {
 }
 
 impl Plan {
-    /// The first bytes of every plan.
-    pub const MAGIC: &[u8; 8] = b"SONOPLAN";
-
-    pub(super) fn new(network: &Network, graph: Graph, arena: Arena, tactics: Vec<String>, threads: usize) -> Self {
+    pub(super) fn new(
+        network: &Network,
+        config: &BuilderConfig,
+        graph: Graph,
+        arena: Arena,
+        tactics: Vec<String>,
+    ) -> Self {
         let place = |index: usize| {
             let (root, offset) = graph.root(index);
             match (graph.values[index].constant, arena.offsets[root]) {
@@ -141,6 +171,7 @@ impl Plan {
         let weights = keep_used(&mut values, &mut steps, &graph.weights);
         let header = Header {
             network_sha256: network.sha256.clone(),
+            precision: config.precision,
             values,
             steps,
             inputs: graph.inputs,
@@ -149,10 +180,101 @@ impl Plan {
             weights: weights.iter().map(|w| w.len()).collect(),
         };
         debug_assert_eq!(check::check(&header), Ok(()), "a plan that is built is one that is read");
-        let mut plan = Self { header, weights, sha256: String::new(), threads };
-        let bytes = plan.to_bytes();
-        plan.sha256 = hex(&bytes[bytes.len() - SHA..]);
-        plan
+        let mut options = Vec::new();
+        if config.precision != Precision::default() {
+            options.extend(["--precision".to_owned(), config.precision.to_string()]);
+        }
+        for (name, shape) in &config.inputs {
+            let shape = shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+            options.extend(["--input".to_owned(), format!("{name}={shape}")]);
+        }
+        let origin = Origin {
+            model: String::new(),
+            options,
+            name: network.name.clone(),
+            producer: network.producer.clone(),
+            metadata: network.metadata.clone(),
+        };
+        let sha256 = bytes::sha256(&header, &weights);
+        Self { header, weights, origin, sha256, threads: config.threads, file: PathBuf::new() }
+    }
+
+    /// The same plan as that of the model of this name, for [`Plan::command`].
+    pub fn of_model(mut self, model: &str) -> Self {
+        self.origin.model = model.to_owned();
+        self
+    }
+
+    /// The same plan on this device and so many threads, where it has the precision that is asked for.
+    ///
+    /// # Errors
+    /// When the device is not there, or the plan has another precision.
+    pub fn on(self, device: Device, threads: usize, precision: Option<Precision>) -> Result<Self, PlanError> {
+        device.resolve()?;
+        match precision {
+            Some(expected) if expected != self.precision() => {
+                let mut origin = self.origin.clone();
+                if let Some(at) = origin.options.iter().position(|o| o == "--precision") {
+                    origin.options.drain(at..at + 2);
+                }
+                origin.options.splice(..0, ["--precision".to_owned(), expected.to_string()]);
+                let command = origin.command(&self.file);
+                Err(PlanError::Precision { path: self.file.clone(), expected, found: self.precision(), command })
+            }
+            _ => Ok(self.with_threads(threads)),
+        }
+    }
+
+    /// The command that builds it again.
+    pub fn command(&self) -> String {
+        self.origin.command(&self.file)
+    }
+
+    /// Where it comes from, and what its model says of itself.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// How far its tactics may round.
+    pub fn precision(&self) -> Precision {
+        self.header.precision
+    }
+
+    /// What has to be given.
+    pub fn inputs(&self) -> Vec<TensorInfo> {
+        self.header.inputs.iter().map(|&v| self.info(&self.header.values[v].name, v)).collect()
+    }
+
+    /// What comes out.
+    pub fn outputs(&self) -> Vec<TensorInfo> {
+        self.header.outputs.iter().map(|(name, v)| self.info(name, *v)).collect()
+    }
+
+    fn info(&self, name: &str, value: usize) -> TensorInfo {
+        TensorInfo { name: name.to_owned(), shape: self.header.values[value].shape.clone() }
+    }
+
+    /// Whether it still has all of its weights.
+    fn is_whole(&self) -> bool {
+        self.weights.iter().map(|w| w.len()).eq(self.header.weights.iter().copied())
+    }
+
+    /// Takes the weights out, but for those that steps read as they are.
+    pub(super) fn take_weights(&mut self) -> Vec<Arc<Vec<f32>>> {
+        let mut read = BTreeSet::new();
+        for step in &self.header.steps {
+            if !matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. }) {
+                read.extend(step.op.weights());
+            }
+        }
+        read.extend(self.header.values.iter().filter_map(|v| match v.place {
+            Place::Weights(index) => Some(index),
+            _ => None,
+        }));
+        let none = Arc::new(Vec::new());
+        let kept = self.weights.iter().enumerate();
+        let kept = kept.map(|(i, w)| if read.contains(&i) { w.clone() } else { none.clone() }).collect();
+        std::mem::replace(&mut self.weights, kept)
     }
 
     /// The same plan on so many threads (0: one a core); its results and its hash stay.
@@ -166,7 +288,8 @@ impl Plan {
         self.threads
     }
 
-    /// SHA-256 over network, steps, tactics, places and weights, hexadecimal; threads do not take part.
+    /// SHA-256 over network, precision, steps, tactics, places and weights, hexadecimal; neither threads nor origin take
+    /// part.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -195,61 +318,6 @@ impl Plan {
     /// [`BuilderConfig::tactics`](super::BuilderConfig::tactics) takes.
     pub fn tactics(&self) -> BTreeMap<String, String> {
         self.steps().iter().filter(|s| !s.tactic.is_empty()).map(|s| (s.name.clone(), s.tactic.clone())).collect()
-    }
-
-    /// The plan as bytes; the same plan gives the same bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let header = serde_json::to_vec(&self.header).expect("a header has nothing that JSON cannot hold");
-        let numbers: usize = self.weights.iter().map(|w| w.len()).sum();
-        let mut bytes = Vec::with_capacity(PREFIX + header.len() + 4 * numbers + SHA);
-        bytes.extend_from_slice(Self::MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&header);
-        for number in self.weights.iter().flat_map(|w| w.iter()) {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        let sha = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&sha);
-        bytes
-    }
-
-    /// Reads what [`Plan::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// When it is no plan, one of another version, cut off, damaged, or contradicts itself.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanError> {
-        if bytes.get(..8) != Some(Self::MAGIC.as_slice()) {
-            return Err(PlanError::NotAPlan);
-        }
-        let cut = || PlanError::Cut { found: bytes.len() };
-        let version = bytes.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes).ok_or_else(cut)?;
-        if version != VERSION {
-            return Err(PlanError::Version { found: version });
-        }
-        let length = bytes.get(12..PREFIX).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).ok_or_else(cut)?;
-        let body = bytes.len().checked_sub(PREFIX + SHA).ok_or_else(cut)?;
-        let length = usize::try_from(length).ok().filter(|&n| n <= body).ok_or_else(cut)?;
-        let (content, sha) = bytes.split_at(bytes.len() - SHA);
-        if Sha256::digest(content).as_slice() != sha {
-            return Err(PlanError::Damaged);
-        }
-        let (header, numbers) = content[PREFIX..].split_at(length);
-        let contradiction = |found: String| PlanError::Contradiction { found };
-        let header: Header = serde_json::from_slice(header).map_err(|e| contradiction(e.to_string()))?;
-        let total = header.weights.iter().try_fold(0usize, |sum, &n| sum.checked_add(n)).and_then(|n| n.checked_mul(4));
-        if total != Some(numbers.len()) {
-            return Err(contradiction(format!("its weights take {} bytes, not what its header says", numbers.len())));
-        }
-        check::check(&header).map_err(contradiction)?;
-        let mut rest = numbers.as_chunks::<4>().0;
-        let mut weights = Vec::with_capacity(header.weights.len());
-        for &n in &header.weights {
-            let (own, after) = rest.split_at(n);
-            weights.push(Arc::new(own.iter().map(|&b| f32::from_le_bytes(b)).collect()));
-            rest = after;
-        }
-        Ok(Self { header, weights, sha256: hex(sha), threads: 0 })
     }
 }
 
@@ -284,35 +352,3 @@ fn keep_used(values: &mut [PlanValue], steps: &mut [PlanStep], all: &[Arc<Vec<f3
     }
     kept
 }
-
-/// Why bytes are not a plan that can be run.
-#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
-pub enum PlanError {
-    /// Something else.
-    #[error("cannot read the plan: it does not begin with `SONOPLAN`; {REBUILD}")]
-    NotAPlan,
-    /// Another version.
-    #[error("cannot read the plan: expected version {VERSION}, found {found}; {REBUILD}")]
-    Version {
-        /// Version of the bytes.
-        found: u32,
-    },
-    /// Too short.
-    #[error("cannot read the plan: it ends after {found} bytes, before its own end; {REBUILD}")]
-    Cut {
-        /// Bytes there are.
-        found: usize,
-    },
-    /// Its checksum does not agree.
-    #[error("cannot read the plan: its SHA-256 does not agree with its bytes, so it was changed or cut; {REBUILD}")]
-    Damaged,
-    /// It says what cannot be.
-    #[error("cannot read the plan: {found}; {REBUILD}")]
-    Contradiction {
-        /// What was found.
-        found: String,
-    },
-}
-
-/// What to do about a plan that cannot be used.
-pub const REBUILD: &str = "build it again from its ONNX model";

@@ -50,6 +50,8 @@ pub struct SegmenterConfig {
     pub device: Option<String>,
     /// Threads of the CPU, 0 for all cores.
     pub threads: Option<usize>,
+    /// `fp32`, `bf16` or `bf16-fast`.
+    pub precision: Option<String>,
     /// Despeckle filter with its parameters.
     pub despeckle: Option<String>,
     /// Threshold of the mask, 0..=1.
@@ -234,6 +236,9 @@ impl PipelineConfig {
             ("segmenter", "model") => segmenter.model = Some(filled()?.into()),
             ("segmenter", "device") => segmenter.device = Some(filled()?),
             ("segmenter", "threads") => segmenter.threads = Some(whole(value)?.try_into().ok()?),
+            ("segmenter", "precision") => {
+                segmenter.precision = Some(text().filter(|t| ["fp32", "bf16", "bf16-fast"].contains(&t.as_str()))?);
+            }
             ("segmenter", "despeckle") => segmenter.despeckle = Some(filled()?),
             ("segmenter", "threshold") => segmenter.threshold = Some(share()?),
             ("segmenter", "crop") => segmenter.crop = Some(filled()?),

@@ -120,7 +120,7 @@ const SESSION: &[Field] = &[
     ("classes[].color", "red, green and blue of its overlay, 0 to 255"),
     (
         "settings",
-        "how it was run: despeckle, threshold, crop, description of the model, speed, loop, start, end, threads, gstreamer",
+        "how it was run: despeckle, threshold, crop, precision, description of the model, speed, loop, start, end, threads, gstreamer",
     ),
     ("settings.*", "this setting as it is written on the command line; of gstreamer its version"),
     ("ended", "why it ended; null while it runs, and after a crash"),

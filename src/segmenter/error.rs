@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{BuildError, EngineError, NetworkError};
+use crate::engine::{BuildError, EngineError, NetworkError, PlanError};
 use crate::geometry::{Rect, Size};
 
 use super::spec::SpecError;
@@ -21,6 +21,9 @@ pub enum SegmenterError {
         /// Why.
         source: BuildError,
     },
+    /// The file is no plan, or one for something else.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -12,6 +12,7 @@ pub mod decision;
 mod error;
 mod findings;
 mod model;
+mod opening;
 mod postprocess;
 mod preprocess;
 mod screen;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 
 use crate::backend::cpu::despeckle::Despeckle;
 use crate::backend::cpu::pool::Pool;
-use crate::engine::Device;
+use crate::engine::{Device, Plan, Precision};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{Rect, Sector, Size};
 use crate::latency::{Clock, Moment};
@@ -38,7 +39,8 @@ use preprocess::{Input, Preprocessor};
 
 pub use crop_tracker::{CropChoice, CropTracker};
 pub use error::SegmenterError;
-pub use model::{ModelInfo, open_network};
+pub use model::ModelInfo;
+pub use opening::{builder, open_network};
 
 /// The model that is part of the program, where a file is expected.
 pub const BUILT_IN: &str = "built-in:nerve-vessel";
@@ -46,19 +48,21 @@ pub const BUILT_IN: &str = "built-in:nerve-vessel";
 /// What a segmenter is opened with.
 #[derive(Clone, Debug)]
 pub struct SegmenterConfig {
-    /// The ONNX file, or [`BUILT_IN`].
+    /// The ONNX file, a plan, or [`BUILT_IN`].
     pub model: PathBuf,
     /// Where the network runs.
     pub device: Device,
     /// Threads; 0 is one a core. They change the time, never the result.
     pub threads: usize,
+    /// How far factors may be rounded: not at all, or as the plan was built, where nothing is said.
+    pub precision: Option<Precision>,
     /// What takes speckle out of the picture before the network sees it.
     pub despeckle: Despeckle,
     /// Probability from which a pixel belongs to a class, instead of the model's own.
     pub threshold: Option<f32>,
     /// Which part of the frame is the picture.
     pub crop: CropChoice,
-    /// Tactics of a stored session, to compute the same to the last bit.
+    /// Tactics of a stored session, to compute the same to the last bit; a plan has its own.
     pub tactics: Option<BTreeMap<String, String>>,
 }
 
@@ -68,6 +72,7 @@ impl Default for SegmenterConfig {
             model: PathBuf::from(BUILT_IN),
             device: Device::Auto,
             threads: 0,
+            precision: None,
             despeckle: Despeckle::Off,
             threshold: None,
             crop: CropChoice::Auto,
@@ -102,7 +107,18 @@ impl Segmenter {
     /// # Errors
     /// When the model cannot be read or computed, its description is wrong, or it is no segmenter of pictures.
     pub fn open(config: &SegmenterConfig) -> Result<Self, SegmenterError> {
-        let (model, info) = Model::open(config)?;
+        let (plan, assumed) = opening::plan(config)?;
+        let mut own = Self::from_plan(plan, config)?;
+        own.info.notes.extend(assumed);
+        Ok(own)
+    }
+
+    /// As [`Segmenter::open`], of a plan that stands for the model of `config`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_plan(plan: Plan, config: &SegmenterConfig) -> Result<Self, SegmenterError> {
+        let (model, info) = Model::new(plan, config)?;
         let finder = Finder::new(model.classes.len());
         Ok(Self {
             model,

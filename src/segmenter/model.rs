@@ -3,25 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::engine::network::{Dim, NetworkError};
-use crate::engine::{Builder, BuilderConfig, Engine, ExecutionContext, Network};
+use crate::engine::network::{Declared, Dim};
+use crate::engine::{Engine, ExecutionContext, Plan, Precision};
 use crate::geometry::Size;
 use crate::segmentation::Class;
 
 use super::decision::Thresholds;
 use super::spec::{Activation, Fit, ModelSpec, Output, Scale};
-use super::{BUILT_IN, SegmenterConfig, SegmenterError};
-
-/// Nerve and vessel; its card is `models/nerve-vessel.md`.
-const BUILT_IN_ONNX: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/nerve-vessel.onnx"));
-
-/// Reads a model file, or [`BUILT_IN`].
-///
-/// # Errors
-/// As [`Network::open`].
-pub fn open_network(path: &Path) -> Result<Network, NetworkError> {
-    if path == Path::new(BUILT_IN) { Network::from_onnx(BUILT_IN_ONNX) } else { Network::open(path) }
-}
+use super::{SegmenterConfig, SegmenterError, opening};
 
 /// What a segmenter runs, for people and for the record of a session.
 #[derive(Clone, Debug)]
@@ -36,6 +25,8 @@ pub struct ModelInfo {
     pub plan_sha256: String,
     /// Tactic of every step, to build the same plan again.
     pub tactics: BTreeMap<String, String>,
+    /// How far its factors are rounded.
+    pub precision: Precision,
     /// What computes.
     pub device: String,
     /// Size of the picture that the network takes.
@@ -75,12 +66,16 @@ pub(super) struct Model {
 }
 
 /// The outcome of settling: what was assumed, and whom to blame when nothing fits.
-struct Settling<'a> {
+pub(super) struct Settling<'a> {
     path: &'a Path,
-    notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
-impl Settling<'_> {
+impl<'a> Settling<'a> {
+    pub fn new(path: &'a Path) -> Self {
+        Self { path, notes: Vec::new() }
+    }
+
     fn refused(&self, expected: impl Into<String>, found: impl Into<String>) -> SegmenterError {
         SegmenterError::Model { path: self.path.to_owned(), expected: expected.into(), found: found.into() }
     }
@@ -106,9 +101,9 @@ impl Settling<'_> {
     }
 
     /// The shape of the only input, with what the file leaves open filled in.
-    fn input_shape(&mut self, network: &Network, spec: &ModelSpec) -> Result<Vec<usize>, SegmenterError> {
-        let [input] = network.inputs.as_slice() else {
-            return Err(self.refused("one input", format!("{} inputs", network.inputs.len())));
+    pub fn input_shape(&mut self, inputs: &[Declared], spec: &ModelSpec) -> Result<Vec<usize>, SegmenterError> {
+        let [input] = inputs else {
+            return Err(self.refused("one input", format!("{} inputs", inputs.len())));
         };
         let expected = "an input [1, 1 or 3, height, width]";
         let Some(dims) = input.shape.as_ref().filter(|d| d.len() == 4) else {
@@ -226,22 +221,14 @@ fn word(output: Output) -> &'static str {
 }
 
 impl Model {
-    pub fn open(config: &SegmenterConfig) -> Result<(Self, ModelInfo), SegmenterError> {
+    /// Prepares `plan`, which stands for the model of `config`.
+    pub fn new(plan: Plan, config: &SegmenterConfig) -> Result<(Self, ModelInfo), SegmenterError> {
         let path = config.model.as_path();
-        let network = open_network(path)?;
-        let spec = ModelSpec::read(path, &network.metadata)?;
+        let spec = ModelSpec::read(path, &plan.origin().metadata)?;
         let mut s = Settling { path, notes: spec.notes.clone() };
-        let shape = s.input_shape(&network, &spec)?;
-        let input = network.inputs[0].name.clone();
-        let builder = Builder::new(BuilderConfig {
-            device: config.device,
-            threads: config.threads,
-            inputs: BTreeMap::from([(input.clone(), shape.clone())]),
-            tactics: config.tactics.clone(),
-            ..BuilderConfig::default()
-        });
-        let plan = builder.build(&network).map_err(|source| SegmenterError::Build { path: path.to_owned(), source })?;
-        let (plan_sha256, tactics) = (plan.sha256().to_owned(), plan.tactics());
+        let inputs = opening::declared(&plan);
+        let shape = s.input_shape(&inputs, &spec)?;
+        let input = inputs[0].name.clone();
         let engine = Engine::new(plan)?;
         let mut context = engine.context();
 
@@ -299,9 +286,10 @@ impl Model {
         let info = ModelInfo {
             name: spec.name.clone().unwrap_or(stem),
             path: path.to_owned(),
-            sha256: network.sha256.clone(),
-            plan_sha256,
-            tactics,
+            sha256: engine.plan().network_sha256().to_owned(),
+            plan_sha256: engine.plan().sha256().to_owned(),
+            tactics: engine.plan().tactics(),
+            precision: engine.plan().precision(),
             device: engine.device_name(),
             input_size: size,
             thresholds: thresholds.clone(),

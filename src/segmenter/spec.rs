@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::engine::Plan;
 use crate::segmentation::Class;
 
 use super::spec_values as values;
@@ -165,7 +166,7 @@ pub enum SpecError {
 }
 
 impl ModelSpec {
-    /// The description of the model in `path`: its ONNX metadata, overruled key by key by `STEM.toml` or else
+    /// The description of the model in `path`: its metadata, overruled key by key by `STEM.toml` or else
     /// `MODEL.toml` in the same folder.
     ///
     /// Metadata without the prefix `sonoplex.` belongs to others and is passed over.
@@ -173,26 +174,17 @@ impl ModelSpec {
     /// # Errors
     /// When the file cannot be read, a key is unknown, or a value does not fit its key.
     pub fn read(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Self, SpecError> {
-        let mut entries = BTreeMap::new();
-        for (key, value) in metadata {
-            if let Some(key) = key.strip_prefix("sonoplex.") {
-                insert(&mut entries, key, value.clone(), "ONNX metadata")?;
-            }
-        }
-        for file in [path.with_extension("toml"), path.with_file_name("MODEL.toml")] {
-            match std::fs::read_to_string(&file) {
-                Ok(text) => {
-                    let place = format!("`{}`", file.display());
-                    for (key, value) in toml_entries(&file, &text)? {
-                        insert(&mut entries, &key, value, &place)?;
-                    }
-                    break;
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(SpecError::Read { path: file, source }),
-            }
-        }
-        Self::from_entries(&entries)
+        Self::from_entries(&entries(path, metadata)?)
+    }
+
+    /// The same as metadata, so that a model can leave its folder and keep its description.
+    ///
+    /// # Errors
+    /// As [`ModelSpec::read`].
+    pub fn metadata(path: &Path, metadata: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, SpecError> {
+        let mut all = metadata.clone();
+        all.extend(entries(path, metadata)?.into_iter().map(|(key, e)| (format!("sonoplex.{key}"), e.value)));
+        Ok(all)
     }
 
     fn from_entries(entries: &BTreeMap<String, Entry>) -> Result<Self, SpecError> {
@@ -308,6 +300,30 @@ impl Entry {
     fn refused(&self, key: &str, expected: &'static str) -> SpecError {
         SpecError::Value { place: self.place.clone(), key: key.to_owned(), expected, found: self.value.clone() }
     }
+}
+
+/// What the metadata says, overruled key by key by the file beside the model.
+fn entries(path: &Path, metadata: &BTreeMap<String, String>) -> Result<BTreeMap<String, Entry>, SpecError> {
+    let mut entries = BTreeMap::new();
+    for (key, value) in metadata {
+        if let Some(key) = key.strip_prefix("sonoplex.") {
+            insert(&mut entries, key, value.clone(), if Plan::is_plan(path) { "the plan" } else { "ONNX metadata" })?;
+        }
+    }
+    for file in [path.with_extension("toml"), path.with_file_name("MODEL.toml")] {
+        match std::fs::read_to_string(&file) {
+            Ok(text) => {
+                let place = format!("`{}`", file.display());
+                for (key, value) in toml_entries(&file, &text)? {
+                    insert(&mut entries, &key, value, &place)?;
+                }
+                break;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(SpecError::Read { path: file, source }),
+        }
+    }
+    Ok(entries)
 }
 
 fn insert(entries: &mut BTreeMap<String, Entry>, key: &str, value: String, place: &str) -> Result<(), SpecError> {

@@ -93,7 +93,7 @@ fn replay_verify_and_bench() {
         (&settings["speed"], &settings["start"], &settings["end"]),
         (&json("\"max\""), &json("\"0\""), &json("\"none\""))
     );
-    for name in ["loop", "threads", "gstreamer", "despeckle", "crop", "threshold"] {
+    for name in ["loop", "threads", "gstreamer", "despeckle", "crop", "threshold", "precision"] {
         assert!(settings[name].is_string(), "{name}: {settings}");
     }
     assert_eq!(settings["gstreamer"].as_str() != Some("none"), cfg!(feature = "video"));

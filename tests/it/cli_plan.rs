@@ -1,0 +1,58 @@
+//! A plan wherever a model is expected, and the precision that a session keeps.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use sonoplex::engine::Precision;
+use sonoplex::segmenter::{BUILT_IN, SegmenterConfig, builder, open_network};
+
+const SMALL: &str = "phantom:seed=3,size=192x144,frames=3";
+
+fn sonoplex(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
+    command.args(args).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().expect("it starts")
+}
+
+#[track_caller]
+fn succeeds(args: &[&str]) -> String {
+    let out = sonoplex(args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("text in UTF-8")
+}
+
+#[test]
+fn a_plan_stands_for_its_model() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (file, session) = (at("a.plan"), at("session"));
+    let network = open_network(Path::new(BUILT_IN)).expect("the built-in model");
+    let config = SegmenterConfig { precision: Some(Precision::Bf16), ..SegmenterConfig::default() };
+    let plan = builder(&config, &network).expect("a segmenter").build(&network).expect("a plan").of_model(BUILT_IN);
+    std::fs::write(&file, plan.to_bytes()).expect("a file");
+
+    let masks = |model: &[&str], to: &str| {
+        let lines = succeeds(&[&["segment", SMALL, "-o", &at(to)], model].concat());
+        let mut masks: Vec<_> = std::fs::read_dir(at(to)).expect("masks").map(|e| e.expect("a mask").path()).collect();
+        masks.sort();
+        assert!(lines.contains("\"class\":\"nerve\""), "the classes travel with a plan: {lines}");
+        masks.iter().map(|m| std::fs::read(m).expect("a mask")).collect::<Vec<_>>()
+    };
+    assert!(masks(&["--model", &file], "plan") == masks(&["--precision", "bf16"], "model"), "the same bits");
+
+    succeeds(&["replay", SMALL, "--headless", "--speed", "max", "--model", &file, "--record", &session]);
+    let kept = std::fs::read_to_string(Path::new(&session).join("session.json")).expect("a session");
+    assert!(kept.contains("\"precision\": \"bf16\""), "{kept}");
+    assert!(succeeds(&["replay", "--verify", &session]).contains("identical to the last bit"));
+
+    let out = sonoplex(&["segment", SMALL, "-o", &at("refused"), "--model", &file, "--precision", "fp32"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && said.contains(&format!("sonoplex build {BUILT_IN} -o {file}")), "{said}");
+}
+
+#[test]
+fn a_session_is_verified_in_its_own_precision() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let session = dir.path().join("session").to_str().expect("UTF-8").to_owned();
+    succeeds(&["replay", SMALL, "--headless", "--speed", "max", "--precision", "bf16", "--record", &session]);
+    assert!(succeeds(&["replay", "--verify", &session]).contains("identical to the last bit"));
+}
