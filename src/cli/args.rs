@@ -36,6 +36,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run a model on given tensors.
     Infer(InferArgs),
+    /// Make a plan of a model, and say what its precision costs and gains.
+    Build(BuildArgs),
 }
 
 /// How frames become masks; shared by all commands that segment.
@@ -234,6 +236,37 @@ pub struct InferArgs {
     /// How far the factors of the network may be rounded: fp32, bf16 or bf16-fast; a plan has its own.
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
+}
+
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    /// ONNX model.
+    #[arg(required_unless_present = "explain")]
+    pub model: Option<String>,
+    /// Where the plan goes.
+    #[arg(short, long, value_name = "PLAN", required_unless_present = "explain")]
+    pub output: Option<PathBuf>,
+    /// How far the factors of the network may be rounded: fp32, bf16 or bf16-fast.
+    #[arg(long, value_name = "PRECISION", default_value = "fp32")]
+    pub precision: Precision,
+    /// Fix a dynamic input shape: NAME=1x1x256x256.
+    #[arg(long, value_name = "NAME=SHAPE", value_parser = shape)]
+    pub input: Vec<(String, Vec<usize>)>,
+    /// Threads to measure on; 0 takes all cores. A plan runs on any number.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Compare its masks with those of fp32 on a folder of pictures or a recording.
+    #[arg(long, value_name = "DIR")]
+    pub calibrate: Option<String>,
+    /// Frames of it that are compared, spread evenly.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub frames: u64,
+    /// Write it as JSON; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Define every field of the JSON, and stop.
+    #[arg(long)]
+    pub explain: bool,
 }
 
 fn probability(text: &str) -> Result<f32, String> {

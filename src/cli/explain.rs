@@ -153,6 +153,35 @@ const CHECK: &[Field] = &[
     ("arena_bytes", "bytes of the memory that holds all tensors of a run"),
 ];
 
+/// A plan that was built, as `build` reports it.
+const BUILD: &[Field] = &[
+    ("file", "the plan that was written"),
+    ("model", "the model as it was given"),
+    ("precision", "how far the factors of convolutions may be rounded: fp32 (not at all), bf16 or bf16-fast"),
+    ("sha256", "SHA-256 of the plan: network, precision and the tactic of every step"),
+    ("network_sha256", "SHA-256 of the model's file, hexadecimal"),
+    ("steps", "steps of the plan"),
+    ("bytes", "bytes of its file"),
+    ("runs", "runs of the network that each median is of, after a warm-up; the plan and fp32 take turns"),
+    ("median_ms", "median time of the network alone in this plan, in milliseconds"),
+    ("fp32_median_ms", "the same of the same network in fp32"),
+    ("calibration", "the masks of this plan against those of fp32; null without --calibrate"),
+    ("calibration.source", "what was segmented, as it was given"),
+    ("calibration.frames", "frames that were compared, spread evenly, each segmented by itself"),
+    ("calibration.classes", "classes of the model, class 1 first"),
+    ("calibration.classes[].class", "name of the class"),
+    ("calibration.classes[].dice", "2|X∩Y| / (|X|+|Y|) over the pixels of all frames together, 1 when both are empty"),
+    (
+        "calibration.worst",
+        "the lowest Dice of a class in one frame; specks of less than 200 pixels in both are left out",
+    ),
+    ("calibration.worst.frame", "number of the frame in its source, from 0"),
+    ("calibration.worst.name", "the file within a folder, where the frame has one"),
+    ("calibration.worst.class", "name of the class"),
+    ("calibration.worst.dice", "the Dice of this class in this frame"),
+    ("calibration.states_changed", "frames in which `nerve`, `uncertain` or `no_nerve` of a class is not that of fp32"),
+];
+
 /// The list of devices.
 const DEVICES: &[Field] = &[
     ("[].spec", "what to write after `sonoplex live`"),
@@ -170,6 +199,10 @@ pub fn inspect() -> anyhow::Result<ExitCode> {
 
 pub fn check() -> anyhow::Result<ExitCode> {
     show(&[("--json, of a model", CHECK)])
+}
+
+pub fn build() -> anyhow::Result<ExitCode> {
+    show(&[("--json, of a plan that was built", BUILD)])
 }
 
 pub fn bench() -> anyhow::Result<ExitCode> {

@@ -3,6 +3,8 @@
 mod annotate;
 mod args;
 mod bench;
+mod build;
+mod calibrate;
 mod check;
 mod explain;
 mod file;
@@ -37,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::main(&args),
         Command::Check(args) => check::main(&args),
         Command::Infer(args) => infer::main(&args),
+        Command::Build(args) => build::main(&args),
     };
     match done {
         Ok(code) => code,

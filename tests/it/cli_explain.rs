@@ -128,6 +128,19 @@ fn segment_and_inspect() {
 }
 
 #[test]
+fn build() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = dir.path().join("a.plan").to_str().expect("UTF-8").to_owned();
+    let args = ["build", BUILT_IN, "-o", &plan, "--precision", "bf16", "--calibrate", SMALL, "--json", "-"];
+    let report = json(&sonoplex(&args));
+    all_explained(&report, &explained("build", "--json"), "build");
+    let compared = &report["calibration"];
+    assert_eq!((&report["precision"], &compared["frames"]), (&json("\"bf16\""), &json("4")));
+    let dice = compared["classes"][0]["dice"].as_f64().expect("a number");
+    assert!(dice > 0.9 && dice <= 1.0 && report["fp32_median_ms"].as_f64() > Some(0.0), "{report}");
+}
+
+#[test]
 fn live_refuses_a_place_in_a_recording() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("p.toml");

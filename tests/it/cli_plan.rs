@@ -56,3 +56,26 @@ fn a_session_is_verified_in_its_own_precision() {
     succeeds(&["replay", SMALL, "--headless", "--speed", "max", "--precision", "bf16", "--record", &session]);
     assert!(succeeds(&["replay", "--verify", &session]).contains("identical to the last bit"));
 }
+
+#[test]
+fn what_build_writes_segments_and_is_rebuilt_by_the_command_that_it_names() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (file, segmented) = (at("a.plan"), at("segmented"));
+    let said = succeeds(&["build", BUILT_IN, "-o", &file, "--calibrate", SMALL, "--frames", "2"]);
+    assert!(said.contains("compared    2 frames") && said.contains("dice        1.00000 nerve"), "{said}");
+    let bytes = std::fs::read(&file).expect("a plan");
+    succeeds(&["segment", SMALL, "-o", &segmented, "--model", &file]);
+    assert!(succeeds(&["inspect", &file]).contains("plan        "));
+
+    std::fs::write(&file, &bytes[..bytes.len() - 1]).expect("a file");
+    let out = sonoplex(&["segment", SMALL, "-o", &segmented, "--model", &file]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success(), "{said}");
+    let command = said.split('`').find(|part| part.starts_with("sonoplex build ")).expect("a command");
+    succeeds(&command.split(' ').skip(1).collect::<Vec<_>>());
+    assert!(std::fs::read(&file).expect("a plan") == bytes, "the same plan to the last bit: {command}");
+
+    let out = sonoplex(&["build", &file, "-o", &at("b.plan")]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("it is a plan already"));
+}

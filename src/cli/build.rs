@@ -1,0 +1,155 @@
+//! `sonoplex build`: a model made into a plan, and what its precision costs and gains.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use sonoplex::engine::{Builder, BuilderConfig, Engine, ExecutionContext, Plan, Precision};
+use sonoplex::segmenter::spec::ModelSpec;
+use sonoplex::segmenter::{SegmenterConfig, builder, open_network};
+
+use super::args::BuildArgs;
+use super::calibrate::{Calibration, calibrate};
+
+/// Runs that the median is of, after [`WARM_UP`] others.
+const RUNS: usize = 21;
+const WARM_UP: usize = 3;
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    model: String,
+    precision: Precision,
+    sha256: String,
+    network_sha256: String,
+    steps: usize,
+    bytes: usize,
+    runs: usize,
+    median_ms: f64,
+    fp32_median_ms: f64,
+    calibration: Option<Calibration>,
+}
+
+pub fn main(args: &BuildArgs) -> anyhow::Result<ExitCode> {
+    let (Some(model), Some(output), false) = (&args.model, &args.output, args.explain) else {
+        return super::explain::build();
+    };
+    if Plan::is_plan(Path::new(model)) {
+        bail!("cannot build `{model}`: it is a plan already; give the model that it was built from");
+    }
+    super::targets::check_files(model, &[("--output", Some(output)), ("--json", args.json.as_deref())])?;
+    let [plan, exact] = plans(args, model)?;
+    let bytes = plan.to_bytes();
+    let calibration = match &args.calibrate {
+        Some(spec) => Some(calibrate(spec, args.frames, [exact.clone(), plan.clone()], &config(args, model))?),
+        None => None,
+    };
+    sonoplex::write::whole(output, &bytes).with_context(|| format!("cannot write `{}`", output.display()))?;
+    let mut report = Report {
+        file: output.display().to_string(),
+        model: model.clone(),
+        precision: plan.precision(),
+        sha256: plan.sha256().to_owned(),
+        network_sha256: plan.network_sha256().to_owned(),
+        steps: plan.steps().len(),
+        bytes: bytes.len(),
+        runs: RUNS,
+        median_ms: 0.0,
+        fp32_median_ms: 0.0,
+        calibration,
+    };
+    [report.median_ms, report.fp32_median_ms] = medians([plan, exact])?;
+    if let Some(path) = &args.json {
+        super::write_json(path, &report)?;
+    }
+    if args.json.as_deref() != Some(Path::new("-")) {
+        super::write_text(Path::new("-"), &text(&report)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(args: &BuildArgs, model: &str) -> SegmenterConfig {
+    SegmenterConfig {
+        model: model.into(),
+        threads: args.threads,
+        precision: Some(args.precision),
+        ..SegmenterConfig::default()
+    }
+}
+
+/// The plan that is asked for, and the same network in fp32.
+fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<[Plan; 2]> {
+    let path = Path::new(model);
+    let mut network = open_network(path)?;
+    // The file beside the model does not go with the plan; what it says does.
+    network.metadata = ModelSpec::metadata(path, &network.metadata)?;
+    let inputs: std::collections::BTreeMap<_, _> = args.input.iter().cloned().collect();
+    let build = |precision| -> anyhow::Result<Plan> {
+        let config = SegmenterConfig { precision: Some(precision), ..config(args, model) };
+        let plain = BuilderConfig { threads: args.threads, precision, inputs: inputs.clone(), ..Default::default() };
+        // Any network can be built; only one that segments pictures knows its size by itself.
+        let builder = match builder(&config, &network) {
+            Ok(builder) if inputs.is_empty() => builder,
+            _ => Builder::new(plain),
+        };
+        let plan = builder.build(&network).with_context(|| format!("cannot build `{model}`"))?;
+        Ok(plan.of_model(model))
+    };
+    Ok([build(args.precision)?, build(Precision::Fp32)?])
+}
+
+/// Median times of the networks alone, in milliseconds; they take turns, so that both meet the same machine.
+fn medians(plans: [Plan; 2]) -> anyhow::Result<[f64; 2]> {
+    let [a, b] = plans;
+    let mut contexts = [ready(a)?, ready(b)?];
+    let mut times = [Vec::new(), Vec::new()];
+    for run in 0..WARM_UP + RUNS {
+        for (context, times) in contexts.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            context.enqueue()?;
+            context.synchronize()?;
+            if run >= WARM_UP {
+                times.push(start.elapsed());
+            }
+        }
+    }
+    Ok(times.map(|mut times: Vec<Duration>| {
+        times.sort();
+        times[RUNS / 2].as_secs_f64() * 1e3
+    }))
+}
+
+/// A context whose inputs hold numbers from 0 to 1 that follow no pattern.
+fn ready(plan: Plan) -> anyhow::Result<ExecutionContext> {
+    let engine = Engine::new(plan)?;
+    let mut context = engine.context();
+    for input in engine.inputs() {
+        for (i, v) in context.input_mut(&input.name)?.iter_mut().enumerate() {
+            *v = (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
+        }
+    }
+    Ok(context)
+}
+
+fn text(report: &Report) -> anyhow::Result<String> {
+    let mut t = String::new();
+    writeln!(t, "plan        {}, sha256 {}", report.file, report.sha256)?;
+    writeln!(t, "model       {}, {}", report.model, report.precision)?;
+    writeln!(t, "size        {} steps, {:.1} MB", report.steps, report.bytes as f64 / 1e6)?;
+    let (own, exact) = (report.median_ms, report.fp32_median_ms);
+    writeln!(t, "time        {own:.2} ms a run, fp32 {exact:.2} ms (medians of {} runs in turn)", report.runs)?;
+    let Some(c) = &report.calibration else { return Ok(t) };
+    writeln!(t, "compared    {} frames of {}, with fp32", c.frames, c.source)?;
+    for class in &c.classes {
+        writeln!(t, "dice        {:.5} {}", class.dice, class.class)?;
+    }
+    if let Some(w) = &c.worst {
+        let name = if w.name.is_empty() { String::new() } else { format!(" ({})", w.name) };
+        writeln!(t, "worst       {:.5} {} in frame {}{name}", w.dice, w.class, w.frame)?;
+    }
+    writeln!(t, "states      {} of {} frames changed theirs", c.states_changed, c.frames)?;
+    Ok(t)
+}
