@@ -27,10 +27,11 @@ mod linux {
     }
 
     impl Placement {
-        pub fn new() -> Self {
+        /// For so many workers; they join whenever they have started, and allocate nothing then.
+        pub fn new(workers: usize) -> Self {
             // A system that does not tell places threads by itself.
             let allowed = sched_getaffinity(None).ok().filter(|set| set.count() > 1);
-            Self { allowed, workers: Mutex::default(), taken: AtomicUsize::new(usize::MAX) }
+            Self { allowed, workers: Mutex::new(Vec::with_capacity(workers)), taken: AtomicUsize::new(usize::MAX) }
         }
 
         /// Counts the calling thread among the workers.
@@ -68,7 +69,7 @@ mod other {
     pub(crate) struct Placement;
 
     impl Placement {
-        pub fn new() -> Self {
+        pub fn new(_workers: usize) -> Self {
             Self
         }
 

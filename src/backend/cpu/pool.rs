@@ -124,7 +124,7 @@ impl Pool {
             inside: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            placement: Placement::new(),
+            placement: Placement::new(threads - 1),
         });
         let workers = (1..threads)
             .map_while(|i| {
