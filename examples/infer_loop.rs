@@ -23,7 +23,9 @@ fn main() -> Result<()> {
         inputs: [(name.clone(), input.shape.clone())].into(),
         ..BuilderConfig::default()
     };
-    let engine = Engine::new(Builder::new(config).build(&network)?)?;
+    let plan = Builder::new(config).build(&network)?;
+    drop(network);
+    let engine = Engine::new(plan)?;
     let mut context = engine.context();
     context.bind(&name, &input.shape, &input.data)?;
     for line in std::io::stdin().lock().lines() {

@@ -11,7 +11,6 @@ that loads the network and runs it five times.
 import argparse
 import json
 import pathlib
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,11 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[2]
 OURS = ["fp32", "bf16", "bf16-fast"]
+
+
+def peak_mb(process):
+    status = pathlib.Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 class OpenVino:
@@ -70,8 +74,7 @@ class Ours:
         return float(self.process.stdout.readline())
 
     def peak_mb(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return peak_mb(self.process.pid)
 
 
 def make(kind, folder, name, threads):
@@ -92,11 +95,11 @@ PEERS = ["openvino fp32", "openvino bf16", "openvino int8", "onnxruntime"]
 
 
 def memory(kind, folder, name, threads):
-    """Peak memory in MiB; of a Python process what lies above its libraries."""
+    """Peak memory in MiB; of a peer with Python and its libraries."""
     engine = make(kind, folder, name, threads)
     for _ in range(5):
         engine.run()
-    return engine.peak_mb() if kind in OURS else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return engine.peak_mb() if kind in OURS else peak_mb("self")
 
 
 def difference(folder, name, precision):
@@ -128,6 +131,8 @@ def main():
         for round_number in range(args.runs + 8):
             for i in range(len(order)):
                 kind = order[(round_number + i) % len(order)]
+                # The threads of the engine before may spin a little before they sleep.
+                time.sleep(0.02)
                 times[kind].append(engines[kind].run())
         times = {kind: np.array(t[8:]) for kind, t in times.items()}
         print(f"{name}, {args.threads} threads, {args.runs} runs")

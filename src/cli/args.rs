@@ -203,7 +203,7 @@ impl InspectArgs {
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// ONNX model or plan.
+    /// ONNX model.
     #[arg(required_unless_present = "explain")]
     pub model: Option<String>,
     /// Fix a dynamic input shape: NAME=1x1x256x256.
