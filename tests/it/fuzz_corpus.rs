@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sonoplex::engine::{Builder, Network, npy};
+use sonoplex::engine::{Builder, Network, Plan, npy};
 use sonoplex::pipeline::config::PipelineConfig;
 use sonoplex::segmenter::spec::ModelSpec;
 
@@ -43,6 +43,12 @@ fn containers() {
 fn arrays() {
     let read = corpus("npy").iter().filter(|p| npy::parse(&std::fs::read(p).expect("a seed")).is_ok()).count();
     assert_eq!(read, 3, "the sound seeds are read, the others refused");
+}
+
+#[test]
+fn plans() {
+    let read = corpus("plan").iter().filter(|p| Plan::from_bytes(&std::fs::read(p).expect("a seed")).is_ok()).count();
+    assert_eq!(read, 1, "one seed is whole");
 }
 
 #[test]
