@@ -20,6 +20,13 @@ impl Aligned {
     pub fn zeros(length: usize) -> Self {
         Self { lines: vec![Line([0.0; Self::LINE]); length.div_ceil(Self::LINE)], length }
     }
+
+    /// `values`, and zeros up to a multiple of `multiple`.
+    pub fn padded(values: &[f32], multiple: usize) -> Self {
+        let mut own = Self::zeros(values.len().next_multiple_of(multiple));
+        own[..values.len()].copy_from_slice(values);
+        own
+    }
 }
 
 impl std::ops::Deref for Aligned {

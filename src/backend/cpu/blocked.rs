@@ -7,7 +7,7 @@
 use super::elementwise::{Arithmetic, batch_norm_affine};
 use super::isa::Isa;
 use super::lanes::{self, Lanes, Vectorised};
-use super::layout::{BLOCK, Cell, Layout, halves, halves_mut};
+use super::layout::{BLOCK, Cell, Layout, codes, codes_mut, halves, halves_mut};
 use super::max_pool::PoolShape;
 use super::pool::{Pool, SharedMut};
 
@@ -67,6 +67,7 @@ pub type Count<'a> = &'a (dyn Fn(usize, usize) -> f32 + Sync);
 pub fn pool(threads: &Pool, layout: Layout, shape: &PoolShape, mean: Option<Count>, input: &[f32], output: &mut [f32]) {
     match layout {
         Layout::BlockedBf16 => pool_cells(threads, shape, mean, halves(input), halves_mut(output)),
+        Layout::BlockedU8(_) => pool_cells(threads, shape, mean, codes(input), codes_mut(output)),
         _ => pool_cells(threads, shape, mean, input, output),
     }
 }
@@ -313,6 +314,9 @@ pub fn resize(
 ) {
     match layout {
         Layout::BlockedBf16 => resize_cells(threads, in_size, tables, linear, halves(input), halves_mut(output)),
+        Layout::BlockedU8(_) => {
+            resize_cells(threads, in_size, tables, linear, codes(input), codes_mut(output));
+        }
         _ => resize_cells(threads, in_size, tables, linear, input, output),
     }
 }

@@ -2,133 +2,34 @@
 //!
 //! `out[o, y, x] = act(bias[o] + Σ w[o, c, i, j] · in[c, y·s − p + i·d, x·s − p + j·d] + residual[o, y, x])`
 
-use serde::{Deserialize, Serialize};
-
 use super::activation::Activation;
 use super::dot::Factor;
 use super::error::KernelError;
 use super::isa::{self, Isa};
-use super::layout::{BLOCK, Layout, pack, unpack};
+use super::layout::{BLOCK, Layout, Reader, pack, unpack};
 use super::pool::Pool;
-use super::window;
 
 mod depthwise;
 mod direct;
 mod head;
 mod naive;
+mod run;
+mod shape;
 pub(super) mod taps;
 mod winograd;
 
-/// Sizes of a convolution of one picture.
-///
-/// # References
-/// ONNX `Conv`, opset 11.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ConvShape {
-    /// Planes of the input.
-    pub in_channels: usize,
-    /// Planes of the output.
-    pub out_channels: usize,
-    /// Groups of channels that do not see each other.
-    pub groups: usize,
-    /// Height and width of the input.
-    pub in_size: [usize; 2],
-    /// Height and width of the kernel.
-    pub kernel: [usize; 2],
-    /// Steps down and across.
-    pub stride: [usize; 2],
-    /// Zeros around the input: top, left, bottom, right.
-    pub pads: [usize; 4],
-    /// Distance between taps, down and across.
-    pub dilation: [usize; 2],
-}
-
-impl ConvShape {
-    /// Height and width of the output; zero where no window fits.
-    pub fn out_size(&self) -> [usize; 2] {
-        [0, 1].map(|i| {
-            let (size, kernel, stride) = (self.in_size[i], self.kernel[i], self.stride[i]);
-            window::count(size, kernel, stride, self.pads[i], self.pads[i + 2], self.dilation[i], false)
-        })
-    }
-
-    /// Floating-point operations, two for a multiplication with its addition.
-    pub fn flops(&self) -> u64 {
-        let per_pixel = self.kernel[0] * self.kernel[1] * (self.in_channels / self.groups.max(1));
-        2 * per_pixel as u64 * self.out_len() as u64
-    }
-
-    /// Values of the input.
-    pub fn in_len(&self) -> usize {
-        self.in_channels * self.in_size[0] * self.in_size[1]
-    }
-
-    /// Values of the output.
-    pub fn out_len(&self) -> usize {
-        let [h, w] = self.out_size();
-        self.out_channels * h * w
-    }
-
-    /// Values of the weights, out × in/groups × height × width.
-    pub fn weights_len(&self) -> usize {
-        self.out_channels * (self.in_channels / self.groups.max(1)) * self.kernel[0] * self.kernel[1]
-    }
-
-    /// Whether the sizes make a convolution.
-    ///
-    /// # Errors
-    /// When a size is zero, the groups do not divide the channels, the window does not fit, or a plane has more
-    /// values than memory can hold.
-    pub fn check(&self) -> Result<(), KernelError> {
-        check(
-            "conv",
-            self.groups,
-            self.in_channels,
-            self.out_channels,
-            &[self.in_size, self.kernel, self.stride, self.dilation],
-        )?;
-        let [h, w] = self.out_size();
-        if h == 0 || w == 0 {
-            return Err(KernelError::shape("conv", "a kernel that fits into the padded input", format!("{self:?}")));
-        }
-        let whole = |c: usize, [h, w]: [usize; 2]| {
-            c.checked_mul(h).and_then(|n| n.checked_mul(w)).filter(|&n| n < isize::MAX as usize / 64)
-        };
-        let padded = [0, 1].map(|i| self.in_size[i].saturating_add(self.pads[i]).saturating_add(self.pads[i + 2]));
-        let weights = (self.out_channels).checked_mul(self.in_channels).and_then(|n| whole(n, self.kernel));
-        if whole(self.in_channels, padded).is_none() || whole(self.out_channels, [h, w]).is_none() || weights.is_none()
-        {
-            return Err(KernelError::shape("conv", "tensors that fit into memory", format!("{self:?}")));
-        }
-        Ok(())
-    }
-}
-
-/// Checks what convolution and transposed convolution have in common.
-pub(super) fn check(
-    operation: &'static str,
-    groups: usize,
-    in_channels: usize,
-    out_channels: usize,
-    sizes: &[[usize; 2]],
-) -> Result<(), KernelError> {
-    if groups == 0 || in_channels == 0 || out_channels == 0 || sizes.iter().flatten().any(|&n| n == 0) {
-        let found = format!("{groups} groups, {in_channels} to {out_channels} channels, sizes {sizes:?}");
-        return Err(KernelError::shape(operation, "sizes of at least 1", found));
-    }
-    if !in_channels.is_multiple_of(groups) || !out_channels.is_multiple_of(groups) {
-        let found = format!("{in_channels} to {out_channels} channels in {groups} groups");
-        return Err(KernelError::shape(operation, "channels that the groups divide", found));
-    }
-    Ok(())
-}
+pub(super) use run::{Finish, Run};
+pub use shape::ConvShape;
+pub(super) use shape::check;
 
 /// A convolution with its weights, laid out for one tactic.
 #[derive(Clone, Debug)]
 pub struct Conv {
     shape: ConvShape,
-    /// Of the input, and of the output with its residual.
+    /// Of the input and the output.
     layouts: [Layout; 2],
+    /// Of what is added.
+    residual: Layout,
     tactic: Tactic,
 }
 
@@ -172,12 +73,16 @@ fn ways(shape: &ConvShape, layouts: [Layout; 2]) -> Vec<&'static str> {
     families.sort_by_key(|(cost, _)| *cost);
     // Factors of 16 bits first, of every family, since a plan of full precision leaves them out.
     let guess = [0, 1].into_iter().flat_map(|i| families.map(|(_, names)| names[i]));
-    let guess = ["head", "depthwise"].into_iter().chain(guess).chain(["direct"]);
+    let guess = ["head", "depthwise", "taps_int8"].into_iter().chain(guess).chain(["direct"]);
     let blocked = layouts.iter().all(|l| l.is_blocked());
     let fits = |way: &&str| match *way {
         "winograd4" | "winograd2" | "winograd4_bf16" | "winograd2_bf16" => blocked && winograd::Winograd::fits(shape),
+        "taps_int8" => {
+            let products = shape.in_channels * shape.kernel[0] * shape.kernel[1];
+            shape.groups == 1 && matches!(layouts[0], Layout::BlockedU8(_)) && taps::Taps::sums_fit(products)
+        }
         "taps_bf16" => shape.groups == 1 && layouts[0].is_blocked(),
-        "taps" => shape.groups == 1 && layouts != [Layout::Planar; 2] && layouts[0] != Layout::BlockedBf16,
+        "taps" => shape.groups == 1 && layouts != [Layout::Planar; 2],
         "head" => layouts[0].is_blocked() && layouts[1] == Layout::Planar && head::Head::fits(shape),
         "depthwise" => blocked && depthwise::Depthwise::fits(shape),
         _ => true,
@@ -220,24 +125,8 @@ impl Conv {
         bias: &[f32],
     ) -> Result<Self, KernelError> {
         shape.check()?;
-        if weights.len() != shape.weights_len() {
-            let expected = format!("{} weights", shape.weights_len());
-            return Err(KernelError::shape("conv", expected, weights.len()));
-        }
-        if !bias.is_empty() && bias.len() != shape.out_channels {
-            let expected = format!("{} biases or none", shape.out_channels);
-            return Err(KernelError::shape("conv", expected, bias.len()));
-        }
-        let bias = if bias.is_empty() { vec![0.0; shape.out_channels] } else { bias.to_vec() };
-        let Some((way, needed)) = isa::parse(&ways(&shape, layouts), tactic) else {
-            let known = Self::tactics_between(&shape, layouts, Isa::Avx512);
-            let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            return Err(KernelError::Tactic { operation: "conv", found: tactic.to_owned(), known });
-        };
-        let found = Isa::detect();
-        if needed > found {
-            return Err(KernelError::Isa { operation: "conv", tactic: tactic.to_owned(), needed, found });
-        }
+        let bias = checked("conv", weights.len(), shape.weights_len(), bias, shape.out_channels)?;
+        let (way, needed) = isa::parse("conv", &ways(&shape, layouts), tactic)?;
         let winograd = |m, factor| {
             Tactic::Winograd(Box::new(winograd::Winograd::new(&shape, (needed, factor), layouts, m, weights, &bias)))
         };
@@ -250,6 +139,7 @@ impl Conv {
             "winograd2_bf16" => winograd(2, Factor::Bf16),
             "taps" => taps(Factor::F32),
             "taps_bf16" => taps(Factor::Bf16),
+            "taps_int8" => taps(Factor::Int8),
             "depthwise" => {
                 Tactic::Depthwise(Box::new(depthwise::Depthwise::new(&shape, needed, layouts, weights, &bias)))
             }
@@ -257,7 +147,12 @@ impl Conv {
             "direct" => Tactic::Direct(Box::new(direct::Direct::new(&shape, needed, weights, bias))),
             _ => Tactic::Naive(naive::Naive { weights: weights.to_vec(), bias }),
         };
-        Ok(Self { shape, layouts, tactic })
+        Ok(Self { shape, layouts, residual: layouts[1], tactic })
+    }
+
+    /// The same convolution where what is added has a layout of its own; else it has the output's.
+    pub fn adding(self, residual: Layout) -> Self {
+        Self { residual, ..self }
     }
 
     /// Its sizes.
@@ -279,8 +174,8 @@ impl Conv {
     /// Floats of planes that stand in for blocks: input, output and residual.
     fn converted_len(&self) -> usize {
         let input = if self.layouts[0].is_blocked() { self.shape.in_len() } else { 0 };
-        let output = if self.layouts[1].is_blocked() { 2 * self.shape.out_len() } else { 0 };
-        input + output
+        let made = [self.layouts[1], self.residual].iter().filter(|l| l.is_blocked()).count();
+        input + made * self.shape.out_len()
     }
 
     /// Convolves one picture: output = act(conv + bias + residual).
@@ -304,64 +199,72 @@ impl Conv {
         let pixels = [s.in_size, s.out_size()].map(|[h, w]| h * w);
         assert_eq!(input.len(), self.layouts[0].len(s.in_channels, pixels[0]), "values of the input");
         assert_eq!(output.len(), self.layouts[1].len(s.out_channels, pixels[1]), "values of the output");
-        assert!(residual.is_none_or(|r| r.len() == output.len()), "values of the residual");
+        let added = self.residual.len(s.out_channels, pixels[1]);
+        assert!(residual.is_none_or(|r| r.len() == added), "values of the residual");
         assert!(scratch.len() >= self.scratch_len(pool.threads()), "floats of scratch memory");
+        let residual = residual.map(|r| Reader::new(r, self.residual));
+        let run = Run { pool, input, residual, activation, output, scratch };
         match &self.tactic {
-            Tactic::Taps(taps) => taps.run(pool, input, residual, activation, output, scratch),
-            Tactic::Depthwise(depthwise) => depthwise.run(pool, input, residual, activation, output),
-            Tactic::Head(head) => head.run(pool, input, residual, activation, output),
-            Tactic::Winograd(winograd) => winograd.run(pool, input, residual, activation, output, scratch),
-            Tactic::Direct(_) | Tactic::Naive(_) => self.planar(pool, input, residual, activation, output, scratch),
+            Tactic::Naive(_) | Tactic::Direct(_) => return self.planar(run),
+            Tactic::Taps(taps) => taps.run(run),
+            Tactic::Depthwise(depthwise) => depthwise.run(run),
+            Tactic::Head(head) => head.run(run),
+            Tactic::Winograd(winograd) => winograd.run(run),
         }
-        if activation.bounds().is_none() && !matches!(self.tactic, Tactic::Direct(_) | Tactic::Naive(_)) {
+        if activation.bounds().is_none() && !matches!(self.layouts[1], Layout::BlockedU8(_)) {
             activation.run_on(pool, self.layouts[1], output);
         }
     }
 
     /// Runs a tactic that knows planes alone.
-    fn planar(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    fn planar(&self, run: Run) {
+        let Run { pool, input, residual, activation, output, scratch } = run;
         let s = &self.shape;
         let pixels = [s.in_size, s.out_size()].map(|[h, w]| h * w);
-        let mut input = input;
-        let mut rest = scratch;
+        let (mut input, mut residual, mut rest) = (input, residual, scratch);
         if self.layouts[0].is_blocked() {
             let (planes, after) = rest.split_at_mut(s.in_len());
             unpack(pool, self.layouts[0], s.in_channels, pixels[0], input, planes);
             (input, rest) = (planes, after);
         }
+        if let Some(shortcut) = &mut residual
+            && self.residual.is_blocked()
+        {
+            let (planes, after) = rest.split_at_mut(s.out_len());
+            unpack(pool, self.residual, s.out_channels, pixels[1], shortcut.values(), planes);
+            (*shortcut, rest) = (Reader::new(planes, Layout::Planar), after);
+        }
         if self.layouts[1] == Layout::Planar {
-            return self.planes(pool, input, residual, activation, output, rest);
+            return self.planes(Run { pool, input, residual, activation, output, scratch: rest });
         }
-        let (planes, after) = rest.split_at_mut(s.out_len());
-        let (shortcut, after) = after.split_at_mut(s.out_len());
-        if let Some(residual) = residual {
-            unpack(pool, self.layouts[1], s.out_channels, pixels[1], residual, shortcut);
-        }
-        self.planes(pool, input, residual.map(|_| &*shortcut), activation, planes, after);
+        let (planes, scratch) = rest.split_at_mut(s.out_len());
+        self.planes(Run { pool, input, residual, activation, output: planes, scratch });
         pack(pool, self.layouts[1], s.out_channels, pixels[1], planes, output);
     }
 
-    fn planes(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    fn planes(&self, run: Run) {
         match &self.tactic {
-            Tactic::Naive(naive) => naive.run(&self.shape, pool, input, residual, activation, output),
-            Tactic::Direct(direct) => direct.run(pool, input, residual, activation, output, scratch),
+            Tactic::Naive(naive) => naive.run(&self.shape, run),
+            Tactic::Direct(direct) => direct.run(run),
             _ => unreachable!("the others do not work on planes"),
         }
+    }
+}
+
+/// The bias, zeros where there is none, of weights and a bias that have the lengths they should.
+pub(super) fn checked(
+    operation: &'static str,
+    weights: usize,
+    expected: usize,
+    bias: &[f32],
+    outs: usize,
+) -> Result<Vec<f32>, KernelError> {
+    if weights != expected {
+        return Err(KernelError::shape(operation, format!("{expected} weights"), weights));
+    }
+    match bias.len() {
+        0 => Ok(vec![0.0; outs]),
+        n if n == outs => Ok(bias.to_vec()),
+        n => Err(KernelError::shape(operation, format!("{outs} biases or none"), n)),
     }
 }

@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
-use super::conv::check;
 use super::conv::taps::Taps;
+use super::conv::{Run, check, checked};
 use super::dot::Factor;
 use super::error::KernelError;
 use super::isa::{self, Isa};
@@ -121,9 +121,11 @@ enum Tactic {
 /// The ways to compute the shape, the best guess first.
 fn ways(shape: &ConvTransposeShape, layouts: [Layout; 2]) -> &'static [&'static str] {
     match (shape.groups, layouts[0]) {
-        (1, Layout::Blocked) => &["taps_bf16", "taps"],
-        (1, Layout::BlockedBf16) => &["taps_bf16"],
-        (1, Layout::Planar) => &["taps"],
+        (1, Layout::BlockedU8(_)) if Taps::sums_fit(shape.in_channels * shape.kernel[0] * shape.kernel[1]) => {
+            &["taps_int8", "taps_bf16", "taps"]
+        }
+        (1, layout) if layout.is_blocked() => &["taps_bf16", "taps"],
+        (1, _) => &["taps"],
         _ => &[],
     }
 }
@@ -161,29 +163,14 @@ impl ConvTranspose {
         weights: &[f32],
         bias: &[f32],
     ) -> Result<Self, KernelError> {
-        const OPERATION: &str = "conv_transpose";
         shape.check()?;
-        if weights.len() != shape.weights_len() {
-            let expected = format!("{} weights", shape.weights_len());
-            return Err(KernelError::shape(OPERATION, expected, weights.len()));
-        }
-        if !bias.is_empty() && bias.len() != shape.out_channels {
-            let expected = format!("{} biases or none", shape.out_channels);
-            return Err(KernelError::shape(OPERATION, expected, bias.len()));
-        }
-        let bias = if bias.is_empty() { vec![0.0; shape.out_channels] } else { bias.to_vec() };
-        let Some((way, needed)) = isa::parse(ways(&shape, layouts), tactic) else {
-            let known = format!("`{}`", Self::tactics_between(&shape, layouts, Isa::detect()).join("`, `"));
-            return Err(KernelError::Tactic { operation: OPERATION, found: tactic.to_owned(), known });
-        };
-        let found = Isa::detect();
-        if needed > found {
-            return Err(KernelError::Isa { operation: OPERATION, tactic: tactic.to_owned(), needed, found });
-        }
+        let bias = checked("conv_transpose", weights.len(), shape.weights_len(), bias, shape.out_channels)?;
+        let (way, needed) = isa::parse("conv_transpose", ways(&shape, layouts), tactic)?;
         let taps = |factor| Tactic::Taps(Box::new(Taps::transposed(&shape, needed, factor, layouts, weights, &bias)));
         let tactic = match way {
             "taps" => taps(Factor::F32),
             "taps_bf16" => taps(Factor::Bf16),
+            "taps_int8" => taps(Factor::Int8),
             _ => Tactic::Naive { weights: weights.to_vec(), bias },
         };
         Ok(Self { shape, layouts, tactic })
@@ -234,8 +221,8 @@ impl ConvTranspose {
                 pack(pool, self.layouts[1], s.out_channels, pixels[1], &rest[..s.out_len()], output);
             }
             Tactic::Taps(taps) => {
-                taps.run(pool, input, None, activation, output, scratch);
-                if activation.bounds().is_none() {
+                taps.run(Run { pool, input, residual: None, activation, output, scratch });
+                if activation.bounds().is_none() && !matches!(self.layouts[1], Layout::BlockedU8(_)) {
                     activation.run_on(pool, self.layouts[1], output);
                 }
             }

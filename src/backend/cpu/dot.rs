@@ -1,19 +1,27 @@
 //! Sums of products in registers, for every precision of the factors.
 //!
-//! Factors are kept in words of 32 bits: one float, or a pair of bf16. A step multiplies one word, repeated in all
-//! lanes, with a vector of words and adds what comes out to a vector of sums. So a loop over words serves every
+//! Factors are kept in words of 32 bits: one float, a pair of bf16, or four bytes. A step multiplies one word, repeated
+//! in all lanes, with a vector of words and adds what comes out to a vector of sums. So a loop over words serves every
 //! precision.
 
 use super::isa::Isa;
 use super::lanes::{self, Lanes, Vectorised};
 
-/// How many bits the factors of a product have. Sums are always floats.
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "dot/array.rs"]
+mod bytes;
+#[cfg(target_arch = "x86_64")]
+mod bytes;
+
+/// How many bits the factors of a product have. Sums are floats, of bytes whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Factor {
     /// 32 bits: the floats as they are.
     F32,
     /// bfloat16: the upper half of a float, rounded to even.
     Bf16,
+    /// Bytes: the repeated word has four codes from 0 to 255, the others four weights from -127 to 127.
+    Int8,
 }
 
 impl Factor {
@@ -22,6 +30,7 @@ impl Factor {
         match self {
             Self::F32 => 1,
             Self::Bf16 => 2,
+            Self::Int8 => 4,
         }
     }
 }
@@ -47,6 +56,14 @@ pub(crate) trait Dot: Copy {
     /// # Safety
     /// As for `load`.
     unsafe fn add_to(self, weights: Self, sum: Self::Lanes) -> Self::Lanes;
+    /// Sums as floats. Before, a register of zeros is a register of sums that are zero, whatever they are.
+    ///
+    /// # Safety
+    /// As for `load`.
+    #[inline(always)]
+    unsafe fn total(sums: Self::Lanes) -> Self::Lanes {
+        sums
+    }
     /// Stores floats as factors, one after the other, whatever the size of a word.
     ///
     /// # Safety
@@ -118,6 +135,11 @@ pub(crate) fn run(isa: Isa, factor: Factor, work: impl Products) {
             // SAFETY: checked above.
             unsafe { x86::bf16(work) }
         }
+        #[cfg(target_arch = "x86_64")]
+        Factor::Int8 => bytes::run(isa, work),
+        #[cfg(not(target_arch = "x86_64"))]
+        // SAFETY: needs no instructions of its own.
+        Factor::Int8 => unsafe { work.run::<bytes::Words>() },
         Factor::Bf16 => unreachable!("only offered where the processor has the instructions"),
     }
 }

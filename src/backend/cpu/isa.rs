@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::KernelError;
+
 /// A set of vector instructions, the later ones wider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +46,21 @@ impl Isa {
         }
     }
 
+    /// Whether the widest set sums products of bytes in one instruction too (AVX512-VNNI).
+    pub fn has_vnni() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            Self::detect() == Self::Avx512
+                && is_x86_feature_detected!("avx512vnni")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    }
+
     /// Its name in reports: `portable`, `avx2` or `avx512`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -57,12 +74,20 @@ impl Isa {
 /// Instruction sets, the widest first, and how the name of a tactic that needs them ends: `taps_avx512`.
 const SUFFIXES: [(Isa, &str); 3] = [(Isa::Avx512, "_avx512"), (Isa::Avx2, "_avx2"), (Isa::Portable, "")];
 
+/// Whether `isa` multiplies the factors of `way` on this processor.
+fn has(way: &str, isa: Isa) -> bool {
+    match (way, isa) {
+        // Factors of 16 bits are multiplied by the widest set alone, and not by every processor that has it.
+        _ if way.ends_with("_bf16") => isa == Isa::Avx512 && Isa::has_bf16(),
+        _ if way.ends_with("_int8") => isa != Isa::Avx512 || Isa::has_vnni(),
+        _ => true,
+    }
+}
+
 /// The tactics of these ways up to `isa`: the widest instructions of every way before the narrower ones of any, then
 /// `naive`.
 pub(super) fn tactics(ways: &[&str], isa: Isa) -> Vec<String> {
     let offered = SUFFIXES.iter().filter(|(needed, _)| *needed <= isa);
-    // Factors of 16 bits are multiplied by the widest set alone, and not by every processor that has it.
-    let has = |way: &str, isa: Isa| !way.ends_with("_bf16") || isa == Isa::Avx512 && Isa::has_bf16();
     let named = offered.flat_map(|(isa, suffix)| {
         ways.iter().filter(move |way| has(way, *isa)).map(move |way| format!("{way}{suffix}"))
     });
@@ -70,14 +95,32 @@ pub(super) fn tactics(ways: &[&str], isa: Isa) -> Vec<String> {
 }
 
 /// The way and the instructions that the name of a tactic stands for.
-pub(super) fn parse<'a>(ways: &[&'a str], tactic: &str) -> Option<(&'a str, Isa)> {
+///
+/// # Errors
+/// When it is not one of these ways, or this processor has not got the instructions.
+pub(super) fn parse<'a>(
+    operation: &'static str,
+    ways: &[&'a str],
+    tactic: &str,
+) -> Result<(&'a str, Isa), KernelError> {
     if tactic == "naive" {
-        return Some(("naive", Isa::Portable));
+        return Ok(("naive", Isa::Portable));
     }
-    ways.iter().find_map(|way| {
+    let named = ways.iter().find_map(|way| {
         let ending = tactic.strip_prefix(way)?;
         SUFFIXES.iter().find(|(_, suffix)| *suffix == ending).map(|(isa, _)| (*way, *isa))
-    })
+    });
+    let found = Isa::detect();
+    match named {
+        Some((_, needed)) if needed > found => {
+            Err(KernelError::Isa { operation, tactic: tactic.to_owned(), needed, found })
+        }
+        Some((way, needed)) if has(way, needed) => Ok((way, needed)),
+        _ => {
+            let known = tactics(ways, found).iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            Err(KernelError::Tactic { operation, found: tactic.to_owned(), known })
+        }
+    }
 }
 
 impl std::fmt::Display for Isa {

@@ -59,6 +59,32 @@ pub(crate) trait Lanes: Copy {
             (0..Self::COUNT).for_each(|i| *to.add(i) = to_bf16(lanes[i]));
         }
     }
+    /// `COUNT` bytes from `from`, as whole numbers.
+    ///
+    /// # Safety
+    /// They are readable.
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's promise; no register has more lanes.
+        unsafe {
+            (0..Self::COUNT).for_each(|i| lanes[i] = f32::from(*from.add(i)));
+            Self::load(lanes.as_ptr())
+        }
+    }
+    /// Writes all lanes as bytes, as [`code_of`] does.
+    ///
+    /// # Safety
+    /// `COUNT` bytes are writable.
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's promise; no register has more lanes.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            (0..Self::COUNT).for_each(|i| *to.add(i) = code_of(lanes[i]));
+        }
+    }
     /// Writes the first `count` lanes.
     ///
     /// # Safety
@@ -99,6 +125,12 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// As for `splat`.
     unsafe fn clip(self, low: Self, high: Self) -> Self;
+}
+
+/// The nearest whole number from 0 to 255, ties to even; 0 for what is not a number.
+#[inline(always)]
+pub(crate) fn code_of(value: f32) -> u8 {
+    value.round_ties_even() as u8
 }
 
 /// The nearest bfloat16, ties to even; not a number stays so.

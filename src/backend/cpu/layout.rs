@@ -2,9 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dot::{Dot, Factor};
-use super::lanes::{Lanes, from_bf16, to_bf16};
 use super::pool::{Pool, SharedMut};
+
+mod cell;
+mod grid;
+mod stream;
+
+pub(super) use cell::{Cell, Code, Half, codes, codes_mut, halves, halves_mut};
+pub use grid::Grid;
+pub(super) use stream::{Reader, Writer};
 
 /// Channels that stand side by side in a block.
 pub const BLOCK: usize = 16;
@@ -22,6 +28,8 @@ pub enum Layout {
     Blocked,
     /// As `Blocked`, the values rounded to bfloat16: half of the memory, for plans whose factors are rounded so anyway.
     BlockedBf16,
+    /// As `Blocked`, each value a byte on a grid: a quarter of the memory, for plans whose factors are bytes.
+    BlockedU8(Grid),
 }
 
 impl Layout {
@@ -29,7 +37,7 @@ impl Layout {
     pub const fn depth(self) -> usize {
         match self {
             Self::Planar => 1,
-            Self::Blocked | Self::BlockedBf16 => BLOCK,
+            _ => BLOCK,
         }
     }
 
@@ -43,156 +51,10 @@ impl Layout {
         let values = channels.next_multiple_of(self.depth()) * pixels;
         match self {
             Self::BlockedBf16 => values / 2,
+            Self::BlockedU8(_) => values / 4,
             _ => values,
         }
     }
-}
-
-/// A picture whose values are read in vectors, whatever its layout.
-#[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
-    values: &'a [f32],
-    half: bool,
-}
-
-impl<'a> Reader<'a> {
-    pub fn new(values: &'a [f32], layout: Layout) -> Self {
-        Self { values, half: layout == Layout::BlockedBf16 }
-    }
-
-    /// One value of a planar picture.
-    pub fn planar(self, at: usize) -> f32 {
-        self.values[at]
-    }
-
-    /// The values from value `at` on.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `L`, and the picture has that many values.
-    #[inline(always)]
-    pub unsafe fn load<L: Lanes>(self, at: usize) -> L {
-        debug_assert!(at + L::COUNT <= self.values.len() << usize::from(self.half));
-        // SAFETY: the caller's promise.
-        unsafe {
-            match self.half {
-                true => L::load_half(self.values.as_ptr().cast::<u16>().add(at)),
-                false => L::load(self.values.as_ptr().add(at)),
-            }
-        }
-    }
-}
-
-/// A picture whose values are written in vectors, whatever its layout.
-#[derive(Clone, Copy)]
-pub(super) struct Writer {
-    start: *mut f32,
-    half: bool,
-}
-
-impl Writer {
-    pub fn new(start: *mut f32, layout: Layout) -> Self {
-        Self { start, half: layout == Layout::BlockedBf16 }
-    }
-
-    /// Writes the values from value `at` on.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `D`, the picture has that many values, and nobody else uses them.
-    #[inline(always)]
-    pub unsafe fn store<D: Dot>(self, at: usize, values: D::Lanes) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match self.half {
-                // One instruction, where there is one.
-                true if D::FACTOR == Factor::Bf16 => D::store(values, self.start.cast::<u16>().add(at).cast()),
-                true => values.store_half(self.start.cast::<u16>().add(at)),
-                false => values.store(self.start.add(at)),
-            }
-        }
-    }
-}
-
-/// A value as it is kept.
-pub(super) trait Cell: Copy + Send + Sync {
-    /// Its number.
-    fn get(self) -> f32;
-    /// The cell that keeps a number.
-    fn of(value: f32) -> Self;
-    /// The numbers of the cells from `from` on.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `L`, and as many cells are readable as it has lanes.
-    unsafe fn load<L: Lanes>(from: *const Self) -> L;
-    /// Keeps numbers in the cells from `to` on.
-    ///
-    /// # Safety
-    /// As for `load`, to be written.
-    unsafe fn store<L: Lanes>(values: L, to: *mut Self);
-}
-
-impl Cell for f32 {
-    #[inline(always)]
-    fn get(self) -> f32 {
-        self
-    }
-
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    unsafe fn load<L: Lanes>(from: *const Self) -> L {
-        // SAFETY: the caller's promise.
-        unsafe { L::load(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store<L: Lanes>(values: L, to: *mut Self) {
-        // SAFETY: the caller's promise.
-        unsafe { values.store(to) }
-    }
-}
-
-/// A bfloat16.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct Half(u16);
-
-impl Cell for Half {
-    #[inline(always)]
-    fn get(self) -> f32 {
-        from_bf16(self.0)
-    }
-
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        Self(to_bf16(value))
-    }
-
-    #[inline(always)]
-    unsafe fn load<L: Lanes>(from: *const Self) -> L {
-        // SAFETY: the caller's promise.
-        unsafe { L::load_half(from.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn store<L: Lanes>(values: L, to: *mut Self) {
-        // SAFETY: the caller's promise.
-        unsafe { values.store_half(to.cast()) }
-    }
-}
-
-/// Memory of floats as the halves that it keeps.
-pub(super) fn halves(values: &[f32]) -> &[Half] {
-    // SAFETY: a float is two halves, whose alignment is smaller and which may have any bits.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), 2 * values.len()) }
-}
-
-/// As [`halves`], to be written.
-pub(super) fn halves_mut(values: &mut [f32]) -> &mut [Half] {
-    // SAFETY: as there, and borrowed alone; a float may have any bits too.
-    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), 2 * values.len()) }
 }
 
 /// From planes to blocks; channels that are not there become zeros.
@@ -207,12 +69,22 @@ pub fn pack(pool: &Pool, layout: Layout, channels: usize, pixels: usize, planes:
     assert_eq!(blocks.len(), layout.len(channels, pixels), "values of the blocks");
     match layout {
         Layout::Planar => panic!("a layout in blocks"),
-        Layout::Blocked => pack_cells(pool, channels, pixels, planes, blocks),
-        Layout::BlockedBf16 => pack_cells(pool, channels, pixels, planes, halves_mut(blocks)),
+        Layout::Blocked => pack_cells(pool, channels, pixels, planes, blocks, |x| x),
+        Layout::BlockedBf16 => pack_cells(pool, channels, pixels, planes, halves_mut(blocks), Half::of),
+        Layout::BlockedU8(grid) => {
+            pack_cells(pool, channels, pixels, planes, codes_mut(blocks), |x| Code(grid.code(x)));
+        }
     }
 }
 
-fn pack_cells<C: Cell>(pool: &Pool, channels: usize, pixels: usize, planes: &[f32], blocks: &mut [C]) {
+fn pack_cells<C: Cell>(
+    pool: &Pool,
+    channels: usize,
+    pixels: usize,
+    planes: &[f32],
+    blocks: &mut [C],
+    cell: impl Fn(f32) -> C + Sync,
+) {
     let blocks = SharedMut::new(blocks);
     each(pool, channels, pixels, &|block, from, count| {
         let own = BLOCK.min(channels - block * BLOCK);
@@ -220,7 +92,7 @@ fn pack_cells<C: Cell>(pool: &Pool, channels: usize, pixels: usize, planes: &[f3
         let to = unsafe { blocks.slice((block * pixels + from) * BLOCK, count * BLOCK) };
         for (p, to) in to.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             for (c, to) in to.iter_mut().enumerate() {
-                *to = C::of(if c < own { planes[(block * BLOCK + c) * pixels + from + p] } else { 0.0 });
+                *to = cell(if c < own { planes[(block * BLOCK + c) * pixels + from + p] } else { 0.0 });
             }
         }
     });
@@ -238,19 +110,29 @@ pub fn unpack(pool: &Pool, layout: Layout, channels: usize, pixels: usize, block
     assert_eq!(blocks.len(), layout.len(channels, pixels), "values of the blocks");
     match layout {
         Layout::Planar => panic!("a layout in blocks"),
-        Layout::Blocked => unpack_cells(pool, channels, pixels, blocks, planes),
-        Layout::BlockedBf16 => unpack_cells(pool, channels, pixels, halves(blocks), planes),
+        Layout::Blocked => unpack_cells(pool, channels, pixels, blocks, planes, |x| x),
+        Layout::BlockedBf16 => unpack_cells(pool, channels, pixels, halves(blocks), planes, Cell::get),
+        Layout::BlockedU8(grid) => {
+            unpack_cells(pool, channels, pixels, codes(blocks), planes, |code: Code| grid.value(code.0));
+        }
     }
 }
 
-fn unpack_cells<C: Cell>(pool: &Pool, channels: usize, pixels: usize, blocks: &[C], planes: &mut [f32]) {
+fn unpack_cells<C: Cell>(
+    pool: &Pool,
+    channels: usize,
+    pixels: usize,
+    blocks: &[C],
+    planes: &mut [f32],
+    value: impl Fn(C) -> f32 + Sync,
+) {
     let planes = SharedMut::new(planes);
     each(pool, channels, pixels, &|block, from, count| {
         let blocks = &blocks[(block * pixels + from) * BLOCK..][..count * BLOCK];
         for c in 0..BLOCK.min(channels - block * BLOCK) {
             // SAFETY: one range of pixels of a plane a task.
             let to = unsafe { planes.slice((block * BLOCK + c) * pixels + from, count) };
-            to.iter_mut().zip(blocks.as_chunks::<BLOCK>().0).for_each(|(to, from)| *to = from[c].get());
+            to.iter_mut().zip(blocks.as_chunks::<BLOCK>().0).for_each(|(to, from)| *to = value(from[c]));
         }
     });
 }

@@ -1,13 +1,11 @@
 //! Convolution of every channel with a filter of its own, on blocks: vectors run over channels.
 
-use super::ConvShape;
-use crate::backend::cpu::activation::Activation;
+use super::{ConvShape, Finish, Run};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::dot::F32;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
-use crate::backend::cpu::pool::{Pool, SharedMut};
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
 
 /// Pixels that are summed side by side, so that sums do not wait for each other.
 const PIXELS: usize = 4;
@@ -31,26 +29,19 @@ impl Depthwise {
 
     pub fn new(shape: &ConvShape, isa: Isa, layouts: [Layout; 2], oihw: &[f32], bias: &[f32]) -> Self {
         let taps = shape.kernel[0] * shape.kernel[1];
-        let padded = shape.out_channels.next_multiple_of(BLOCK);
-        let (mut weights, mut own_bias) = (Aligned::zeros(padded * taps), Aligned::zeros(padded));
+        let bias = Aligned::padded(bias, BLOCK);
+        let mut weights = Aligned::zeros(bias.len() * taps);
         for (i, &weight) in oihw.iter().enumerate() {
             let (channel, tap) = (i / taps, i % taps);
             weights[(channel / BLOCK * taps + tap) * BLOCK + channel % BLOCK] = weight;
         }
-        own_bias[..bias.len()].copy_from_slice(bias);
-        Self { isa, layouts, shape: shape.clone(), weights, bias: own_bias }
+        Self { isa, layouts, shape: shape.clone(), weights, bias }
     }
 
-    pub fn run(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-    ) {
+    pub fn run(&self, mut run: Run) {
         let [rows, columns] = self.shape.out_size();
-        let output = SharedMut::new(output);
+        let finish = run.finish(self.layouts[1]);
+        let Run { pool, input, .. } = run;
         pool.run(self.bias.len() / BLOCK * rows, &|i| {
             let (block, row) = (i / rows, i % rows);
             let [h, w] = self.shape.in_size;
@@ -63,9 +54,7 @@ impl Depthwise {
                     columns,
                     input: Reader::new(input, self.layouts[0]),
                     plane: block * h * w,
-                    residual: residual.map(|r| Reader::new(r, self.layouts[1])),
-                    bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
-                    output: Writer::new(output.as_mut_ptr(), self.layouts[1]),
+                    finish,
                     // One row of a block a task.
                     first: (block * rows + row) * columns,
                 },
@@ -84,9 +73,7 @@ struct Row<'a> {
     /// First pixel of the block in the input, and of the row in the output.
     plane: usize,
     first: usize,
-    residual: Option<Reader<'a>>,
-    bounds: (f32, f32),
-    output: Writer,
+    finish: Finish<'a>,
 }
 
 impl Vectorised for Row<'_> {
@@ -120,11 +107,8 @@ impl Vectorised for Row<'_> {
                             }
                         }
                     }
-                    let (low, high) = (L::splat(self.bounds.0), L::splat(self.bounds.1));
                     for (p, sum) in sums.iter().enumerate().take(count) {
-                        let at = (self.first + x + p) * BLOCK + lane;
-                        let sum = self.residual.map_or(*sum, |r| sum.add(r.load(at)));
-                        self.output.store::<F32<L>>(at, sum.clip(low, high));
+                        self.finish.store::<F32<L>>((self.first + x + p) * BLOCK + lane, *sum);
                     }
                 }
             }

@@ -11,13 +11,13 @@
 //! # References
 //! Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.
 
-use super::ConvShape;
+use super::{ConvShape, Run};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::backend::cpu::lanes::{Avx2, Avx512};
 use crate::backend::cpu::lanes::{Lanes, Portable};
-use crate::backend::cpu::pool::{Pool, SharedMut};
+use crate::backend::cpu::pool::SharedMut;
 
 /// Strips of the widest tile.
 const STRIPS: usize = 3;
@@ -135,15 +135,9 @@ impl Direct {
         if self.in_place { 0 } else { self.shape.in_channels * self.plane }
     }
 
-    pub fn run(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    pub fn run(&self, run: Run) {
+        let bounds = run.bounds();
+        let Run { pool, input, residual, activation, output, scratch } = run;
         let planes = if self.in_place {
             input
         } else {
@@ -169,8 +163,8 @@ impl Direct {
                 direct: self,
                 block: &self.blocks[block],
                 planes,
-                residual,
-                bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
+                residual: residual.map(|r| r.values()),
+                bounds,
                 output: output.as_mut_ptr(),
             };
             task.run(first..(first + self.span).min(strips));

@@ -1,13 +1,13 @@
 //! Convolution from blocks to a few planes, such as the logits at the end of a network: vectors run over the input
 //! channels, and the lanes of a sum are added up at the end.
 
-use super::ConvShape;
-use crate::backend::cpu::activation::{Activation, clip};
+use super::{ConvShape, Run};
+use crate::backend::cpu::activation::clip;
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
 use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
-use crate::backend::cpu::pool::{Pool, SharedMut};
+use crate::backend::cpu::pool::SharedMut;
 use crate::backend::cpu::window::inside;
 
 /// More output channels than this are better computed in blocks.
@@ -44,23 +44,17 @@ impl Head {
         Self { isa, layout: input, shape: shape.clone(), weights, bias: bias.to_vec() }
     }
 
-    pub fn run(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-    ) {
+    pub fn run(&self, run: Run) {
+        let bounds = run.bounds();
+        let Run { pool, input, residual, output, .. } = run;
         let [rows, columns] = self.shape.out_size();
         let output = SharedMut::new(output);
-        let bounds = activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY));
         pool.run(rows, &|row| {
             for o in 0..self.shape.out_channels {
                 let from = (o * rows + row) * columns;
                 // SAFETY: one row of all planes a task.
                 let output = unsafe { output.slice(from, columns) };
-                let residual = residual.map(|r| &r[from..from + columns]);
+                let residual = residual.map(|r| &r.values()[from..from + columns]);
                 let input = Reader::new(input, self.layout);
                 lanes::run(self.isa, Row { head: self, o, row, input, residual, bounds, output });
             }

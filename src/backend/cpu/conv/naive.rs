@@ -1,8 +1,7 @@
 //! The definition of convolution, loop by loop; the specification of every other tactic.
 
-use super::ConvShape;
-use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::pool::{Pool, SharedMut};
+use super::{ConvShape, Run};
+use crate::backend::cpu::pool::SharedMut;
 
 /// Weights as they came, out × in/groups × height × width.
 #[derive(Clone, Debug)]
@@ -12,15 +11,8 @@ pub(super) struct Naive {
 }
 
 impl Naive {
-    pub fn run(
-        &self,
-        s: &ConvShape,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-    ) {
+    pub fn run(&self, s: &ConvShape, run: Run) {
+        let Run { pool, input, residual, activation, output, .. } = run;
         let ([ih, iw], [oh, ow], [kh, kw]) = (s.in_size, s.out_size(), s.kernel);
         let (ins, outs) = (s.in_channels / s.groups, s.out_channels / s.groups);
         let output = SharedMut::new(output);
@@ -43,7 +35,7 @@ impl Naive {
                         }
                     }
                 }
-                *out = activation.of(sum + residual.map_or(0.0, |r| r[o * oh * ow + at]));
+                *out = activation.of(sum + residual.map_or(0.0, |r| r.planar(o * oh * ow + at)));
             }
         });
     }

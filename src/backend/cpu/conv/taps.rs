@@ -8,14 +8,13 @@
 //! # References
 //! Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.
 
-use super::ConvShape;
-use crate::backend::cpu::activation::Activation;
+use super::{ConvShape, Finish, Run};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::dot::{self, Factor};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::to_bf16;
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
+use crate::backend::cpu::layout::{BLOCK, Grid, Layout, Reader};
 use crate::backend::cpu::pool::{Pool, SharedMut};
 
 mod tile;
@@ -34,6 +33,8 @@ struct Phase {
     taps: Vec<[isize; 2]>,
     /// Words of factors: panel × channel block × tap × channel × panel width.
     weights: Aligned,
+    /// What the sums begin with, where they are whole numbers: one a channel.
+    starts: Aligned,
     /// Rows and columns of outputs.
     size: [usize; 2],
     /// The first output.
@@ -54,6 +55,10 @@ pub(in crate::backend::cpu) struct Taps {
     stride: [usize; 2],
     out_stride: [usize; 2],
     bias: Aligned,
+    /// What a sum is multiplied by, where its factors are bytes: one number a channel.
+    scale: Aligned,
+    /// Words that a tap outside of the picture reads: zeros, as the input keeps them.
+    border: [u32; BLOCK],
     panel: usize,
     /// Most pixels of a tile.
     most: usize,
@@ -61,6 +66,11 @@ pub(in crate::backend::cpu) struct Taps {
 }
 
 impl Taps {
+    /// Whether whole numbers of 32 bits hold the sums of so many products of bytes.
+    pub fn sums_fit(products: usize) -> bool {
+        products <= i32::MAX as usize / (255 * 127)
+    }
+
     /// A convolution of one group.
     pub fn convolution(
         shape: &ConvShape,
@@ -80,7 +90,12 @@ impl Taps {
         let weight = |o: usize, c: usize, tap: usize| oihw[(o * shape.in_channels + c) * kh * kw + tap];
         let mut own = Self::empty(isa, factor, layouts, [shape.in_channels, shape.out_channels], bias);
         (own.in_size, own.out_size, own.stride) = (shape.in_size, shape.out_size(), shape.stride);
-        own.phase(&taps, own.out_size, [0, 0], shape.out_channels, &weight);
+        own.scale(&|o| {
+            (0..shape.in_channels * kh * kw)
+                .map(|i| oihw[o * shape.in_channels * kh * kw + i].abs())
+                .fold(0.0, f32::max)
+        });
+        own.phase(&taps, own.out_size, [0, 0], &weight);
         own
     }
 
@@ -98,6 +113,11 @@ impl Taps {
         let weight = |o: usize, c: usize, tap: usize| iohw[(c * outs + o) * kh * kw + tap];
         let mut own = Self::empty(isa, factor, layouts, [shape.in_channels, outs], bias);
         (own.in_size, own.out_size, own.out_stride) = (shape.in_size, shape.out_size(), shape.stride);
+        own.scale(&|o| {
+            (0..shape.in_channels)
+                .flat_map(|c| &iohw[(c * outs + o) * kh * kw..][..kh * kw])
+                .fold(0.0, |m: f32, w| m.max(w.abs()))
+        });
         for y in 0..shape.stride[0].min(own.out_size[0]) {
             for x in 0..shape.stride[1].min(own.out_size[1]) {
                 // Output o gets input i by tap k where o + pad = i·stride + k·dilation.
@@ -112,7 +132,7 @@ impl Taps {
                 }
                 let size =
                     [(own.out_size[0] - y).div_ceil(shape.stride[0]), (own.out_size[1] - x).div_ceil(shape.stride[1])];
-                own.phase(&taps, size, [y, x], outs, &weight);
+                own.phase(&taps, size, [y, x], &weight);
             }
         }
         own
@@ -120,8 +140,10 @@ impl Taps {
 
     fn empty(isa: Isa, factor: Factor, layouts: [Layout; 2], [ins, outs]: [usize; 2], bias: &[f32]) -> Self {
         let (panel, most) = super::tile(isa, outs);
-        let mut padded = Aligned::zeros(outs.next_multiple_of(BLOCK));
-        padded[..bias.len()].copy_from_slice(bias);
+        let border = match (factor, layouts[0]) {
+            (Factor::Int8, Layout::BlockedU8(grid)) => u32::from_ne_bytes([grid.zero; 4]),
+            _ => 0,
+        };
         Self {
             isa,
             factor,
@@ -132,11 +154,26 @@ impl Taps {
             out_size: [0; 2],
             stride: [1; 2],
             out_stride: [1; 2],
-            bias: padded,
+            bias: Aligned::padded(bias, BLOCK),
+            scale: Aligned::default(),
+            border: [border; BLOCK],
             panel,
             most,
             phases: Vec::new(),
         }
+    }
+
+    /// The step of the grid of the weights of output `o`: they reach from -127 to 127.
+    fn weight_step(&self, grid: Grid, o: usize) -> f32 {
+        self.scale[o] / grid.scale
+    }
+
+    /// Chooses for each output the number that its weights, of which `largest` is known, are multiples of.
+    fn scale(&mut self, largest: &dyn Fn(usize) -> f32) {
+        let (Factor::Int8, Layout::BlockedU8(grid)) = (self.factor, self.layouts[0]) else { return };
+        let steps: Vec<f32> =
+            (0..self.outs).map(|o| (largest(o) / 127.0).max(f32::MIN_POSITIVE) * grid.scale).collect();
+        self.scale = Aligned::padded(&steps, BLOCK);
     }
 
     fn phase(
@@ -144,43 +181,62 @@ impl Taps {
         taps: &[(usize, [isize; 2])],
         size: [usize; 2],
         origin: [usize; 2],
-        outs: usize,
         weight: &dyn Fn(usize, usize, usize) -> f32,
     ) {
         let (ins, panel, depth, per_word) = (self.ins, self.panel, self.layouts[0].depth(), self.factor.per_word());
         let words = ins / depth * depth.div_ceil(per_word) + (ins % depth).div_ceil(per_word);
         let mut weights = Aligned::zeros(self.bias.len() * words * taps.len());
+        let mut sums = vec![0i32; self.outs];
         let mut at = 0;
         for first in (0..self.bias.len()).step_by(panel) {
             for block in (0..ins).step_by(depth) {
                 let channels = depth.min(ins - block);
                 for &(tap, _) in taps {
                     for word in (0..channels).step_by(per_word) {
-                        for o in first..(first + panel).min(outs) {
-                            weights[at + o - first] = match self.factor {
-                                Factor::F32 => weight(o, block + word, tap),
-                                Factor::Bf16 => {
-                                    let half = |c: usize| match c < channels {
-                                        true => u32::from(to_bf16(weight(o, block + c, tap))),
-                                        false => 0,
-                                    };
-                                    f32::from_bits(half(word) | half(word + 1) << 16)
-                                }
-                            };
+                        for o in first..(first + panel).min(self.outs) {
+                            let own = (word..channels.min(word + per_word)).map(|c| weight(o, block + c, tap));
+                            weights[at + o - first] = self.word(o, own, &mut sums[o]);
                         }
                         at += panel;
                     }
                 }
             }
         }
-        self.phases.push(Phase { taps: taps.iter().map(|t| t.1).collect(), weights, size, origin });
+        let mut starts = Aligned::default();
+        if let (Factor::Int8, Layout::BlockedU8(grid)) = (self.factor, self.layouts[0]) {
+            // Σ w·(code − zero) = Σ w·code − zero · Σ w, and taps outside read the code of zero.
+            let start = |sum: i32| f32::from_bits((-i32::from(grid.zero) * sum) as u32);
+            starts = Aligned::padded(&sums.into_iter().map(start).collect::<Vec<_>>(), BLOCK);
+        }
+        self.phases.push(Phase { taps: taps.iter().map(|t| t.1).collect(), weights, starts, size, origin });
     }
 
-    /// Floats of scratch memory: the input as factors.
+    /// Some weights of output `o` as a word of factors; bytes are counted into `sum`.
+    fn word(&self, o: usize, weights: impl Iterator<Item = f32>, sum: &mut i32) -> f32 {
+        let mut word = 0;
+        for (i, weight) in weights.enumerate() {
+            word |= match (self.factor, self.layouts[0]) {
+                (Factor::F32, _) => weight.to_bits(),
+                (Factor::Bf16, _) => u32::from(to_bf16(weight)) << (16 * i),
+                (Factor::Int8, Layout::BlockedU8(grid)) => {
+                    let code = (weight / self.weight_step(grid, o)).round_ties_even().clamp(-127.0, 127.0) as i8;
+                    *sum += i32::from(code);
+                    u32::from(code as u8) << (8 * i)
+                }
+                (Factor::Int8, _) => unreachable!("bytes multiply bytes"),
+            };
+        }
+        f32::from_bits(word)
+    }
+
+    /// Floats of scratch memory: the input as factors, where it is kept as something else.
     pub fn scratch_len(&self) -> usize {
+        let values = self.ins.next_multiple_of(self.layouts[0].depth()) * self.in_size[0] * self.in_size[1];
         match (self.factor, self.layouts[0]) {
-            (Factor::F32, _) | (_, Layout::BlockedBf16) => 0,
-            _ => self.ins.next_multiple_of(BLOCK) * self.in_size[0] * self.in_size[1] / 2,
+            (Factor::F32, Layout::Planar | Layout::Blocked)
+            | (Factor::Bf16, Layout::BlockedBf16)
+            | (Factor::Int8, _) => 0,
+            _ => values / self.factor.per_word(),
         }
     }
 
@@ -188,30 +244,25 @@ impl Taps {
     fn factors<'a>(&self, pool: &Pool, input: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
         /// Values of a task.
         const RUN: usize = 1 << 14;
-        if self.scratch_len() == 0 {
+        let (words, per_word) = (self.scratch_len(), self.factor.per_word());
+        if words == 0 {
             return input;
         }
         let factors = SharedMut::new(scratch);
-        pool.run(input.len().div_ceil(RUN), &|i| {
-            let from = &input[i * RUN..input.len().min((i + 1) * RUN)];
+        pool.run((words * per_word).div_ceil(RUN), &|i| {
+            let first = i * RUN;
+            let count = RUN.min(words * per_word - first);
             // SAFETY: runs of different tasks do not overlap.
-            let to = unsafe { factors.slice(i * RUN / 2, from.len() / 2) };
-            dot::run(self.isa, self.factor, Convert { from, to });
+            let to = unsafe { factors.slice(first / per_word, count / per_word) };
+            dot::run(self.isa, self.factor, Convert { from: Reader::new(input, self.layouts[0]), first, to });
         });
         scratch
     }
 
-    pub fn run(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    pub fn run(&self, mut run: Run) {
+        let finish = run.finish(self.layouts[1]);
+        let Run { pool, input, scratch, .. } = run;
         let input = self.factors(pool, input, scratch);
-        let output = SharedMut::new(output);
         let panels = self.bias.len() / self.panel;
         let tiles = self.phases.iter().map(|p| Tiles::of(p.size, self.most).count()).max().unwrap_or(0);
         let tile_bytes = 4 * self.most * self.ins * self.stride[0] * self.stride[1];
@@ -224,16 +275,8 @@ impl Taps {
         let (cuts, panels) = if weights_first { (panels, 1) } else { (1, panels) };
         pool.run(ranges * cuts, &|i| {
             let (range, cut) = (i % ranges, i / ranges);
-            let task = Task {
-                taps: self,
-                range: (range, ranges),
-                panels: cut * panels..(cut + 1) * panels,
-                input,
-                residual: residual.map(|r| Reader::new(r, self.layouts[1])),
-                bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
-                output: Writer::new(output.as_mut_ptr(), self.layouts[1]),
-                planes: output.as_mut_ptr(),
-            };
+            let task =
+                Task { taps: self, range: (range, ranges), panels: cut * panels..(cut + 1) * panels, input, finish };
             dot::run(self.isa, self.factor, task);
         });
     }

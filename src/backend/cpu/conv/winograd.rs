@@ -13,13 +13,12 @@
 //! # References
 //! Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3.
 
-use super::ConvShape;
-use crate::backend::cpu::activation::Activation;
+use super::{ConvShape, Finish, Run};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::dot::{self, Dot, Factor, Products};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
 use crate::backend::cpu::pool::{Pool, SharedMut};
 use crate::backend::cpu::window::start;
 
@@ -73,8 +72,7 @@ impl Winograd {
         bias: &[f32],
     ) -> Self {
         let (panel, most) = super::tile(isa, shape.out_channels);
-        let mut padded_bias = Aligned::zeros(shape.out_channels.next_multiple_of(BLOCK));
-        padded_bias[..bias.len()].copy_from_slice(bias);
+        let bias = Aligned::padded(bias, BLOCK);
         let tiles = shape.out_size().map(|n| n.div_ceil(m));
         let total = tiles[0] * tiles[1];
         let groups = total.div_ceil(most);
@@ -83,14 +81,14 @@ impl Winograd {
         let fits = (TASK_WORDS / (words * group)).max(1);
         let span = fits.min(groups.div_ceil(TASKS)).max(if groups < 4 { groups } else { 1 });
         let spans = groups.div_ceil(span);
-        let cuts = TASKS.div_ceil(spans).min(padded_bias.len() / panel);
+        let cuts = TASKS.div_ceil(spans).min(bias.len() / panel);
         Self {
             isa,
             factor,
             layouts,
             m,
             weights: pack(isa, factor, m, [shape.in_channels, shape.out_channels], panel, oihw),
-            bias: padded_bias,
+            bias,
             panel,
             tiles,
             groups,
@@ -119,18 +117,11 @@ impl Winograd {
     }
 
     /// Input and output in blocks.
-    pub fn run(
-        &self,
-        pool: &Pool,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    pub fn run(&self, mut run: Run) {
+        let finish = run.finish(self.layouts[1]);
+        let Run { pool, input, scratch, .. } = run;
         let own = self.scratch_len(1);
         let scratch = SharedMut::new(scratch);
-        let output = SharedMut::new(output);
         let spans = self.groups.div_ceil(self.span);
         pool.run(spans * self.cuts, &|i| {
             // SAFETY: no two threads of a call have the same number.
@@ -145,9 +136,7 @@ impl Winograd {
                 groups: first..(first + self.span).min(self.groups),
                 panels: start(panels, self.cuts, cut)..start(panels, self.cuts, cut + 1),
                 input: Reader::new(input, self.layouts[0]),
-                residual: residual.map(|r| Reader::new(r, self.layouts[1])),
-                bounds: activation.bounds().unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
-                output: Writer::new(output.as_mut_ptr(), self.layouts[1]),
+                finish,
                 v,
                 m,
             };
@@ -161,9 +150,7 @@ struct Task<'a> {
     groups: std::ops::Range<usize>,
     panels: std::ops::Range<usize>,
     input: Reader<'a>,
-    residual: Option<Reader<'a>>,
-    bounds: (f32, f32),
-    output: Writer,
+    finish: Finish<'a>,
     v: &'a mut [f32],
     m: &'a mut [f32],
 }
@@ -301,7 +288,6 @@ impl Task<'_> {
     unsafe fn give_out<D: Dot, const A: usize, const M: usize>(&self, panel: usize, m: &[f32]) {
         let w = self.winograd;
         let [h, width] = w.shape.out_size();
-        let (low, high) = (self.bounds.0, self.bounds.1);
         for group in self.groups.clone() {
             let (first, count) = self.tiles_of(group);
             for t in 0..count {
@@ -323,17 +309,12 @@ impl Task<'_> {
                             }
                         }
                         let bias = D::Lanes::load(w.bias.as_ptr().add(channel));
-                        let (low, high) = (D::Lanes::splat(low), D::Lanes::splat(high));
                         let plane = channel / BLOCK * h * width * BLOCK + channel % BLOCK;
                         for (i, row) in d.iter().enumerate().take(rows) {
                             let values = output_transform::<D::Lanes, A, M>(*row);
                             for (j, value) in values.into_iter().enumerate().take(columns) {
                                 let at = plane + ((y + i) * width + x + j) * BLOCK;
-                                let mut value = value.add(bias);
-                                if let Some(residual) = self.residual {
-                                    value = value.add(residual.load(at));
-                                }
-                                self.output.store::<D>(at, value.clip(low, high));
+                                self.finish.store::<D>(at, value.add(bias));
                             }
                         }
                     }

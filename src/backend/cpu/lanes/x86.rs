@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 /// Four floats in an XMM register, which every processor of this architecture has.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable(__m128);
+pub(crate) struct Portable(pub(crate) __m128);
 
 impl Lanes for Portable {
     const COUNT: usize = 4;
@@ -66,7 +66,7 @@ impl Lanes for Portable {
 
 /// Eight floats in a YMM register; needs AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(__m256);
+pub(crate) struct Avx2(pub(crate) __m256);
 
 /// All ones in the first `count` lanes.
 ///
@@ -99,6 +99,21 @@ impl Lanes for Avx2 {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the trait's promises, passed on by the caller.
         unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe { Self(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast())))) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        // SAFETY: the trait's promises, passed on by the caller. The second operand is returned when one is not a number.
+        unsafe {
+            let held = _mm256_min_ps(_mm256_max_ps(self.0, _mm256_setzero_ps()), _mm256_set1_ps(255.0));
+            let whole = _mm256_cvtps_epi32(held);
+            let words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
+        }
     }
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, count: usize) {
@@ -173,6 +188,19 @@ impl Lanes for Avx512 {
             let quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
             let halves = _mm512_mask_mov_epi32(_mm512_srli_epi32(rounded, 16), nan, quiet);
             _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(halves));
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe { Self(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())))) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        // SAFETY: the trait's promises, passed on by the caller. The second operand is returned when one is not a number.
+        unsafe {
+            let held = _mm512_min_ps(_mm512_max_ps(self.0, _mm512_setzero_ps()), _mm512_set1_ps(255.0));
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(held)));
         }
     }
     #[inline(always)]

@@ -1,14 +1,10 @@
 //! One tile: its pixels' pointers, its sums and where they are stored.
 
-use super::{Phase, Taps};
-use crate::backend::cpu::activation::clip;
-use crate::backend::cpu::dot::{Dot, Products};
+use super::{Finish, Phase, Taps};
+use crate::backend::cpu::dot::{Dot, Factor, Products};
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
+use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
 use crate::backend::cpu::window::start;
-
-/// What a tap outside of the picture reads.
-static ZEROS: [u32; BLOCK] = [0; BLOCK];
 
 /// How the pixels of a phase are cut into tiles.
 #[derive(Clone, Copy)]
@@ -42,19 +38,20 @@ impl Tiles {
     }
 }
 
-/// Floats to factors.
+/// The values of a picture from `first` on as factors.
 pub(super) struct Convert<'a> {
-    pub from: &'a [f32],
+    pub from: Reader<'a>,
+    pub first: usize,
     pub to: &'a mut [f32],
 }
 
 impl Products for Convert<'_> {
     #[inline(always)]
     unsafe fn run<D: Dot>(self) {
-        let to = self.to.as_mut_ptr().cast::<u32>();
-        for at in (0..self.from.len()).step_by(D::Lanes::COUNT) {
+        let (to, per_word) = (self.to.as_mut_ptr().cast::<u32>(), D::FACTOR.per_word());
+        for at in (0..self.to.len() * per_word).step_by(D::Lanes::COUNT) {
             // SAFETY: the caller's promise; pictures in blocks are whole vectors.
-            unsafe { D::store(D::Lanes::load(self.from.as_ptr().add(at)), to.add(at / D::FACTOR.per_word())) };
+            unsafe { D::store(self.from.load(self.first + at), to.add(at / per_word)) };
         }
     }
 }
@@ -66,11 +63,7 @@ pub(super) struct Task<'a> {
     pub range: (usize, usize),
     pub panels: std::ops::Range<usize>,
     pub input: &'a [f32],
-    pub residual: Option<Reader<'a>>,
-    pub bounds: (f32, f32),
-    pub output: Writer,
-    /// The output where it is planar.
-    pub planes: *mut f32,
+    pub finish: Finish<'a>,
 }
 
 impl Products for Task<'_> {
@@ -159,7 +152,13 @@ impl Task<'_> {
             let panels = taps.bias.len() / taps.panel;
             let mut weights = phase.weights.as_ptr().cast::<u32>().add(phase.weights.len() / panels * panel);
             let input = self.input.as_ptr().cast::<u32>();
-            let mut sums = [[D::Lanes::splat(0.0); V]; T];
+            let mut start = [D::Lanes::splat(0.0); V];
+            if let Factor::Int8 = D::FACTOR {
+                for (i, start) in start.iter_mut().enumerate() {
+                    *start = D::Lanes::load(phase.starts.as_ptr().add(panel * taps.panel + i * D::Lanes::COUNT));
+                }
+            }
+            let mut sums = [start; T];
             for block in (0..taps.ins).step_by(depth) {
                 let words = depth.min(taps.ins - block).div_ceil(per_word);
                 let plane = input.add(block / depth * pixel * h * w);
@@ -181,7 +180,7 @@ impl Task<'_> {
                         weights = weights.add(V * D::Lanes::COUNT);
                         continue;
                     }
-                    let mut at = [ZEROS.as_ptr(); T];
+                    let mut at = [taps.border.as_ptr(); T];
                     if clear {
                         for t in 0..T {
                             at[t] = plane.offset(from[t] + shift);
@@ -210,22 +209,37 @@ impl Task<'_> {
             }
             let sums = std::hint::black_box(sums);
             if taps.layouts[1] == Layout::Planar {
-                return self.store_planar(panel, &to, &sums);
+                return self.store_planar::<D, T, V>(panel, &to, &sums);
             }
-            let (low, high) = (D::Lanes::splat(self.bounds.0), D::Lanes::splat(self.bounds.1));
             let area = taps.out_size[0] * taps.out_size[1];
             for i in 0..V {
                 let channel = panel * taps.panel + i * D::Lanes::COUNT;
                 let plane = channel / BLOCK * area * BLOCK + channel % BLOCK;
-                let bias = D::Lanes::load(taps.bias.as_ptr().add(channel));
+                let (scale, bias) = self.affine::<D>(channel);
                 for (sums, to) in sums.iter().zip(to) {
-                    let mut value = sums[i].add(bias);
-                    if let Some(residual) = self.residual {
-                        value = value.add(residual.load(plane + to));
-                    }
-                    self.output.store::<D>(plane + to, value.clip(low, high));
+                    let value = match D::FACTOR {
+                        Factor::Int8 => D::total(sums[i]).multiply_add(scale, bias),
+                        _ => sums[i].add(bias),
+                    };
+                    self.finish.store::<D>(plane + to, value);
                 }
             }
+        }
+    }
+
+    /// What the sums of a vector of channels are multiplied by where they are whole numbers, and what is added.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `D`, and the panels have these channels.
+    #[inline(always)]
+    unsafe fn affine<D: Dot>(&self, channel: usize) -> (D::Lanes, D::Lanes) {
+        // SAFETY: the caller's promise; scale and bias have a number for every channel of a panel.
+        unsafe {
+            let scale = match D::FACTOR {
+                Factor::Int8 => D::Lanes::load(self.taps.scale.as_ptr().add(channel)),
+                _ => D::Lanes::splat(1.0),
+            };
+            (scale, D::Lanes::load(self.taps.bias.as_ptr().add(channel)))
         }
     }
 
@@ -234,25 +248,30 @@ impl Task<'_> {
     /// # Safety
     /// As for `tile`.
     #[inline(always)]
-    unsafe fn store_planar<L: Lanes, const T: usize, const V: usize>(
+    unsafe fn store_planar<D: Dot, const T: usize, const V: usize>(
         &self,
         panel: usize,
         to: &[usize; T],
-        sums: &[[L; V]; T],
+        sums: &[[D::Lanes; V]; T],
     ) {
         let (taps, area) = (self.taps, self.taps.out_size[0] * self.taps.out_size[1]);
+        let first = panel * taps.panel;
         let mut values = [0.0f32; 2 * BLOCK];
         for t in 0..T {
             for (i, sum) in sums[t].iter().enumerate() {
                 // SAFETY: a panel is at most two blocks wide.
-                unsafe { sum.store(values.as_mut_ptr().add(i * L::COUNT)) };
+                unsafe {
+                    let (scale, bias) = self.affine::<D>(first + i * D::Lanes::COUNT);
+                    let value = match D::FACTOR {
+                        Factor::Int8 => D::total(*sum).multiply_add(scale, bias),
+                        _ => sum.add(bias),
+                    };
+                    value.store(values.as_mut_ptr().add(i * D::Lanes::COUNT));
+                }
             }
-            let first = panel * taps.panel;
             for o in first..(first + taps.panel).min(taps.outs) {
-                let at = o * area + to[t];
-                let value = values[o - first] + taps.bias[o] + self.residual.map_or(0.0, |r| r.planar(at));
                 // SAFETY: the value of this pixel of this plane, which belongs to this task.
-                unsafe { *self.planes.add(at) = clip(value, self.bounds.0, self.bounds.1) };
+                unsafe { self.finish.store_planar(o * area + to[t], values[o - first]) };
             }
         }
     }

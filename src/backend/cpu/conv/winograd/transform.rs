@@ -34,6 +34,7 @@ pub(super) fn pack(isa: Isa, factor: Factor, m: usize, [ins, outs]: [usize; 2], 
                     let own = &mut words[place + o % panel..][..row.len()];
                     match factor {
                         Factor::F32 => own.copy_from_slice(row),
+                        Factor::Int8 => unreachable!("transformed factors need more than eight bits"),
                         Factor::Bf16 => {
                             for (word, &value) in own.iter_mut().zip(row) {
                                 let half = u32::from(to_bf16(value)) << (16 * (c % 2));
