@@ -85,6 +85,15 @@ pub(crate) trait Lanes: Copy {
             (0..Self::COUNT).for_each(|i| *to.add(i) = code_of(lanes[i]));
         }
     }
+    /// As [`Lanes::store_bytes`], of numbers from 0 to 255.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn store_codes(self, to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_bytes(to) }
+    }
     /// Writes the first `count` lanes.
     ///
     /// # Safety

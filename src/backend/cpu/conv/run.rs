@@ -3,7 +3,7 @@
 use crate::backend::cpu::activation::{Activation, clip};
 use crate::backend::cpu::dot::Dot;
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader, Writer};
+use crate::backend::cpu::layout::{BLOCK, Grid, Layout, Reader, Writer};
 use crate::backend::cpu::pool::Pool;
 
 /// One run of a tactic: output = act(convolution + bias + residual).
@@ -44,6 +44,18 @@ pub(in crate::backend::cpu) struct Finish<'a> {
 }
 
 impl Finish<'_> {
+    /// The output as codes that values can be brought to in one step: bytes, without a residual, between bounds.
+    #[inline(always)]
+    pub fn codes(&self) -> Option<Codes> {
+        match (self.output.codes(), self.residual, self.late) {
+            (Some((to, grid)), None, None) => {
+                let code = |x: f32| (x * grid.steps() + f32::from(grid.zero)).clamp(0.0, 255.0);
+                Some(Codes { to, grid, low: code(self.low), high: code(self.high) })
+            }
+            _ => None,
+        }
+    }
+
     /// Keeps the values from value `at` of the output on.
     ///
     /// # Safety
@@ -76,5 +88,40 @@ impl Finish<'_> {
         let value = value + self.residual.map_or(0.0, |r| r.planar(at));
         // SAFETY: the caller's promise.
         unsafe { self.output.store_planar(at, clip(value, self.low, self.high)) };
+    }
+}
+
+/// An output of bytes.
+#[derive(Clone, Copy)]
+pub(in crate::backend::cpu) struct Codes {
+    to: *mut u8,
+    grid: Grid,
+    low: f32,
+    high: f32,
+}
+
+impl Codes {
+    /// Factor and summand that make codes of sums, from those that make values.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `L`; so below.
+    #[inline(always)]
+    pub unsafe fn affine<L: Lanes>(&self, scale: L, bias: L) -> (L, L) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let steps = L::splat(self.grid.steps());
+            let none = L::splat(0.0);
+            (scale.multiply_add(steps, none), bias.multiply_add(steps, L::splat(f32::from(self.grid.zero))))
+        }
+    }
+
+    /// Keeps codes from value `at` of the output on.
+    ///
+    /// # Safety
+    /// The output has that many values, and nobody else uses them.
+    #[inline(always)]
+    pub unsafe fn store<L: Lanes>(&self, at: usize, codes: L) {
+        // SAFETY: the caller's promise.
+        unsafe { codes.clip(L::splat(self.low), L::splat(self.high)).store_codes(self.to.add(at)) };
     }
 }

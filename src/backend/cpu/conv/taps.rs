@@ -2,8 +2,7 @@
 //! in registers while all taps of all input channels are added to them.
 //!
 //! A *phase* is a set of taps and the grid of outputs that they make: a convolution has one, a transposed convolution
-//! has one for every place of its stride. Pixels of a phase are numbered row by row, and a tile takes the next few,
-//! wherever they lie: each has its own pointer for every tap, to a line of zeros where the tap lies outside.
+//! has one for every place of its stride. A tile is a few pixels of a row.
 //!
 //! # References
 //! Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.
@@ -14,12 +13,14 @@ use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::dot::{self, Factor};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::to_bf16;
-use crate::backend::cpu::layout::{BLOCK, Grid, Layout, Reader};
-use crate::backend::cpu::pool::{Pool, SharedMut};
+use crate::backend::cpu::layout::{BLOCK, Grid, Layout};
 
+mod input;
+mod line;
 mod tile;
 
-use tile::{Convert, Task, Tiles};
+use line::Line;
+use tile::{Task, Tiles, WIDEST};
 
 /// Tasks that a layer is cut into at least, where it is large enough.
 const TASKS: usize = 32;
@@ -29,8 +30,7 @@ const TASK_BYTES: usize = 256 << 10;
 /// Taps with their weights and the outputs that they make.
 #[derive(Clone, Debug)]
 struct Phase {
-    /// Rows and columns from `stride` × output to what a tap reads.
-    taps: Vec<[isize; 2]>,
+    lines: Vec<Line>,
     /// Words of factors: panel × channel block × tap × channel × panel width.
     weights: Aligned,
     /// What the sums begin with, where they are whole numbers: one a channel.
@@ -49,7 +49,10 @@ pub(in crate::backend::cpu) struct Taps {
     layouts: [Layout; 2],
     ins: usize,
     outs: usize,
+    /// Of the input with its margin.
     in_size: [usize; 2],
+    /// Rows and columns of border that are drawn around the input: top, left, bottom, right.
+    margin: [usize; 4],
     out_size: [usize; 2],
     /// Steps of the input from an output to the next, and of the output.
     stride: [usize; 2],
@@ -57,8 +60,8 @@ pub(in crate::backend::cpu) struct Taps {
     bias: Aligned,
     /// What a sum is multiplied by, where its factors are bytes: one number a channel.
     scale: Aligned,
-    /// Words that a tap outside of the picture reads: zeros, as the input keeps them.
-    border: [u32; BLOCK],
+    /// Words that taps outside of the picture read: zeros, as the input keeps them.
+    border: Aligned,
     panel: usize,
     /// Most pixels of a tile.
     most: usize,
@@ -81,15 +84,25 @@ impl Taps {
         bias: &[f32],
     ) -> Self {
         let [kh, kw] = shape.kernel;
-        let taps: Vec<(usize, [isize; 2])> = (0..kh * kw)
-            .map(|i| {
-                let at = [i / kw * shape.dilation[0], i % kw * shape.dilation[1]];
-                (i, [0, 1].map(|a| at[a] as isize - shape.pads[a] as isize))
-            })
-            .collect();
         let weight = |o: usize, c: usize, tap: usize| oihw[(o * shape.in_channels + c) * kh * kw + tap];
         let mut own = Self::empty(isa, factor, layouts, [shape.in_channels, shape.out_channels], bias);
         (own.in_size, own.out_size, own.stride) = (shape.in_size, shape.out_size(), shape.stride);
+        if [shape.kernel, shape.stride] == [[1, 1]; 2] && shape.pads == [0; 4] {
+            // Pixels do not see each other, so that rows have no meaning.
+            own.in_size = [1, shape.in_size[0] * shape.in_size[1]];
+            own.out_size = own.in_size;
+        }
+        let mut pads = shape.pads;
+        if own.draws_border() {
+            own.in_size = [0, 1].map(|a| own.in_size[a] + pads[a] + pads[a + 2]);
+            own.margin = std::mem::take(&mut pads);
+        }
+        let taps: Vec<(usize, [isize; 2])> = (0..kh * kw)
+            .map(|i| {
+                let at = [i / kw * shape.dilation[0], i % kw * shape.dilation[1]];
+                (i, [0, 1].map(|a| at[a] as isize - pads[a] as isize))
+            })
+            .collect();
         own.scale(&|o| {
             (0..shape.in_channels * kh * kw)
                 .map(|i| oihw[o * shape.in_channels * kh * kw + i].abs())
@@ -130,6 +143,7 @@ impl Taps {
                         taps.push((k, [0, 1].map(|a| distance[a].div_euclid(shape.stride[a] as isize))));
                     }
                 }
+                taps.sort_by_key(|tap| tap.1);
                 let size =
                     [(own.out_size[0] - y).div_ceil(shape.stride[0]), (own.out_size[1] - x).div_ceil(shape.stride[1])];
                 own.phase(&taps, size, [y, x], &weight);
@@ -140,10 +154,10 @@ impl Taps {
 
     fn empty(isa: Isa, factor: Factor, layouts: [Layout; 2], [ins, outs]: [usize; 2], bias: &[f32]) -> Self {
         let (panel, most) = super::tile(isa, outs);
-        let border = match (factor, layouts[0]) {
-            (Factor::Int8, Layout::BlockedU8(grid)) => u32::from_ne_bytes([grid.zero; 4]),
-            _ => 0,
-        };
+        let mut border = Aligned::zeros(WIDEST * layouts[0].depth());
+        if let (Factor::Int8, Layout::BlockedU8(grid)) = (factor, layouts[0]) {
+            border.fill(f32::from_bits(u32::from_ne_bytes([grid.zero; 4])));
+        }
         Self {
             isa,
             factor,
@@ -151,12 +165,13 @@ impl Taps {
             ins,
             outs,
             in_size: [0; 2],
+            margin: [0; 4],
             out_size: [0; 2],
             stride: [1; 2],
             out_stride: [1; 2],
             bias: Aligned::padded(bias, BLOCK),
             scale: Aligned::default(),
-            border: [border; BLOCK],
+            border,
             panel,
             most,
             phases: Vec::new(),
@@ -208,7 +223,9 @@ impl Taps {
             let start = |sum: i32| f32::from_bits((-i32::from(grid.zero) * sum) as u32);
             starts = Aligned::padded(&sums.into_iter().map(start).collect::<Vec<_>>(), BLOCK);
         }
-        self.phases.push(Phase { taps: taps.iter().map(|t| t.1).collect(), weights, starts, size, origin });
+        let positions: Vec<[isize; 2]> = taps.iter().map(|t| t.1).collect();
+        let lines = Line::of(&positions, self.stride[1], self.most);
+        self.phases.push(Phase { lines, weights, starts, size, origin });
     }
 
     /// Some weights of output `o` as a word of factors; bytes are counted into `sum`.
@@ -229,43 +246,13 @@ impl Taps {
         f32::from_bits(word)
     }
 
-    /// Floats of scratch memory: the input as factors, where it is kept as something else.
-    pub fn scratch_len(&self) -> usize {
-        let values = self.ins.next_multiple_of(self.layouts[0].depth()) * self.in_size[0] * self.in_size[1];
-        match (self.factor, self.layouts[0]) {
-            (Factor::F32, Layout::Planar | Layout::Blocked)
-            | (Factor::Bf16, Layout::BlockedBf16)
-            | (Factor::Int8, _) => 0,
-            _ => values / self.factor.per_word(),
-        }
-    }
-
-    /// The input as words of factors.
-    fn factors<'a>(&self, pool: &Pool, input: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
-        /// Values of a task.
-        const RUN: usize = 1 << 14;
-        let (words, per_word) = (self.scratch_len(), self.factor.per_word());
-        if words == 0 {
-            return input;
-        }
-        let factors = SharedMut::new(scratch);
-        pool.run((words * per_word).div_ceil(RUN), &|i| {
-            let first = i * RUN;
-            let count = RUN.min(words * per_word - first);
-            // SAFETY: runs of different tasks do not overlap.
-            let to = unsafe { factors.slice(first / per_word, count / per_word) };
-            dot::run(self.isa, self.factor, Convert { from: Reader::new(input, self.layouts[0]), first, to });
-        });
-        scratch
-    }
-
     pub fn run(&self, mut run: Run) {
         let finish = run.finish(self.layouts[1]);
         let Run { pool, input, scratch, .. } = run;
         let input = self.factors(pool, input, scratch);
         let panels = self.bias.len() / self.panel;
         let tiles = self.phases.iter().map(|p| Tiles::of(p.size, self.most).count()).max().unwrap_or(0);
-        let tile_bytes = 4 * self.most * self.ins * self.stride[0] * self.stride[1];
+        let tile_bytes = 4 * self.most * self.ins * self.stride[0] * self.stride[1] / self.factor.per_word();
         // Neighbouring tasks share weights where they are more than the input, else input.
         let weights_first = self.phases.iter().map(|p| p.weights.len()).sum::<usize>() > input.len();
         let ranges = match weights_first {

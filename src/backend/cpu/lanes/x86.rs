@@ -200,8 +200,13 @@ impl Lanes for Avx512 {
         // SAFETY: the trait's promises, passed on by the caller. The second operand is returned when one is not a number.
         unsafe {
             let held = _mm512_min_ps(_mm512_max_ps(self.0, _mm512_setzero_ps()), _mm512_set1_ps(255.0));
-            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(held)));
+            Self(held).store_codes(to);
         }
+    }
+    #[inline(always)]
+    unsafe fn store_codes(self, to: *mut u8) {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
     }
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, count: usize) {

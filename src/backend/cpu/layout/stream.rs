@@ -80,6 +80,15 @@ impl Writer {
         Self { start, kept: Kept::of(layout) }
     }
 
+    /// Its bytes and their grid, where it has such.
+    #[inline(always)]
+    pub fn codes(self) -> Option<(*mut u8, Grid)> {
+        match self.kept {
+            Kept::Byte(grid) => Some((self.start.cast(), grid)),
+            _ => None,
+        }
+    }
+
     /// Writes one value of a planar picture.
     ///
     /// # Safety

@@ -1,58 +1,48 @@
 //! One tile: its pixels' pointers, its sums and where they are stored.
 
+use std::hint::select_unpredictable;
+use std::mem::MaybeUninit;
+
+use super::line::Line;
 use super::{Finish, Phase, Taps};
 use crate::backend::cpu::dot::{Dot, Factor, Products};
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
+use crate::backend::cpu::layout::{BLOCK, Layout};
 use crate::backend::cpu::window::start;
 
-/// How the pixels of a phase are cut into tiles.
+/// Pixels of the widest line.
+pub(super) const WIDEST: usize = 128;
+
+/// Words whose products are written one after the other, without a loop.
+const UNROLLED: usize = 4;
+
+/// The words of a line that does not lie as the products need it.
+#[repr(align(64))]
+struct Patch([MaybeUninit<u32>; WIDEST * BLOCK]);
+
+/// How the rows of a phase are cut into tiles.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles {
-    /// Rows that are cut one by one, or 1 where all pixels are cut as one row.
     rows: usize,
-    /// Pixels of such a row, and its tiles.
-    pixels: usize,
+    columns: usize,
+    /// Tiles of a row.
     across: usize,
 }
 
 impl Tiles {
-    /// Row by row where that leaves tiles nearly full, since a tile of one row needs fewer checks.
     pub fn of([rows, columns]: [usize; 2], most: usize) -> Self {
-        let across = columns.div_ceil(most).max(1);
-        if 10 * columns >= 9 * across * most {
-            return Self { rows, pixels: columns, across };
-        }
-        Self { rows: 1, pixels: rows * columns, across: (rows * columns).div_ceil(most) }
+        Self { rows, columns, across: columns.div_ceil(most).max(1) }
     }
 
     pub fn count(self) -> usize {
         self.rows * self.across
     }
 
-    /// The first pixel of a tile and how many it has.
-    fn tile(self, i: usize) -> (usize, usize) {
+    /// Row and first column of a tile, and how many pixels it has.
+    fn tile(self, i: usize) -> ([usize; 2], usize) {
         let (row, at) = (i / self.across, i % self.across);
-        let first = start(self.pixels, self.across, at);
-        (row * self.pixels + first, start(self.pixels, self.across, at + 1) - first)
-    }
-}
-
-/// The values of a picture from `first` on as factors.
-pub(super) struct Convert<'a> {
-    pub from: Reader<'a>,
-    pub first: usize,
-    pub to: &'a mut [f32],
-}
-
-impl Products for Convert<'_> {
-    #[inline(always)]
-    unsafe fn run<D: Dot>(self) {
-        let (to, per_word) = (self.to.as_mut_ptr().cast::<u32>(), D::FACTOR.per_word());
-        for at in (0..self.to.len() * per_word).step_by(D::Lanes::COUNT) {
-            // SAFETY: the caller's promise; pictures in blocks are whole vectors.
-            unsafe { D::store(self.from.load(self.first + at), to.add(at / per_word)) };
-        }
+        let first = start(self.columns, self.across, at);
+        ([row, first], start(self.columns, self.across, at + 1) - first)
     }
 }
 
@@ -81,11 +71,37 @@ impl Products for Task<'_> {
                 for phase in &self.taps.phases {
                     let (tiles, range) = own(phase);
                     if i < range.len() {
-                        let (first, count) = tiles.tile(range.start + i);
+                        let (at, count) = tiles.tile(range.start + i);
                         // SAFETY: the caller's promise.
-                        unsafe { self.sized::<D>(phase, panel, first, count) };
+                        unsafe { self.sized::<D>(phase, panel, at, count) };
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Adds one word of every pixel, `apart` words from each other, times a row of weights.
+///
+/// # Safety
+/// The processor has the instructions of `D`; the words and the weights are readable.
+#[inline(always)]
+unsafe fn step<D: Dot, const T: usize, const V: usize>(
+    sums: &mut [[D::Lanes; V]; T],
+    apart: usize,
+    from: *const u32,
+    weights: *const u32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut row = [D::load(weights); V];
+        for (i, row) in row.iter_mut().enumerate() {
+            *row = D::load(weights.add(i * D::Lanes::COUNT));
+        }
+        for (t, sums) in sums.iter_mut().enumerate() {
+            let value = D::repeat(from.add(t * apart));
+            for (sum, row) in sums.iter_mut().zip(row) {
+                *sum = value.add_to(row, *sum);
             }
         }
     }
@@ -95,11 +111,11 @@ impl Task<'_> {
     /// # Safety
     /// The processor has the instructions of `D`.
     #[inline(always)]
-    unsafe fn sized<D: Dot>(&self, phase: &Phase, panel: usize, first: usize, count: usize) {
+    unsafe fn sized<D: Dot>(&self, phase: &Phase, panel: usize, at: [usize; 2], count: usize) {
         macro_rules! sizes {
             ($vectors:literal: $($n:literal)*) => {
                 match count {
-                    $($n => self.tile::<D, $n, $vectors>(phase, panel, first),)*
+                    $($n => self.tile::<D, $n, $vectors>(phase, panel, at),)*
                     _ => unreachable!("a tile has at most so many pixels"),
                 }
             };
@@ -115,43 +131,21 @@ impl Task<'_> {
     }
 
     /// # Safety
-    /// The processor has the instructions of `L`.
+    /// The processor has the instructions of `D`.
     #[inline(always)]
-    unsafe fn tile<D: Dot, const T: usize, const V: usize>(&self, phase: &Phase, panel: usize, first: usize) {
+    unsafe fn tile<D: Dot, const T: usize, const V: usize>(&self, phase: &Phase, panel: usize, at: [usize; 2]) {
         let taps = self.taps;
         let [h, w] = taps.in_size;
-        // Words of a pixel of a block, and of a panel for all taps.
         let (depth, per_word) = (taps.layouts[0].depth(), D::FACTOR.per_word());
-        let pixel = depth.div_ceil(per_word);
-        // Row and column that a tap at 0, 0 reads, the element there, and the element that is written.
-        let mut corner = [[0isize; 2]; T];
-        let mut from = [0isize; T];
-        let mut to = [0usize; T];
-        let (mut y, mut x) = (first / phase.size[1], first % phase.size[1]);
-        for t in 0..T {
-            corner[t] = [(y * taps.stride[0]) as isize, (x * taps.stride[1]) as isize];
-            from[t] = (corner[t][0] * w as isize + corner[t][1]) * pixel as isize;
-            to[t] = ((y * taps.out_stride[0] + phase.origin[0]) * taps.out_size[1]
-                + x * taps.out_stride[1]
-                + phase.origin[1])
-                * taps.layouts[1].depth();
-            x += 1;
-            if x == phase.size[1] {
-                (y, x) = (y + 1, 0);
-            }
-        }
-        let inside = |t: usize, tap: [isize; 2]| {
-            let (y, x) = (corner[t][0] + tap[0], corner[t][1] + tap[1]);
-            y >= 0 && x >= 0 && y < h as isize && x < w as isize
-        };
-        let clear =
-            phase.taps.iter().all(|&tap| inside(0, tap) && inside(T - 1, tap)) && corner[0][0] == corner[T - 1][0];
-        // SAFETY: a pointer is to a pixel inside, or to as many zeros as a block has channels; weights are packed for
-        // as many channels as are read; what is written lies inside the output.
+        // Words of a pixel of a block: where there are blocks, a number that is known here.
+        let room = BLOCK / per_word;
+        let pixel = if depth == 1 { 1 } else { room };
+        let mut patch = Patch([MaybeUninit::uninit(); WIDEST * BLOCK]);
+        // SAFETY: a line has all the pixels that its taps read; weights are packed for as many channels as are read; what
+        // is written lies inside the output.
         unsafe {
             let panels = taps.bias.len() / taps.panel;
             let mut weights = phase.weights.as_ptr().cast::<u32>().add(phase.weights.len() / panels * panel);
-            let input = self.input.as_ptr().cast::<u32>();
             let mut start = [D::Lanes::splat(0.0); V];
             if let Factor::Int8 = D::FACTOR {
                 for (i, start) in start.iter_mut().enumerate() {
@@ -161,69 +155,106 @@ impl Task<'_> {
             let mut sums = [start; T];
             for block in (0..taps.ins).step_by(depth) {
                 let words = depth.min(taps.ins - block).div_ceil(per_word);
-                let plane = input.add(block / depth * pixel * h * w);
-                for &tap in &phase.taps {
-                    let shift = (tap[0] * w as isize + tap[1]) * pixel as isize;
-                    if clear && depth == 1 {
-                        // A pointer for each pixel would cost more than its one product.
-                        let from = plane.offset(from[0] + shift);
-                        let mut row = [D::load(weights); V];
-                        for (i, row) in row.iter_mut().enumerate() {
-                            *row = D::load(weights.add(i * D::Lanes::COUNT));
+                let plane = self.input.as_ptr().cast::<u32>().add(block / depth * pixel * h * w);
+                for line in &phase.lines {
+                    let from = match pixel == room {
+                        true => self.line(T, plane, line, at, room, &mut patch),
+                        false => self.line(T, plane, line, at, 1, &mut patch),
+                    };
+                    for &[class, index] in &line.taps {
+                        let from = from.add((class * line.length(T, taps.stride[1]) + index) * pixel);
+                        // The compiler shall not know more of it, or it keeps a pointer for each pixel, of which there
+                        // are more than registers.
+                        let mut from = std::hint::black_box(from);
+                        if depth == 1 {
+                            step::<D, T, V>(&mut sums, 1, from, weights);
+                            weights = weights.add(V * D::Lanes::COUNT);
+                            continue;
                         }
-                        for (t, sums) in sums.iter_mut().enumerate() {
-                            let value = D::repeat(from.add(t * taps.stride[1]));
-                            for (sum, row) in sums.iter_mut().zip(row) {
-                                *sum = value.add_to(row, *sum);
+                        for _ in 0..words / UNROLLED {
+                            for i in 0..UNROLLED {
+                                step::<D, T, V>(&mut sums, room, from.add(i), weights.add(i * V * D::Lanes::COUNT));
                             }
+                            (from, weights) = (from.add(UNROLLED), weights.add(UNROLLED * V * D::Lanes::COUNT));
                         }
-                        weights = weights.add(V * D::Lanes::COUNT);
-                        continue;
-                    }
-                    let mut at = [taps.border.as_ptr(); T];
-                    if clear {
-                        for t in 0..T {
-                            at[t] = plane.offset(from[t] + shift);
+                        for _ in 0..words % UNROLLED {
+                            step::<D, T, V>(&mut sums, room, from, weights);
+                            (from, weights) = (from.add(1), weights.add(V * D::Lanes::COUNT));
                         }
-                    } else {
-                        for t in 0..T {
-                            if inside(t, tap) {
-                                at[t] = plane.offset(from[t] + shift);
-                            }
-                        }
-                    }
-                    for c in 0..words {
-                        let mut row = [D::load(weights); V];
-                        for (i, row) in row.iter_mut().enumerate() {
-                            *row = D::load(weights.add(i * D::Lanes::COUNT));
-                        }
-                        for (at, sums) in at.iter().zip(&mut sums) {
-                            let value = D::repeat(at.add(c));
-                            for (sum, row) in sums.iter_mut().zip(row) {
-                                *sum = value.add_to(row, *sum);
-                            }
-                        }
-                        weights = weights.add(V * D::Lanes::COUNT);
                     }
                 }
             }
             let sums = std::hint::black_box(sums);
+            let place = (at[0] * taps.out_stride[0] + phase.origin[0]) * taps.out_size[1]
+                + at[1] * taps.out_stride[1]
+                + phase.origin[1];
             if taps.layouts[1] == Layout::Planar {
-                return self.store_planar::<D, T, V>(panel, &to, &sums);
+                return self.store_planar::<D, T, V>(panel, place, &sums);
             }
             let area = taps.out_size[0] * taps.out_size[1];
             for i in 0..V {
                 let channel = panel * taps.panel + i * D::Lanes::COUNT;
-                let plane = channel / BLOCK * area * BLOCK + channel % BLOCK;
+                let first = (channel / BLOCK * area + place) * BLOCK + channel % BLOCK;
                 let (scale, bias) = self.affine::<D>(channel);
-                for (sums, to) in sums.iter().zip(to) {
+                let step = taps.out_stride[1] * BLOCK;
+                if let (Factor::Int8, Some(codes)) = (D::FACTOR, self.finish.codes()) {
+                    let (scale, bias) = codes.affine(scale, bias);
+                    for (t, sums) in sums.iter().enumerate() {
+                        codes.store(first + t * step, D::total(sums[i]).multiply_add(scale, bias));
+                    }
+                    continue;
+                }
+                for (t, sums) in sums.iter().enumerate() {
                     let value = match D::FACTOR {
                         Factor::Int8 => D::total(sums[i]).multiply_add(scale, bias),
                         _ => sums[i].add(bias),
                     };
-                    self.finish.store::<D>(plane + to, value);
+                    self.finish.store::<D>(first + t * step, value);
                 }
             }
+        }
+    }
+
+    /// The pixels of a line for a tile of `count`: where they are if they lie side by side, else brought together, with
+    /// the border where the picture ends. Each is `pixel` words.
+    ///
+    /// # Safety
+    /// `plane` is a block of the input.
+    #[inline(always)]
+    unsafe fn line(
+        &self,
+        count: usize,
+        plane: *const u32,
+        line: &Line,
+        at: [usize; 2],
+        pixel: usize,
+        patch: &mut Patch,
+    ) -> *const u32 {
+        let taps = self.taps;
+        let ([h, w], [down, across]) = (taps.in_size, taps.stride);
+        let border = taps.border.as_ptr().cast::<u32>();
+        let row = (at[0] * down) as isize + line.row;
+        if row < 0 || row >= h as isize {
+            return border;
+        }
+        let first = (at[1] * across) as isize + line.column;
+        let length = line.length(count, across);
+        let to = patch.0.as_mut_ptr().cast::<u32>();
+        // SAFETY: the row lies inside, and of its pixels those that are read; the patch is as wide as the widest line.
+        unsafe {
+            let row = plane.add(row as usize * w * pixel);
+            if across == 1 && first >= 0 && first as usize + length <= w {
+                return row.add(first as usize * pixel);
+            }
+            for class in 0..line.classes {
+                for i in 0..length {
+                    let column = (first + (class + i * across) as isize) as usize;
+                    // Before the row the column has wrapped and is huge. Where rows end is no news for long.
+                    let from = select_unpredictable(column < w, row.wrapping_add(column.wrapping_mul(pixel)), border);
+                    std::ptr::copy_nonoverlapping(from, to.add((class * length + i) * pixel), pixel);
+                }
+            }
+            to
         }
     }
 
@@ -251,7 +282,7 @@ impl Task<'_> {
     unsafe fn store_planar<D: Dot, const T: usize, const V: usize>(
         &self,
         panel: usize,
-        to: &[usize; T],
+        place: usize,
         sums: &[[D::Lanes; V]; T],
     ) {
         let (taps, area) = (self.taps, self.taps.out_size[0] * self.taps.out_size[1]);
@@ -271,7 +302,7 @@ impl Task<'_> {
             }
             for o in first..(first + taps.panel).min(taps.outs) {
                 // SAFETY: the value of this pixel of this plane, which belongs to this task.
-                unsafe { self.finish.store_planar(o * area + to[t], values[o - first]) };
+                unsafe { self.finish.store_planar(o * area + place + t * taps.out_stride[1], values[o - first]) };
             }
         }
     }
