@@ -49,14 +49,22 @@ impl Mask {
     /// # Panics
     /// When the two differ in size.
     pub fn dice_between(&self, class: u8, other: &Mask, other_class: u8) -> f64 {
+        self.overlap(class, other, other_class).dice()
+    }
+
+    /// Pixels of a class here and a class there.
+    ///
+    /// # Panics
+    /// When the two differ in size.
+    pub fn overlap(&self, class: u8, other: &Mask, other_class: u8) -> Overlap {
         assert_eq!(self.size, other.size, "masks to compare");
-        let (mut both, mut sum) = (0u64, 0u64);
+        let mut overlap = Overlap::default();
         for (&a, &b) in self.labels.iter().zip(&other.labels) {
             let (a, b) = (u64::from(a == class), u64::from(b == other_class));
-            both += a & b;
-            sum += a + b;
+            overlap.both += a & b;
+            overlap.sum += a + b;
         }
-        if sum == 0 { 1.0 } else { 2.0 * both as f64 / sum as f64 }
+        overlap
     }
 
     /// Number of pixels whose class differs.
@@ -66,6 +74,28 @@ impl Mask {
     pub fn differing(&self, other: &Mask) -> usize {
         assert_eq!(self.size, other.size, "masks to compare");
         self.labels.iter().zip(&other.labels).filter(|(a, b)| a != b).count()
+    }
+}
+
+/// Pixels of one class in two masks, or in many pairs of masks together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overlap {
+    /// In both masks.
+    pub both: u64,
+    /// In the one and in the other, added up.
+    pub sum: u64,
+}
+
+impl Overlap {
+    /// Dice coefficient as [`Mask::dice`] has it.
+    pub fn dice(self) -> f64 {
+        if self.sum == 0 { 1.0 } else { 2.0 * self.both as f64 / self.sum as f64 }
+    }
+}
+
+impl std::ops::AddAssign for Overlap {
+    fn add_assign(&mut self, other: Self) {
+        (self.both, self.sum) = (self.both + other.both, self.sum + other.sum);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sonoplex::backend::cpu::despeckle::Despeckle;
-use sonoplex::engine::{Device, Precision};
+use sonoplex::engine::{Device, Precision, Threshold};
 use sonoplex::pipeline::Speed;
 use sonoplex::segmenter::CropChoice;
 
@@ -246,7 +246,7 @@ pub struct BuildArgs {
     /// Where the plan goes.
     #[arg(short, long, value_name = "PLAN", required_unless_present = "explain")]
     pub output: Option<PathBuf>,
-    /// How far the factors of the network may be rounded: fp32, bf16 or bf16-fast.
+    /// How far the factors of the network may be rounded: fp32, bf16, bf16-fast or int8.
     #[arg(long, value_name = "PRECISION", default_value = "fp32")]
     pub precision: Precision,
     /// Fix a dynamic input shape: NAME=1x1x256x256.
@@ -255,10 +255,17 @@ pub struct BuildArgs {
     /// Threads to measure on; 0 takes all cores. A plan runs on any number.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
-    /// Compare its masks with those of fp32 on a folder of pictures or a recording.
+    /// Compare its masks with those of fp32 on a folder of pictures or a recording; int8 takes the ranges of its tensors
+    /// from there too.
     #[arg(long, value_name = "DIR")]
     pub calibrate: Option<String>,
-    /// Frames of it that are compared, spread evenly.
+    /// Where int8 ends the range of a tensor: max, percentile (99.99) or entropy.
+    #[arg(long, value_name = "THRESHOLD", default_value = "percentile")]
+    pub range: Threshold,
+    /// Lowest Dice against fp32 that int8 may have: layers that cost most stay in bf16 until it has.
+    #[arg(long, value_name = "DICE", default_value_t = 0.99, value_parser = probability)]
+    pub budget: f32,
+    /// Frames that are looked at, spread evenly.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     pub frames: u64,
     /// Write it as JSON; - is standard output.

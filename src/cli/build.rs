@@ -12,7 +12,7 @@ use sonoplex::segmenter::spec::ModelSpec;
 use sonoplex::segmenter::{SegmenterConfig, builder, open_network};
 
 use super::args::BuildArgs;
-use super::calibrate::{Calibration, calibrate};
+use super::calibrate::{Comparison, Frames};
 
 /// Runs that the median is of, after [`WARM_UP`] others.
 const RUNS: usize = 21;
@@ -30,7 +30,7 @@ struct Report {
     runs: usize,
     median_ms: f64,
     fp32_median_ms: f64,
-    calibration: Option<Calibration>,
+    calibration: Option<Comparison>,
 }
 
 pub fn main(args: &BuildArgs) -> anyhow::Result<ExitCode> {
@@ -41,12 +41,8 @@ pub fn main(args: &BuildArgs) -> anyhow::Result<ExitCode> {
         bail!("cannot build `{model}`: it is a plan already; give the model that it was built from");
     }
     super::targets::check_files(model, &[("--output", Some(output)), ("--json", args.json.as_deref())])?;
-    let [plan, exact] = plans(args, model)?;
+    let (plan, exact, comparison) = plans(args, model)?;
     let bytes = plan.to_bytes();
-    let calibration = match &args.calibrate {
-        Some(spec) => Some(calibrate(spec, args.frames, [exact.clone(), plan.clone()], &config(args, model))?),
-        None => None,
-    };
     sonoplex::write::whole(output, &bytes).with_context(|| format!("cannot write `{}`", output.display()))?;
     let mut report = Report {
         file: output.display().to_string(),
@@ -59,7 +55,7 @@ pub fn main(args: &BuildArgs) -> anyhow::Result<ExitCode> {
         runs: RUNS,
         median_ms: 0.0,
         fp32_median_ms: 0.0,
-        calibration,
+        calibration: comparison,
     };
     [report.median_ms, report.fp32_median_ms] = medians([plan, exact])?;
     if let Some(path) = &args.json {
@@ -80,14 +76,14 @@ fn config(args: &BuildArgs, model: &str) -> SegmenterConfig {
     }
 }
 
-/// The plan that is asked for, and the same network in fp32.
-fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<[Plan; 2]> {
+/// The plan that is asked for, the same network in fp32, and how far the two are apart on frames.
+fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<(Plan, Plan, Option<Comparison>)> {
     let path = Path::new(model);
     let mut network = open_network(path)?;
     // The file beside the model does not go with the plan; what it says does.
     network.metadata = ModelSpec::metadata(path, &network.metadata)?;
     let inputs: std::collections::BTreeMap<_, _> = args.input.iter().cloned().collect();
-    let build = |precision| -> anyhow::Result<Plan> {
+    let build = |precision, calibration| -> anyhow::Result<Plan> {
         let config = SegmenterConfig { precision: Some(precision), ..config(args, model) };
         let plain = BuilderConfig { threads: args.threads, precision, inputs: inputs.clone(), ..Default::default() };
         // Any network can be built; only one that segments pictures knows its size by itself.
@@ -95,10 +91,29 @@ fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<[Plan; 2]> {
             Ok(builder) if inputs.is_empty() => builder,
             _ => Builder::new(plain),
         };
+        let builder = builder.rounding(precision, calibration);
         let plan = builder.build(&network).with_context(|| format!("cannot build `{model}`"))?;
         Ok(plan.of_model(model))
     };
-    Ok([build(args.precision)?, build(Precision::Fp32)?])
+    let exact = build(Precision::Fp32, None)?;
+    let config = config(args, model);
+    let frames = args.calibrate.as_ref().map(|spec| Frames { spec, count: args.frames, config: &config });
+    let (plan, comparison) = match (args.precision, frames) {
+        (Precision::Int8, Some(frames)) => {
+            let goal = (args.range, f64::from(args.budget));
+            let build = |calibration| build(Precision::Int8, Some(calibration));
+            let (plan, comparison) = frames.quantize(&exact, goal, &build)?;
+            let [count, range, budget] = [args.frames.to_string(), args.range.to_string(), args.budget.to_string()];
+            let options = ["--calibrate", frames.spec, "--frames", &count, "--range", &range, "--budget", &budget];
+            (plan.with_options(&options), Some(comparison))
+        }
+        (precision, frames) => {
+            let plan = build(precision, None)?;
+            let comparison = frames.map(|frames| frames.compare(&exact, &plan)).transpose()?;
+            (plan, comparison)
+        }
+    };
+    Ok((plan, exact, comparison))
 }
 
 /// Median times of the networks alone, in milliseconds; they take turns, so that both meet the same machine.
@@ -149,6 +164,10 @@ fn text(report: &Report) -> anyhow::Result<String> {
     if let Some(w) = &c.worst {
         let name = if w.name.is_empty() { String::new() } else { format!(" ({})", w.name) };
         writeln!(t, "worst       {:.5} {} in frame {}{name}", w.dice, w.class, w.frame)?;
+    }
+    match c.kept.len() {
+        0 => {}
+        n => writeln!(t, "kept        {n} layers in bf16 to stay within the budget")?,
     }
     writeln!(t, "states      {} of {} frames changed theirs", c.states_changed, c.frames)?;
     Ok(t)

@@ -179,6 +179,7 @@ const BUILD: &[Field] = &[
     ("calibration.worst.name", "the file within a folder, where the frame has one"),
     ("calibration.worst.class", "name of the class"),
     ("calibration.worst.dice", "the Dice of this class in this frame"),
+    ("calibration.kept", "layers that int8 left in bf16, the costliest first, to stay within --budget"),
     ("calibration.states_changed", "frames in which `nerve`, `uncertain` or `no_nerve` of a class is not that of fp32"),
 ];
 

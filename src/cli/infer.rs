@@ -41,7 +41,7 @@ fn plan(args: &InferArgs, inputs: BTreeMap<String, Vec<usize>>) -> anyhow::Resul
     }
     let precision = args.precision.unwrap_or_default();
     let (device, threads) = (args.device, args.threads);
-    let config = BuilderConfig { device, threads, precision, inputs, tactics: None };
+    let config = BuilderConfig { device, threads, precision, inputs, ..BuilderConfig::default() };
     Ok(Builder::new(config).build(&Network::open(&args.model)?)?)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::attribute::Node;
+use super::calibration::Calibration;
 use super::device::{Device, DeviceError};
 use super::network::Network;
 use super::plan::Plan;
@@ -21,6 +22,8 @@ pub struct BuilderConfig {
     pub threads: usize,
     /// How far factors may be rounded.
     pub precision: Precision,
+    /// What tensors hold: needed for [`Precision::Int8`], and read for no other.
+    pub calibration: Option<Calibration>,
     /// Shapes of inputs, by name: needed where the file leaves them open.
     pub inputs: BTreeMap<String, Vec<usize>>,
     /// Tactics by the name of the step, as a session stored them; steps that are not named get the first that fits.
@@ -38,15 +41,22 @@ pub enum Precision {
     Bf16,
     /// To bfloat16 after Winograd's larger transform too, which makes some ten times as much of the rounding.
     Bf16Fast,
+    /// To bytes, with a scale for each tensor and for the weights of each output channel; what does not gain by it is
+    /// rounded as by `Bf16Fast`.
+    Int8,
 }
 
 impl Precision {
+    /// All of them, the exact one first.
+    pub const ALL: [Self; 4] = [Self::Fp32, Self::Bf16, Self::Bf16Fast, Self::Int8];
+
     /// Whether a tactic rounds no further.
     pub fn allows(self, tactic: &str) -> bool {
         match self {
-            Self::Fp32 => !tactic.contains("_bf16"),
-            Self::Bf16 => !tactic.starts_with("winograd4_bf16"),
-            Self::Bf16Fast => true,
+            Self::Fp32 => !tactic.contains("_bf16") && !tactic.contains("_int8"),
+            Self::Bf16 => !tactic.starts_with("winograd4_bf16") && !tactic.contains("_int8"),
+            Self::Bf16Fast => !tactic.contains("_int8"),
+            Self::Int8 => true,
         }
     }
 }
@@ -57,6 +67,7 @@ impl std::fmt::Display for Precision {
             Self::Fp32 => "fp32",
             Self::Bf16 => "bf16",
             Self::Bf16Fast => "bf16-fast",
+            Self::Int8 => "int8",
         })
     }
 }
@@ -65,12 +76,10 @@ impl std::str::FromStr for Precision {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "fp32" => Ok(Self::Fp32),
-            "bf16" => Ok(Self::Bf16),
-            "bf16-fast" => Ok(Self::Bf16Fast),
-            _ => Err(format!("expected `fp32`, `bf16` or `bf16-fast`, found `{text}`")),
-        }
+        Self::ALL.into_iter().find(|p| p.to_string() == text).ok_or_else(|| {
+            let known = Self::ALL.map(|p| format!("`{p}`"));
+            format!("expected {} or {}, found `{text}`", known[..3].join(", "), known[3])
+        })
     }
 }
 
@@ -84,6 +93,12 @@ impl Builder {
     /// A builder with these settings.
     pub fn new(config: BuilderConfig) -> Self {
         Self { config }
+    }
+
+    /// The same builder at another precision, with the calibration that [`Precision::Int8`] needs.
+    pub fn rounding(mut self, precision: Precision, calibration: Option<Calibration>) -> Self {
+        (self.config.precision, self.config.calibration) = (precision, calibration);
+        self
     }
 
     /// The plan of `network`.
@@ -103,9 +118,14 @@ impl Builder {
         self.config.device.resolve()?;
         let mut graph = lower::lower(network, &self.config.inputs)?;
         graph.blocks = match self.config.precision {
-            Precision::Bf16 | Precision::Bf16Fast if Isa::has_bf16() => Layout::BlockedBf16,
+            Precision::Fp32 => Layout::Blocked,
+            _ if Isa::has_bf16() => Layout::BlockedBf16,
             _ => Layout::Blocked,
         };
+        if self.config.precision == Precision::Int8 {
+            let calibration = self.config.calibration.clone();
+            graph.calibration = Some(calibration.ok_or(BuildError::Calibration)?);
+        }
         passes.iter().for_each(|(_, pass)| pass(&mut graph));
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
@@ -196,6 +216,11 @@ pub enum BuildError {
         /// What there is.
         known: String,
     },
+    /// Nobody knows what tensors hold.
+    #[error(
+        "cannot round to int8 without frames to calibrate on: build a plan with `sonoplex build MODEL.onnx -o FILE.plan --precision int8 --calibrate FRAMES`, and run that"
+    )]
+    Calibration,
     /// The tensors do not fit.
     #[error("cannot place the tensors of the network: {found}")]
     Memory {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::engine::{EngineError, Inner, TensorInfo};
-use super::plan::Place;
+use super::plan::{Place, PlanValue};
 use crate::backend::cpu::aligned::Aligned;
+use crate::backend::cpu::layout::unpack;
 
 /// One stream through an [`super::Engine`]. After it is made, nothing is allocated.
 pub struct ExecutionContext {
@@ -74,6 +75,40 @@ impl ExecutionContext {
             start.elapsed()
         });
         Ok(timed.collect())
+    }
+
+    /// Runs on what is bound, and shows the values of every picture as its step has made it: `see(name, values)`, once
+    /// for each image, plane by plane.
+    ///
+    /// # Errors
+    /// As for [`ExecutionContext::enqueue`].
+    pub fn enqueue_observed(&mut self, see: &mut dyn FnMut(&str, &[f32])) -> Result<(), EngineError> {
+        let inner = &self.inner;
+        let header = &inner.plan.header;
+        let mut planes = Vec::new();
+        let mut show = |arena: &[f32], value: &PlanValue| {
+            let Place::Arena { offset, stride } = value.place else { return };
+            if value.shape.len() != 4 {
+                return;
+            }
+            for image in 0..value.images() {
+                let own = &arena[offset + image * stride..][..value.image_room()];
+                if !value.layout.is_blocked() {
+                    see(&value.name, own);
+                    continue;
+                }
+                let (channels, pixels) = (value.shape[1], value.shape[2] * value.shape[3]);
+                planes.resize(channels * pixels, 0.0);
+                unpack(&inner.pool, value.layout, channels, pixels, own, &mut planes);
+                see(&value.name, &planes);
+            }
+        };
+        header.inputs.iter().for_each(|&v| show(&self.arena, &header.values[v]));
+        for (step, kernel) in header.steps.iter().zip(&inner.kernels) {
+            kernel.run(inner, step, &mut self.arena, &mut self.scratch);
+            show(&self.arena, &header.values[step.output]);
+        }
+        Ok(())
     }
 
     /// Waits for the end of the run.

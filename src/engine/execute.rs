@@ -12,7 +12,7 @@ use crate::backend::cpu::conv::Conv;
 use crate::backend::cpu::conv_transpose::ConvTranspose;
 use crate::backend::cpu::elementwise::{self, Arithmetic};
 use crate::backend::cpu::error::KernelError;
-use crate::backend::cpu::layout::{Layout, pack, unpack};
+use crate::backend::cpu::layout::{Layout, pack, recode, unpack};
 use crate::backend::cpu::max_pool::{
     average_pool, average_pool_blocked, average_pool_padded, max_pool, max_pool_blocked,
 };
@@ -92,7 +92,9 @@ impl Kernel {
         let numbers = |bias: &Option<usize>| bias.map_or(&[] as &[f32], |b| &weights[b]);
         Ok(match &step.op {
             Op::Conv { shape, weights: w, bias, .. } => {
-                Self::Conv(Box::new(Conv::between(shape.clone(), layouts, &step.tactic, &weights[*w], numbers(bias))?))
+                let conv = Conv::between(shape.clone(), layouts, &step.tactic, &weights[*w], numbers(bias))?;
+                let residual = step.inputs.get(1).map(|&v| values[v].layout);
+                Self::Conv(Box::new(conv.adding(residual.unwrap_or(layouts[1]))))
             }
             Op::ConvTranspose { shape, weights: w, bias, .. } => Self::ConvTranspose(Box::new(ConvTranspose::between(
                 shape.clone(),
@@ -229,13 +231,10 @@ fn binary(pool: &Pool, op: Arithmetic, [a, b, output]: [&PlanValue; 3], readable
 fn convert(pool: &Pool, from: &PlanValue, to: &PlanValue, input: &[f32], out: &mut [f32]) {
     let size = || (from.shape[1], from.shape[2..].iter().product());
     match (from.layout, to.layout) {
-        (Layout::Planar, Layout::Blocked | Layout::BlockedBf16) => {
-            pack(pool, to.layout, size().0, size().1, input, out);
-        }
-        (Layout::Blocked | Layout::BlockedBf16, Layout::Planar) => {
-            unpack(pool, from.layout, size().0, size().1, input, out);
-        }
-        _ => out.copy_from_slice(input),
+        (a, b) if a == b => out.copy_from_slice(input),
+        (Layout::Planar, blocks) => pack(pool, blocks, size().0, size().1, input, out),
+        (blocks, Layout::Planar) => unpack(pool, blocks, size().0, size().1, input, out),
+        layouts => recode(pool, layouts, input, out),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::calibration::Calibration;
 use super::tensor_op::TensorOp;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
@@ -27,6 +28,8 @@ pub struct Graph {
     pub weights: Vec<Arc<Vec<f32>>>,
     /// How tensors of many channels are to lie in memory.
     pub blocks: Layout,
+    /// Ranges of tensors, where some are to be kept as bytes.
+    pub calibration: Option<Calibration>,
     /// Values that are given, in the order of the file.
     pub inputs: Vec<usize>,
     /// Values that come out, with the name they are asked for by.

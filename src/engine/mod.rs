@@ -6,6 +6,7 @@
 
 pub mod attribute;
 pub mod builder;
+pub mod calibration;
 pub mod context;
 pub mod describe;
 pub mod device;
@@ -27,6 +28,7 @@ pub mod tensor_op;
 mod engine;
 
 pub use builder::{BuildError, Builder, BuilderConfig, Precision};
+pub use calibration::{Calibration, Calibrator, Threshold};
 pub use context::ExecutionContext;
 pub use describe::{NetworkSummary, StepRow, describe};
 pub use device::{Device, DeviceError};

@@ -205,6 +205,12 @@ impl Plan {
         self
     }
 
+    /// The same plan, built again by [`Plan::command`] with these options too.
+    pub fn with_options(mut self, options: &[&str]) -> Self {
+        self.origin.options.extend(options.iter().map(|&o| o.to_owned()));
+        self
+    }
+
     /// The same plan on this device and so many threads, where it has the precision that is asked for.
     ///
     /// # Errors

@@ -40,7 +40,8 @@ pub fn choose(
                 Err(BuildError::Tactic { step: step.name.clone(), found: name.clone(), known })
             }
             None => {
-                offered.retain(|tactic| precision.allows(tactic));
+                let kept = graph.calibration.as_ref().is_some_and(|c| c.kept.contains(&step.name));
+                offered.retain(|tactic| precision.allows(tactic) && !(kept && tactic.contains("_int8")));
                 Ok(offered.into_iter().next().unwrap_or_default())
             }
         }

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 
 use crate::backend::cpu::despeckle::Despeckle;
 use crate::backend::cpu::pool::Pool;
-use crate::engine::{Device, Plan, Precision};
+use crate::engine::{Device, EngineError, ExecutionContext, Plan, Precision};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{Rect, Sector, Size};
 use crate::latency::{Clock, Moment};
@@ -144,6 +144,19 @@ impl Segmenter {
     /// What is run, what was read and what was assumed.
     pub fn model(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// Its network with what the last frame put in, to run it once more and look inside.
+    pub fn context_mut(&mut self) -> &mut ExecutionContext {
+        &mut self.model.context
+    }
+
+    /// What the network said of the last frame, before any decision.
+    ///
+    /// # Errors
+    /// As [`ExecutionContext::output`].
+    pub fn raw_output(&self) -> Result<&[f32], EngineError> {
+        self.model.context.output(&self.model.mask)
     }
 
     /// Where the picture was in the last frame, and how that was known.

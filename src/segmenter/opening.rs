@@ -51,6 +51,7 @@ fn sized(config: &SegmenterConfig, network: &Network) -> Result<(Builder, Vec<St
         precision: config.precision.unwrap_or_default(),
         inputs: BTreeMap::from([(network.inputs[0].name.clone(), shape)]),
         tactics: config.tactics.clone(),
+        calibration: None,
     });
     Ok((builder, settling.notes))
 }

@@ -58,6 +58,31 @@ fn a_session_is_verified_in_its_own_precision() {
 }
 
 #[test]
+fn int8_is_calibrated_on_frames_and_keeps_its_budget() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let refused = sonoplex(&["build", BUILT_IN, "-o", &at("a.plan"), "--precision", "int8"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("--calibrate FRAMES"), "{said}");
+
+    let int8 = ["--precision", "int8", "--calibrate", SMALL, "--json", "-"];
+    let build = |file: &str, more: &[&str]| {
+        let said = succeeds(&[&["build", BUILT_IN, "-o", file], &int8[..], more].concat());
+        serde_json::from_str::<serde_json::Value>(&said).expect("JSON")
+    };
+    let plain = build(&at("a.plan"), &["--budget", "0"]);
+    assert_eq!(plain["calibration"]["kept"], serde_json::json!([]));
+    assert!(plain["calibration"]["classes"][0]["dice"].as_f64().expect("a number") > 0.9, "{plain}");
+    // A budget that bytes cannot keep leaves layers out until all are.
+    let strict = build(&at("b.plan"), &["--budget", "1"]);
+    assert!(!strict["calibration"]["kept"].as_array().expect("a list").is_empty(), "{strict}");
+
+    let session = at("session");
+    succeeds(&["replay", SMALL, "--headless", "--speed", "max", "--model", &at("a.plan"), "--record", &session]);
+    assert!(succeeds(&["replay", "--verify", &session]).contains("identical to the last bit"));
+}
+
+#[test]
 fn what_build_writes_segments_and_is_rebuilt_by_the_command_that_it_names() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();

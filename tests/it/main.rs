@@ -13,6 +13,7 @@ mod dicom;
 mod dicom_whole;
 mod display;
 mod engine_exports;
+mod engine_int8;
 mod engine_mutations;
 mod engine_networks;
 mod engine_npy;

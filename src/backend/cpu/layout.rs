@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dot::F32;
+use super::isa::Isa;
+use super::lanes::{self, Lanes, Vectorised};
 use super::pool::{Pool, SharedMut};
 
 mod cell;
@@ -46,14 +49,18 @@ impl Layout {
         !matches!(self, Self::Planar)
     }
 
+    /// Values in the memory of a float.
+    const fn per_word(self) -> usize {
+        match self {
+            Self::Planar | Self::Blocked => 1,
+            Self::BlockedBf16 => 2,
+            Self::BlockedU8(_) => 4,
+        }
+    }
+
     /// Floats of memory that `channels` planes of `pixels` take.
     pub const fn len(self, channels: usize, pixels: usize) -> usize {
-        let values = channels.next_multiple_of(self.depth()) * pixels;
-        match self {
-            Self::BlockedBf16 => values / 2,
-            Self::BlockedU8(_) => values / 4,
-            _ => values,
-        }
+        channels.next_multiple_of(self.depth()) * pixels / self.per_word()
     }
 }
 
@@ -135,6 +142,43 @@ fn unpack_cells<C: Cell>(
             to.iter_mut().zip(blocks.as_chunks::<BLOCK>().0).for_each(|(to, from)| *to = value(from[c]));
         }
     });
+}
+
+/// From blocks to blocks that are kept as something else.
+///
+/// # Shapes
+/// `from` and `to` as [`Layout::len`] of their `layouts` says.
+///
+/// # Panics
+/// When one of the layouts has no blocks, or the slices hold different numbers of values.
+pub fn recode(pool: &Pool, layouts: (Layout, Layout), from: &[f32], to: &mut [f32]) {
+    /// Values of a task.
+    const RUN: usize = 1 << 14;
+    assert!(layouts.0.is_blocked() && layouts.1.is_blocked(), "layouts in blocks");
+    let count = from.len() * layouts.0.per_word();
+    assert_eq!(count, to.len() * layouts.1.per_word(), "values of the blocks");
+    let (reader, writer) = (Reader::new(from, layouts.0), Writer::new(to.as_mut_ptr(), layouts.1));
+    pool.run(count.div_ceil(RUN), &|i| {
+        let run = Recode { reader, writer, values: i * RUN..count.min((i + 1) * RUN) };
+        lanes::run(Isa::detect(), run);
+    });
+}
+
+/// Some values of [`recode`], which no other task writes.
+struct Recode<'a> {
+    reader: Reader<'a>,
+    writer: Writer,
+    values: std::ops::Range<usize>,
+}
+
+impl Vectorised for Recode<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        for at in self.values.step_by(L::COUNT) {
+            // SAFETY: the caller's promise; blocks are whole vectors, and both have that many values.
+            unsafe { self.writer.store::<F32<L>>(at, self.reader.load::<L>(at)) };
+        }
+    }
 }
 
 /// Calls `task(block, first pixel, pixels)` for ranges that stay in the first-level cache.

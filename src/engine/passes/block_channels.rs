@@ -4,18 +4,20 @@
 //! read; what is given or asked for from outside, and what knows planes alone, stays planar. Where the two meet, a copy
 //! converts.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::super::graph::{Graph, Op, Step};
+use super::grids;
 use crate::backend::cpu::blocked::Repeat;
-use crate::backend::cpu::layout::{BLOCK, Layout};
+use crate::backend::cpu::layout::{BLOCK, Grid, Layout};
 
 /// Fewer channels than this stay planar: their joined tensors have no whole blocks.
 const FEWEST: usize = BLOCK;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let mut pass = Pass { steps: Vec::with_capacity(graph.steps.len()), converted: BTreeMap::new() };
+    let steps = Vec::with_capacity(graph.steps.len());
+    let mut pass = Pass { steps, grids: grids::of(graph), converted: HashMap::new() };
     for step in std::mem::take(&mut graph.steps) {
         pass.step(graph, step);
     }
@@ -24,8 +26,10 @@ pub fn run(graph: &mut Graph) {
 
 struct Pass {
     steps: Vec<Step>,
-    /// Values that were converted already: to blocks, or to planes.
-    converted: BTreeMap<(usize, bool), usize>,
+    /// The grid of each value that is to be kept as bytes.
+    grids: Vec<Option<Grid>>,
+    /// Values that were converted already.
+    converted: HashMap<(usize, Layout), usize>,
 }
 
 impl Pass {
@@ -43,38 +47,55 @@ impl Pass {
                 self.steps.push(step);
             }
             true => {
-                self.read_blocks(graph, &mut step);
+                let layout = self.layout(graph, &step);
+                self.read_blocks(graph, &mut step, layout);
                 if graph.is_output(output) {
                     // Outside they are known as planes.
                     let (name, shape) = (&graph.values[output].name, graph.values[output].shape.clone());
                     let blocked = graph.value(format!("{name}/blocks"), shape);
-                    graph.values[blocked].layout = graph.blocks;
+                    graph.values[blocked].layout = layout;
                     step.output = blocked;
                     let name = format!("{}/planes", step.name);
                     self.steps.push(step);
                     self.steps.push(Step { name, op: Op::Copy, inputs: vec![blocked], output });
-                    self.converted.insert((output, true), blocked);
+                    self.converted.insert((output, layout), blocked);
                 } else {
-                    graph.values[output].layout = graph.blocks;
+                    graph.values[output].layout = layout;
                     self.steps.push(step);
                 }
             }
         }
     }
 
-    /// Brings what a step that writes blocks reads into the layout that it needs.
-    fn read_blocks(&mut self, graph: &mut Graph, step: &mut Step) {
+    /// How the output of a step that writes blocks is kept.
+    fn layout(&self, graph: &Graph, step: &Step) -> Layout {
+        let keeps_codes = matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. }) || grids::passes_codes_on(step);
+        match self.grids.get(step.output) {
+            Some(&Some(grid)) if keeps_codes => Layout::BlockedU8(grid),
+            _ => graph.blocks,
+        }
+    }
+
+    /// Brings what a step that writes blocks reads into the layout that it needs; its output has `layout`.
+    fn read_blocks(&mut self, graph: &mut Graph, step: &mut Step, layout: Layout) {
         let repeat = match step.op {
             Op::Binary(_) => repeat(graph, step.inputs[0], step.inputs[1], step.output),
             _ => None,
         };
         let few = |graph: &Graph, v: usize| graph.values[v].shape[1] < FEWEST;
         for i in 0..step.inputs.len() {
+            let kept = graph.values[step.inputs[i]].layout;
             let layout = match step.op {
                 // The first convolution reads the picture as it is.
                 Op::Conv { .. } | Op::ConvTranspose { .. } if i == 0 && few(graph, step.inputs[0]) => continue,
+                Op::Conv { .. } | Op::ConvTranspose { .. } => match self.grids.get(step.inputs[i]) {
+                    Some(&Some(grid)) if i == 0 => Layout::BlockedU8(grid),
+                    // It reads any blocks.
+                    _ if kept.is_blocked() => kept,
+                    _ => graph.blocks,
+                },
                 Op::Binary(_) if i == 1 && repeat == Some(Repeat::Channels) => Layout::Planar,
-                _ => graph.blocks,
+                _ => layout,
             };
             step.inputs[i] = self.converted(graph, step.inputs[i], layout);
         }
@@ -84,15 +105,19 @@ impl Pass {
         if graph.values[value].layout == layout {
             return value;
         }
-        let blocks = layout.is_blocked();
-        if let Some(&known) = self.converted.get(&(value, blocks)) {
+        if let Some(&known) = self.converted.get(&(value, layout)) {
             return known;
         }
-        let name = format!("{}/{}", graph.values[value].name, if blocks { "blocks" } else { "planes" });
+        let kind = match layout {
+            Layout::Planar => "planes",
+            Layout::BlockedU8(_) => "bytes",
+            _ => "blocks",
+        };
+        let name = format!("{}/{kind}", graph.values[value].name);
         let new = graph.value(name.clone(), graph.values[value].shape.clone());
         graph.values[new].layout = layout;
         self.steps.push(Step { name, op: Op::Copy, inputs: vec![value], output: new });
-        self.converted.insert((value, blocks), new);
+        self.converted.insert((value, layout), new);
         new
     }
 }

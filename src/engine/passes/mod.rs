@@ -10,6 +10,7 @@ pub mod fold_pad;
 pub mod fuse_activation;
 pub mod fuse_bias;
 pub mod fuse_residual;
+pub mod grids;
 pub mod merge_moves;
 pub mod merge_norm;
 pub mod name_activation;

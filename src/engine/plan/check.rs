@@ -40,6 +40,11 @@ fn check_value(header: &Header, value: &PlanValue) -> Result<(), String> {
     if value.layout != Layout::Planar && value.shape.len() != 4 {
         return Err(format!("its shape is {:?}, which has no channels to lie in blocks", value.shape));
     }
+    if let Layout::BlockedU8(grid) = value.layout
+        && !grid.is_valid()
+    {
+        return Err(format!("its bytes stand for no numbers: {grid:?}"));
+    }
     match value.place {
         Place::Nowhere => Ok(()),
         Place::Weights(index) => match header.weights.get(index) {
@@ -193,13 +198,18 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
 fn layouts(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result<(), String> {
     let alike = |from: usize| inputs[from..].iter().all(|v| v.layout == output.layout);
     let blocked = output.layout.is_blocked();
+    // What computes with values does not take codes for them.
+    let coarse = matches!(output.layout, Layout::BlockedU8(_));
     let same_shape = |v: &&PlanValue| v.layout == Layout::Planar || v.shape == output.shape;
     let fits = match step.op {
-        Op::Conv { .. } | Op::ConvTranspose { .. } => alike(1) && inputs[1..].iter().all(same_shape),
+        Op::Conv { .. } | Op::ConvTranspose { .. } => {
+            inputs[1..].iter().all(|v| v.layout.is_blocked() == blocked && same_shape(v))
+        }
+        Op::AveragePool { padded: true, .. } => alike(0) && !coarse,
         Op::MaxPool(_) | Op::AveragePool { .. } | Op::Resize(_) => alike(0),
-        Op::BatchNorm { .. } | Op::Activate(_) => alike(0) && inputs.iter().all(same_shape),
+        Op::BatchNorm { .. } | Op::Activate(_) => alike(0) && !coarse && inputs.iter().all(same_shape),
         Op::Copy => {
-            let converts = |v: &&PlanValue| v.shape == output.shape && (v.layout == Layout::Planar) == blocked;
+            let converts = |v: &&PlanValue| v.shape == output.shape && (blocked || v.layout.is_blocked());
             alike(0) && inputs.iter().all(same_shape) || inputs.iter().all(converts)
         }
         Op::Concat { axis } => {
@@ -209,7 +219,8 @@ fn layouts(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result
         Op::Binary(_) if blocked => {
             let repeat = inputs.get(1).and_then(|b| Repeat::of(&b.shape, &output.shape));
             let second = |r| if r == Repeat::Channels { Layout::Planar } else { output.layout };
-            inputs[0].layout == output.layout
+            !coarse
+                && inputs[0].layout == output.layout
                 && inputs[0].shape == output.shape
                 && repeat.is_some_and(|r| inputs[1].layout == second(r))
         }

@@ -288,8 +288,8 @@ impl Task<'_> {
         let (taps, area) = (self.taps, self.taps.out_size[0] * self.taps.out_size[1]);
         let first = panel * taps.panel;
         let mut values = [0.0f32; 2 * BLOCK];
-        for t in 0..T {
-            for (i, sum) in sums[t].iter().enumerate() {
+        for (t, sums) in sums.iter().enumerate() {
+            for (i, sum) in sums.iter().enumerate() {
                 // SAFETY: a panel is at most two blocks wide.
                 unsafe {
                     let (scale, bias) = self.affine::<D>(first + i * D::Lanes::COUNT);

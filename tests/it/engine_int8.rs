@@ -1,0 +1,119 @@
+//! Rounding to bytes: what it changes, where it stays away, and what it asks for.
+
+use std::collections::BTreeMap;
+
+use sonoplex::engine::{
+    BuildError, Builder, BuilderConfig, Calibration, Calibrator, Engine, Network, Plan, Precision, Threshold,
+};
+
+use super::engine_networks::wide;
+use super::naive::Random;
+
+fn plan(network: &Network, precision: Precision, calibration: Option<Calibration>) -> Result<Plan, BuildError> {
+    Builder::new(BuilderConfig { threads: 2, precision, calibration, ..BuilderConfig::default() }).build(network)
+}
+
+fn run(plan: Plan, input: &[f32]) -> Vec<f32> {
+    let engine = Engine::new(plan).expect("an engine");
+    let mut context = engine.context();
+    let shape = engine.inputs()[0].shape.clone();
+    context.bind("image", &shape, input).expect("an input");
+    context.enqueue().expect("a run");
+    context.output(&engine.outputs()[0].name).expect("an output").to_vec()
+}
+
+/// The network, a few inputs of it, and what its tensors hold on them.
+fn calibrated(images: usize) -> (Network, Vec<Vec<f32>>, Calibration) {
+    let network = Network::from_onnx(&wide(images).bytes()).expect("a network");
+    let engine = Engine::new(plan(&network, Precision::Fp32, None).expect("a plan")).expect("an engine");
+    let (mut context, mut calibrator, mut random) = (engine.context(), Calibrator::default(), Random(11));
+    let shape = engine.inputs()[0].shape.clone();
+    let inputs: Vec<Vec<f32>> = (0..4).map(|_| random.floats(shape.iter().product())).collect();
+    for input in &inputs {
+        context.bind("image", &shape, input).expect("an input");
+        calibrator.observe(&mut context).expect("a run");
+    }
+    (network, inputs, calibrator.calibration(Threshold::Max))
+}
+
+/// Root of the mean square of the difference, as a share of that of the expected values.
+fn deviation(found: &[f32], expected: &[f32]) -> f64 {
+    let sum = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
+    (sum(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / sum(&mut expected.iter().copied())).sqrt()
+}
+
+fn in_bytes(plan: &Plan) -> Vec<String> {
+    plan.steps().iter().filter(|s| s.tactic.contains("_int8")).map(|s| s.name.clone()).collect()
+}
+
+#[test]
+fn bytes_change_little_whatever_the_tensors_meet_in() {
+    for images in [1, 2] {
+        let (network, inputs, calibration) = calibrated(images);
+        let exact = plan(&network, Precision::Fp32, None).expect("a plan");
+        let own = plan(&network, Precision::Int8, Some(calibration)).expect("a plan");
+        assert!(in_bytes(&own).len() >= 5, "{:?}", own.tactics());
+        assert!(own.arena_bytes() < exact.arena_bytes() * 2 / 3, "{} {}", own.arena_bytes(), exact.arena_bytes());
+        let expected = run(exact, &inputs[0]);
+        let found = run(own.clone(), &inputs[0]);
+        let apart = deviation(&found, &expected);
+        // Its quotient by values near zero enlarges what is rounded.
+        assert!(apart > 0.0 && apart < 0.15, "{apart}");
+        // As bytes of a file, and on any number of threads.
+        let read = Plan::from_bytes(&own.to_bytes()).expect("a plan");
+        assert_eq!(run(read.with_threads(1), &inputs[0]), found);
+    }
+}
+
+#[test]
+fn every_set_of_instructions_rounds_alike() {
+    let (network, inputs, calibration) = calibrated(1);
+    let own = plan(&network, Precision::Int8, Some(calibration.clone())).expect("a plan");
+    let expected = run(own.clone(), &inputs[0]);
+    for ending in ["_avx2", ""] {
+        let narrow = |(step, tactic): (String, String)| {
+            let stem = tactic.trim_end_matches("_avx512").trim_end_matches("_avx2");
+            // Factors of 16 bits are multiplied by the widest set alone.
+            let stem = stem.trim_end_matches("_bf16");
+            (step, if stem == "naive" { tactic.clone() } else { format!("{stem}{ending}") })
+        };
+        let tactics: BTreeMap<_, _> = own.tactics().into_iter().map(narrow).collect();
+        let config = BuilderConfig {
+            threads: 1,
+            precision: Precision::Int8,
+            calibration: Some(calibration.clone()),
+            tactics: Some(tactics),
+            ..BuilderConfig::default()
+        };
+        match Builder::new(config).build(&network) {
+            Ok(plan) => assert!(deviation(&run(plan, &inputs[0]), &expected) < 0.02, "{ending}"),
+            Err(error) => println!("skipped: {error}"),
+        }
+    }
+}
+
+#[test]
+fn layers_that_are_kept_do_not_multiply_bytes() {
+    let (network, inputs, mut calibration) = calibrated(1);
+    let all = plan(&network, Precision::Int8, Some(calibration.clone())).expect("a plan");
+    let layers = in_bytes(&all);
+    let exact = run(plan(&network, Precision::Fp32, None).expect("a plan"), &inputs[0]);
+    calibration.kept.insert(layers[0].clone());
+    let one = plan(&network, Precision::Int8, Some(calibration.clone())).expect("a plan");
+    assert_eq!(in_bytes(&one), layers[1..]);
+    calibration.kept.extend(layers);
+    let none = plan(&network, Precision::Int8, Some(calibration)).expect("a plan");
+    assert!(in_bytes(&none).is_empty());
+    let apart = [all, none].map(|plan| deviation(&run(plan, &inputs[0]), &exact));
+    assert!(apart[1] < apart[0], "{apart:?}");
+}
+
+#[test]
+fn bytes_need_frames_to_calibrate_on() {
+    let (network, _, _) = calibrated(1);
+    let refused = plan(&network, Precision::Int8, None).expect_err("no ranges").to_string();
+    assert!(refused.contains("--precision int8 --calibrate FRAMES"), "{refused}");
+    // Ranges of another network are no ranges: nothing is rounded to bytes.
+    let other = Calibration { ranges: [("other".to_owned(), [0.0, 1.0])].into(), ..Calibration::default() };
+    assert!(in_bytes(&plan(&network, Precision::Int8, Some(other)).expect("a plan")).is_empty());
+}
