@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use serde::Serialize;
 use sonoplex::engine::describe::{NetworkSummary, StepRow, describe};
-use sonoplex::engine::{Builder, BuilderConfig, Device, Network, Plan};
+use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, EngineError, Network, Plan};
 use sonoplex::geometry::{Rect, Sector};
 use sonoplex::segmentation::Class;
 use sonoplex::segmenter::crop::CropKind;
@@ -35,7 +36,17 @@ struct PlanReport {
     sha256: String,
     network_sha256: String,
     arena_bytes: usize,
+    load: Option<Load>,
+    problem: Option<String>,
     plan: Vec<StepRow>,
+}
+
+/// How long it takes until a plan can run, in milliseconds.
+#[derive(Serialize)]
+struct Load {
+    open_ms: f64,
+    engine_ms: f64,
+    context_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -71,12 +82,21 @@ fn is_model(file: &str) -> bool {
 }
 
 fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
+    let start = Instant::now();
     let plan = Plan::open(Path::new(args.file()))?;
+    let open_ms = milliseconds(start);
+    // A plan for another machine can be read all the same.
+    let (load, problem) = match load(plan.clone(), open_ms) {
+        Ok(load) => (Some(load), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
     let report = PlanReport {
         file: args.file().to_owned(),
         sha256: plan.sha256().to_owned(),
         network_sha256: plan.network_sha256().to_owned(),
         arena_bytes: plan.arena_bytes(),
+        load,
+        problem,
         plan: plan.table(),
     };
     if let Some(path) = &args.json {
@@ -85,8 +105,30 @@ fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
     let mut t = String::new();
     writeln!(t, "plan        {}, sha256 {}, of the network {}", report.file, report.sha256, report.network_sha256)?;
     writeln!(t, "arena       {:.1} MB", report.arena_bytes as f64 / 1e6)?;
+    if let Some(Load { open_ms, engine_ms, context_ms }) = report.load {
+        let total = open_ms + engine_ms + context_ms;
+        let parts = format!("{open_ms:.1} file, {engine_ms:.1} weights, {context_ms:.1} memory");
+        writeln!(t, "load        {total:.1} ms: {parts}")?;
+    }
+    if let Some(problem) = &report.problem {
+        writeln!(t, "problem     {problem}")?;
+    }
     step_table(&mut t, &report.plan)?;
     Ok(t)
+}
+
+/// Makes a plan ready to run.
+fn load(plan: Plan, open_ms: f64) -> Result<Load, EngineError> {
+    let start = Instant::now();
+    let engine = Engine::new(plan)?;
+    let engine_ms = milliseconds(start);
+    let start = Instant::now();
+    let _context = engine.context();
+    Ok(Load { open_ms, engine_ms, context_ms: milliseconds(start) })
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }
 
 fn model(args: &InspectArgs) -> anyhow::Result<String> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::context::ExecutionContext;
 use super::execute::Kernel;
-use super::plan::{Plan, PlanStep};
+use super::plan::{Plan, PlanStep, Weights};
 use crate::backend::cpu::error::KernelError;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::pool::Pool;
@@ -38,11 +38,19 @@ impl Engine {
     /// Prepares a plan for this machine.
     ///
     /// # Errors
-    /// When a tactic of the plan needs what this processor has not.
+    /// When a tactic of the plan needs what this processor has not, or the plan's file was changed since it was opened.
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
         let mut plan = plan;
         let pool = Pool::new(plan.threads());
+        let file = plan.weights.iter().find_map(Weights::file).cloned();
+        let unchanged = |plan: &Plan| match &file {
+            Some(file) if !file.is_unchanged() => Err(EngineError::Changed { command: plan.command() }),
+            _ => Ok(()),
+        };
+        // Before, since what was cut off cannot be read; after, since the weights must be those of the checksum.
+        unchanged(&plan)?;
         let kernels = prepare(&mut plan, &pool)?;
+        unchanged(&plan)?;
         let (inputs, outputs) = (plan.inputs(), plan.outputs());
         let scratch = kernels.iter().map(|k| k.scratch_len(pool.threads())).max().unwrap_or(0);
         Ok(Self { inner: Arc::new(Inner { plan, kernels, scratch, pool, inputs, outputs }) })
@@ -78,16 +86,15 @@ impl Engine {
 /// Lays out the weights of all steps, several at a time and the largest first; a plan's own copy goes as soon as nothing
 /// needs it any more, so that the two are never whole at once.
 fn prepare(plan: &mut Plan, pool: &Pool) -> Result<Vec<Kernel>, EngineError> {
-    type Weights = Vec<Arc<Vec<f32>>>;
     let all = plan.take_weights();
-    let none = Arc::new(Vec::new());
+    let none = Weights::default();
     let own = |step: &PlanStep| {
         let read = step.op.weights();
         let own = all.iter().enumerate().map(|(i, w)| if read.contains(&i) { w } else { &none });
-        Mutex::new(Some(own.cloned().collect::<Weights>()))
+        Mutex::new(Some(own.cloned().collect::<Vec<_>>()))
     };
     let (steps, values) = (&plan.header.steps, &plan.header.values);
-    let waiting: Vec<Mutex<Option<Weights>>> = steps.iter().map(own).collect();
+    let waiting: Vec<Mutex<Option<Vec<Weights>>>> = steps.iter().map(own).collect();
     let mut order: Vec<usize> = (0..steps.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(steps[i].op.weights().iter().map(|&w| all[w].len()).sum::<usize>()));
     drop(all);
@@ -121,6 +128,12 @@ pub enum EngineError {
         step: String,
         /// What the kernel said.
         cause: KernelError,
+        /// What builds the plan again.
+        command: String,
+    },
+    /// A file that somebody wrote to.
+    #[error("cannot prepare the plan: its file was changed while it was loaded; build it again: `{command}`")]
+    Changed {
         /// What builds the plan again.
         command: String,
     },

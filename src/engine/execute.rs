@@ -1,11 +1,10 @@
 //! One step on the CPU: finds the slices it reads and writes, and calls its kernel image by image.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::engine::Inner;
 use super::graph::Op;
-use super::plan::{Place, PlanStep, PlanValue};
+use super::plan::{Place, PlanStep, PlanValue, Weights};
 use super::tensor_op::TensorKernel;
 use crate::backend::cpu::blocked::{self, Repeat};
 use crate::backend::cpu::conv::Conv;
@@ -39,7 +38,7 @@ struct Readable<'a> {
     after: &'a [f32],
     /// Where `after` begins.
     resume: usize,
-    weights: &'a [Arc<Vec<f32>>],
+    weights: &'a [Weights],
 }
 
 impl<'a> Readable<'a> {
@@ -66,11 +65,7 @@ impl<'a> Readable<'a> {
 }
 
 /// The arena as what is written and what may be read beside it.
-fn split<'a>(
-    arena: &'a mut [f32],
-    written: Range<usize>,
-    weights: &'a [Arc<Vec<f32>>],
-) -> (&'a mut [f32], Readable<'a>) {
+fn split<'a>(arena: &'a mut [f32], written: Range<usize>, weights: &'a [Weights]) -> (&'a mut [f32], Readable<'a>) {
     let resume = written.end;
     let (before, rest) = arena.split_at_mut(written.start);
     let (output, after) = rest.split_at_mut(written.len());
@@ -87,7 +82,7 @@ fn written(value: &PlanValue, image: usize, len: usize) -> Range<usize> {
 
 impl Kernel {
     /// Lays out what `step` needs.
-    pub(super) fn new(step: &PlanStep, values: &[PlanValue], weights: &[Arc<Vec<f32>>]) -> Result<Self, KernelError> {
+    pub(super) fn new(step: &PlanStep, values: &[PlanValue], weights: &[Weights]) -> Result<Self, KernelError> {
         let layouts = [step.inputs[0], step.output].map(|v| values[v].layout);
         let numbers = |bias: &Option<usize>| bias.map_or(&[] as &[f32], |b| &weights[b]);
         Ok(match &step.op {
@@ -165,7 +160,7 @@ impl Kernel {
                 average_pool_blocked(pool, layout, shape, *padded, input, out)
             }
             (Op::BatchNorm { numbers, epsilon }, _) if blocks => {
-                let numbers = numbers.map(|n| inner.plan.weights[n].as_slice());
+                let numbers = numbers.map(|n| &*inner.plan.weights[n]);
                 blocked::batch_norm(pool, layout, numbers, *epsilon, input, out);
             }
             (Op::MaxPool(shape), _) => max_pool(pool, shape, input, out),
@@ -173,7 +168,7 @@ impl Kernel {
             (Op::AveragePool { shape, padded: true }, _) => average_pool_padded(pool, shape, input, out),
             (Op::BatchNorm { numbers, epsilon }, _) => {
                 out.copy_from_slice(input);
-                let [scale, bias, mean, variance] = numbers.map(|n| inner.plan.weights[n].as_slice());
+                let [scale, bias, mean, variance] = numbers.map(|n| &*inner.plan.weights[n]);
                 elementwise::batch_norm(out, scale, bias, mean, variance, *epsilon);
             }
             (Op::Activate(activation), _) => {

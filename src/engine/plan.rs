@@ -11,19 +11,21 @@ use super::device::Device;
 use super::engine::TensorInfo;
 use super::graph::{Graph, Op, image_room};
 use super::memory::Arena;
-use super::network::Network;
+use super::network::{Network, hex};
 use crate::backend::cpu::layout::Layout;
 
 pub mod bytes;
 mod check;
+mod weights;
 
 pub use bytes::{PlanError, PlanFault, VERSION};
+pub(super) use weights::Weights;
 
 /// What an [`super::Engine`] runs.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(super) header: Header,
-    pub(super) weights: Vec<Arc<Vec<f32>>>,
+    pub(super) weights: Vec<Weights>,
     origin: Origin,
     sha256: String,
     threads: usize,
@@ -195,7 +197,7 @@ impl Plan {
             producer: network.producer.clone(),
             metadata: network.metadata.clone(),
         };
-        let sha256 = bytes::sha256(&header, &weights);
+        let sha256 = hex(&bytes::sha256(&bytes::json(&header), &weights));
         Self { header, weights, origin, sha256, threads: config.threads, file: PathBuf::new() }
     }
 
@@ -265,8 +267,8 @@ impl Plan {
         self.weights.iter().map(|w| w.len()).eq(self.header.weights.iter().copied())
     }
 
-    /// Takes the weights out, but for those that steps read as they are.
-    pub(super) fn take_weights(&mut self) -> Vec<Arc<Vec<f32>>> {
+    /// Takes the weights out, but for those that steps read as they are; a plan keeps these without its file.
+    pub(super) fn take_weights(&mut self) -> Vec<Weights> {
         let mut read = BTreeSet::new();
         for step in &self.header.steps {
             if !matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. }) {
@@ -277,9 +279,8 @@ impl Plan {
             Place::Weights(index) => Some(index),
             _ => None,
         }));
-        let none = Arc::new(Vec::new());
         let kept = self.weights.iter().enumerate();
-        let kept = kept.map(|(i, w)| if read.contains(&i) { w.clone() } else { none.clone() }).collect();
+        let kept = kept.map(|(i, w)| if read.contains(&i) { w.owned() } else { Weights::default() }).collect();
         std::mem::replace(&mut self.weights, kept)
     }
 
@@ -328,12 +329,12 @@ impl Plan {
 }
 
 /// The weights that are still read after the passes, with every index to them renewed.
-fn keep_used(values: &mut [PlanValue], steps: &mut [PlanStep], all: &[Arc<Vec<f32>>]) -> Vec<Arc<Vec<f32>>> {
+fn keep_used(values: &mut [PlanValue], steps: &mut [PlanStep], all: &[Arc<Vec<f32>>]) -> Vec<Weights> {
     let mut new_index: BTreeMap<usize, usize> = BTreeMap::new();
     let mut kept = Vec::new();
     let mut keep = |index: &mut usize| {
         *index = *new_index.entry(*index).or_insert_with(|| {
-            kept.push(all[*index].clone());
+            kept.push(Weights::Own(all[*index].clone()));
             kept.len() - 1
         });
     };

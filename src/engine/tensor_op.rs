@@ -2,10 +2,9 @@
 //!
 //! They read and write tensors that lie in one piece; what works image by image is in [`super::graph::Op`] itself.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
+use super::plan::Weights;
 use super::tensor;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::elementwise::{Arithmetic, affine, broadcast, broadcast_shape, log_softmax};
@@ -281,13 +280,13 @@ impl TensorKernel {
         &self,
         op: &TensorOp,
         pool: &Pool,
-        weights: &[Arc<Vec<f32>>],
+        weights: &[Weights],
         read: &dyn Fn(usize) -> (&'a [f32], &'a [usize]),
         out: &mut [f32],
         out_shape: &[usize],
     ) {
         let (first, shape) = read(0);
-        let numbers = |n: &[usize; 2]| (weights[n[0]].as_slice(), weights[n[1]].as_slice());
+        let numbers = |n: &[usize; 2]| (&*weights[n[0]], &*weights[n[1]]);
         match op {
             TensorOp::Transpose { .. } | TensorOp::Strided(_) => {
                 let Self::Strided(strided) = self else { unreachable!("`prepare` made it") };

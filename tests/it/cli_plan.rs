@@ -91,7 +91,8 @@ fn what_build_writes_segments_and_is_rebuilt_by_the_command_that_it_names() {
     assert!(said.contains("compared    2 frames") && said.contains("dice        1.00000 nerve"), "{said}");
     let bytes = std::fs::read(&file).expect("a plan");
     succeeds(&["segment", SMALL, "-o", &segmented, "--model", &file]);
-    assert!(succeeds(&["inspect", &file]).contains("plan        "));
+    let said = succeeds(&["inspect", &file]);
+    assert!(said.contains("plan        ") && said.contains("\nload        "), "{said}");
 
     std::fs::write(&file, &bytes[..bytes.len() - 1]).expect("a file");
     let out = sonoplex(&["segment", SMALL, "-o", &segmented, "--model", &file]);

@@ -93,6 +93,16 @@ fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
     let bytes = plan(1).to_bytes();
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize;
     let (start, length) = (28 + number(12), number(20));
+    let header: serde_json::Value = serde_json::from_slice(&bytes[start..start + length]).expect("JSON");
+    let runs = header["weights"].as_array().expect("their lengths").iter().map(|n| n.as_u64().expect("a length"));
+    let mut weights = &bytes[start + length + 32..];
+    let hashes: Vec<u8> = runs
+        .flat_map(|n| {
+            let (run, rest) = weights.split_at(4 * n as usize);
+            weights = rest;
+            Sha256::digest(run)
+        })
+        .collect();
     let (mut refused, mut kept) = (0, 0);
     for at in (start..start + length).filter(|&i| bytes[i].is_ascii_digit()) {
         let mut lie = bytes.clone();
@@ -100,7 +110,7 @@ fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
         let (head, end) = (start + length, lie.len() - 32);
         let sha = Sha256::digest(&lie[..head]);
         lie[head..head + 32].copy_from_slice(&sha);
-        let own = Sha256::new_with_prefix(&lie[start..head]).chain_update(&lie[head + 32..end]).finalize();
+        let own = Sha256::new_with_prefix(&lie[start..head]).chain_update(&hashes).finalize();
         lie[end..].copy_from_slice(&own);
         match Plan::from_bytes(&lie).map(Engine::new) {
             // What is left is sound in itself: it runs, whatever it computes. Every tenth is enough to see that.

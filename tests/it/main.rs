@@ -44,6 +44,7 @@ mod pipeline_fakes;
 mod pipeline_stop;
 mod pipeline_text;
 mod pipeline_verify;
+mod plan_file;
 mod record;
 mod segmenter;
 mod segmenter_models;

@@ -5,41 +5,56 @@
 //! 4 bytes   version, little endian
 //! 8 bytes   length of the origin, little endian
 //! 8 bytes   length of the header, little endian
-//! origin    JSON: where it comes from, what the model says of itself
+//! origin    JSON: where it comes from, what the model says of itself; then spaces, so that the weights begin at a
+//!           multiple of 64 bytes
 //! header    JSON: precision, steps, tactics, places
 //! 32 bytes  SHA-256 of all before, so that a damaged file can still say how it was built
-//! weights   f32, little endian
-//! 32 bytes  SHA-256 of header and weights: the plan's own
+//! weights   f32, little endian, one run after the other
+//! 32 bytes  the plan's own SHA-256: of the header and of the SHA-256 of every MiB of every run of weights
 //! ```
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
-use super::{Header, Origin, Plan, check};
+use super::{Header, Origin, Plan, Weights, check};
+use crate::backend::cpu::pool::Pool;
+use crate::backend::file_map::FileMap;
 use crate::engine::builder::Precision;
 use crate::engine::device::DeviceError;
 use crate::engine::network::hex;
 
 /// Version of the bytes; a plan of another version is refused.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 const PREFIX: usize = 28;
 const SHA: usize = 32;
-/// Bytes that are read and hashed at once, while they are in a cache.
+/// The weights begin at a multiple of so many bytes.
+const ALIGNMENT: usize = 64;
+/// Floats that are hashed at once: 1 MiB.
 const PIECE: usize = 256 << 10;
 
-/// SHA-256 of header and weights.
-pub(super) fn sha256(header: &Header, weights: &[Arc<Vec<f32>>]) -> String {
-    let mut sha = Sha256::new_with_prefix(json(header));
-    weights.iter().for_each(|w| little_endian(w, |bytes| sha.update(bytes)));
-    hex(&sha.finalize())
+/// The SHA-256 of a plan, with all threads of the machine where the weights are many.
+pub(super) fn sha256(header: &[u8], weights: &[Weights]) -> [u8; SHA] {
+    let pieces: Vec<&[f32]> = weights.iter().flat_map(|run| run.chunks(PIECE)).collect();
+    let hashes: Vec<OnceLock<[u8; SHA]>> = pieces.iter().map(|_| OnceLock::new()).collect();
+    let many = pieces.iter().map(|piece| piece.len()).sum::<usize>() > PIECE;
+    Pool::new(if many { 0 } else { 1 }).run(pieces.len(), &|i| {
+        hashes[i].get_or_init(|| {
+            let mut sha = Sha256::new();
+            little_endian(pieces[i], |bytes| sha.update(bytes));
+            sha.finalize().into()
+        });
+    });
+    let mut sha = Sha256::new_with_prefix(header);
+    hashes.iter().for_each(|hash| sha.update(hash.get().expect("the pool runs every index")));
+    sha.finalize().into()
 }
 
-fn json(value: &impl serde::Serialize) -> Vec<u8> {
+pub(super) fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("nothing in a plan is what JSON cannot hold")
 }
 
@@ -57,7 +72,8 @@ impl Plan {
     /// Whether a file is a plan, by its content.
     pub fn is_plan(path: &Path) -> bool {
         let mut start = [0; Self::MAGIC.len()];
-        File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *Self::MAGIC
+        // A pipe would lose what is read here.
+        path.is_file() && File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *Self::MAGIC
     }
 
     /// The plan as bytes; the same plan gives the same bytes.
@@ -66,9 +82,11 @@ impl Plan {
     /// When it is the plan of an engine, which has laid its weights out and kept no other copy.
     pub fn to_bytes(&self) -> Vec<u8> {
         assert!(self.is_whole(), "the engine of this plan has taken its weights");
-        let (origin, header) = (json(&self.origin), json(&self.header));
+        let (mut origin, header) = (json(&self.origin), json(&self.header));
+        let head = PREFIX + origin.len() + header.len() + SHA;
+        origin.resize(origin.len() + head.next_multiple_of(ALIGNMENT) - head, b' ');
         let numbers: usize = self.header.weights.iter().sum();
-        let mut bytes = Vec::with_capacity(PREFIX + origin.len() + header.len() + 2 * SHA + 4 * numbers);
+        let mut bytes = Vec::with_capacity(head.next_multiple_of(ALIGNMENT) + 4 * numbers + SHA);
         bytes.extend_from_slice(Self::MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(origin.len() as u64).to_le_bytes());
@@ -77,14 +95,8 @@ impl Plan {
         bytes.extend_from_slice(&header);
         let sha = Sha256::digest(&bytes);
         bytes.extend_from_slice(&sha);
-        let mut own = Sha256::new_with_prefix(&header);
-        for weights in &self.weights {
-            little_endian(weights, |piece| {
-                own.update(piece);
-                bytes.extend_from_slice(piece);
-            });
-        }
-        bytes.extend_from_slice(&own.finalize());
+        self.weights.iter().for_each(|run| little_endian(run, |piece| bytes.extend_from_slice(piece)));
+        bytes.extend_from_slice(&sha256(&header, &self.weights));
         bytes
     }
 
@@ -93,19 +105,18 @@ impl Plan {
     /// # Errors
     /// When it is no plan, one of another version, cut off, damaged, or contradicts itself.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanFault> {
-        read(&mut &*bytes, bytes.len() as u64, &mut None)
+        read(bytes, None, &mut None)
     }
 
-    /// Reads a plan from a file. Weights go straight to where they are used, and are checked on the way.
+    /// Reads a plan from a file, which is mapped ([`FileMap`]) until an engine has laid the weights out.
     ///
     /// # Errors
     /// As [`Plan::from_bytes`]; the message has the command that builds the plan again.
     pub fn open(path: &Path) -> Result<Self, PlanError> {
         let io = |cause| PlanError::Io { path: path.to_owned(), cause };
-        let mut file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
+        let file = Arc::new(FileMap::open(path).map_err(io)?);
         let mut origin = None;
-        let mut plan = read(&mut file, length, &mut origin).map_err(|fault| {
+        let mut plan = read(&file, Some(&file), &mut origin).map_err(|fault| {
             let command = origin.unwrap_or_default().command(path);
             PlanError::Refused { path: path.to_owned(), fault, command }
         })?;
@@ -114,69 +125,56 @@ impl Plan {
     }
 }
 
-/// Reads a plan of `length` bytes; `known` gets its origin as soon as that is certain.
-fn read(from: &mut dyn Read, length: u64, known: &mut Option<Origin>) -> Result<Plan, PlanFault> {
-    let cut = || PlanFault::Cut { found: length };
-    let mut take = |bytes: &mut [u8]| {
-        from.read_exact(bytes).map_err(|e| match e.kind() {
-            std::io::ErrorKind::UnexpectedEof => cut(),
-            _ => PlanFault::Unreadable { found: e.to_string() },
-        })
-    };
-    let mut prefix = [0; PREFIX];
-    let start = prefix.len().min(length as usize);
-    take(&mut prefix[..start])?;
-    if !prefix.starts_with(Plan::MAGIC) {
+/// Reads a plan; its weights stay in the file that was mapped, where there is one. `known` gets its origin as soon as
+/// that is certain.
+fn read(bytes: &[u8], file: Option<&Arc<FileMap>>, known: &mut Option<Origin>) -> Result<Plan, PlanFault> {
+    if !bytes.starts_with(Plan::MAGIC) {
         return Err(PlanFault::NotAPlan);
     }
-    if start < PREFIX {
-        return Err(cut());
-    }
+    let cut = || PlanFault::Cut { found: bytes.len() as u64 };
+    let prefix = bytes.get(..PREFIX).ok_or_else(cut)?;
     let number = |at: usize| u64::from_le_bytes(prefix[at..at + 8].try_into().expect("eight bytes"));
     let version = u32::from_le_bytes(prefix[8..12].try_into().expect("four bytes"));
     if version != VERSION {
         return Err(PlanFault::Version { found: version });
     }
-    let body = length.checked_sub((PREFIX + 2 * SHA) as u64).ok_or_else(cut)?;
-    let (origin_len, header_len) = (number(12), number(20));
-    let text_len = origin_len.checked_add(header_len).filter(|&n| n <= body).ok_or_else(cut)?;
-    let mut text = vec![0; text_len as usize];
-    take(&mut text)?;
-    let mut sha = [0; SHA];
-    take(&mut sha)?;
-    if Sha256::new_with_prefix(prefix).chain_update(&text).finalize().as_slice() != sha {
+    let origin_len = usize::try_from(number(12)).map_err(|_| cut())?;
+    let text_len = usize::try_from(number(20)).ok().and_then(|n| n.checked_add(origin_len)).ok_or_else(cut)?;
+    let head_len = text_len.checked_add(PREFIX + SHA).ok_or_else(cut)?;
+    let end = bytes.len().checked_sub(SHA).filter(|&end| end >= head_len).ok_or_else(cut)?;
+    // A copy: what was checked is what is read, whatever happens to the file.
+    let head = bytes[..head_len].to_vec();
+    let (text, sha) = head.split_at(head_len - SHA);
+    if Sha256::digest(text).as_slice() != sha {
         return Err(PlanFault::Damaged);
     }
     let contradiction = |found: String| PlanFault::Contradiction { found };
-    let (origin, header_text) = text.split_at(origin_len as usize);
+    let (origin, header_text) = text[PREFIX..].split_at(origin_len);
     let origin: Origin = serde_json::from_slice(origin).map_err(|e| contradiction(e.to_string()))?;
     *known = Some(origin.clone());
     let header: Header = serde_json::from_slice(header_text).map_err(|e| contradiction(e.to_string()))?;
-    let numbers = header.weights.iter().try_fold(0u64, |sum, &n| sum.checked_add(n as u64));
+    let numbers = header.weights.iter().try_fold(0usize, |sum, &n| sum.checked_add(n));
     match numbers.and_then(|n| n.checked_mul(4)) {
-        Some(bytes) if bytes == body - text_len => {}
-        Some(bytes) if bytes > body - text_len => return Err(cut()),
-        _ => return Err(contradiction("its weights are not as long as its header says".to_owned())),
+        Some(length) if length > end - head_len => return Err(cut()),
+        Some(length) if length == end - head_len && head_len % ALIGNMENT == 0 => {}
+        _ => return Err(contradiction("its weights are not where its header says".to_owned())),
     }
     check::check(&header).map_err(contradiction)?;
-    let mut own = Sha256::new_with_prefix(header_text);
-    let mut weights = Vec::with_capacity(header.weights.len());
-    for &n in &header.weights {
-        let mut run = vec![0.0f32; n];
-        for piece in bytemuck::cast_slice_mut::<f32, u8>(&mut run).chunks_mut(PIECE) {
-            take(piece)?;
-            own.update(&*piece);
+    let mut start = head_len;
+    let weights = header.weights.iter().map(|&n| {
+        let run = start..start + 4 * n;
+        start = run.end;
+        match file {
+            Some(file) if cfg!(target_endian = "little") => Weights::File(file.clone(), run),
+            _ => bytes[run].as_chunks().0.iter().map(|&float| f32::from_le_bytes(float)).collect::<Vec<_>>().into(),
         }
-        if cfg!(target_endian = "big") {
-            run.iter_mut().for_each(|v| *v = f32::from_bits(v.to_bits().swap_bytes()));
-        }
-        weights.push(Arc::new(run));
-    }
-    take(&mut sha)?;
-    if own.finalize().as_slice() != sha {
+    });
+    let weights: Vec<Weights> = weights.collect();
+    let own = sha256(header_text, &weights);
+    if own != bytes[end..] {
         return Err(PlanFault::Damaged);
     }
-    Ok(Plan { header, weights, origin, sha256: hex(&sha), threads: 0, file: PathBuf::new() })
+    Ok(Plan { header, weights, origin, sha256: hex(&own), threads: 0, file: PathBuf::new() })
 }
 
 /// Why bytes are not a plan that can be run.
@@ -204,12 +202,6 @@ pub enum PlanFault {
     #[error("it contradicts itself: {found}")]
     Contradiction {
         /// What was found.
-        found: String,
-    },
-    /// The system refused.
-    #[error("it cannot be read to its end: {found}")]
-    Unreadable {
-        /// What the system said.
         found: String,
     },
 }
