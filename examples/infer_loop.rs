@@ -22,25 +22,6 @@ fn main() -> Result<()> {
     context.bind(&name, &input.shape, &input.data)?;
     for line in std::io::stdin().lock().lines() {
         line?;
-        if std::env::var_os("PROFILE").is_some() {
-            let mut best = vec![std::time::Duration::MAX; engine.plan().steps().len()];
-            for _ in 0..20 {
-                context.profile()?.into_iter().zip(&mut best).for_each(|(t, b)| *b = t.min(*b));
-            }
-            for (row, t) in engine.plan().table().iter().zip(&best) {
-                let ms = t.as_secs_f64() * 1e3;
-                eprintln!(
-                    "{:8.3} ms {:7.1} GFLOP/s {:28} {:20} {:?} {}",
-                    ms,
-                    row.gflop / ms * 1e3,
-                    row.op,
-                    row.tactic,
-                    row.shape,
-                    row.name
-                );
-            }
-            eprintln!("{:8.3} ms", best.iter().map(|t| t.as_secs_f64() * 1e3).sum::<f64>());
-        }
         let start = Instant::now();
         context.enqueue()?;
         context.synchronize()?;

@@ -180,9 +180,15 @@ pub struct InspectArgs {
     /// A model (.onnx), a plan or a recording.
     #[arg(required_unless_present = "explain")]
     file: Option<String>,
-    /// Of a model: the fused steps and their tactics.
+    /// Of a model: the fused steps, their tactics and what they take.
     #[arg(long)]
     pub plan: bool,
+    /// Do not measure what steps take.
+    #[arg(long)]
+    pub no_timing: bool,
+    /// Threads to measure on; 0 takes all cores.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
     /// Fix a dynamic input shape: NAME=1x1x256x256.
     #[arg(long, value_name = "NAME=SHAPE", value_parser = shape)]
     pub input: Vec<(String, Vec<usize>)>,
@@ -252,6 +258,9 @@ pub struct BuildArgs {
     /// Fix a dynamic input shape: NAME=1x1x256x256.
     #[arg(long, value_name = "NAME=SHAPE", value_parser = shape)]
     pub input: Vec<(String, Vec<usize>)>,
+    /// Take the tactics that are probably fastest instead of timing them.
+    #[arg(long)]
+    pub no_timing: bool,
     /// Threads to measure on; 0 takes all cores. A plan runs on any number.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,

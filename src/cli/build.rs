@@ -13,6 +13,7 @@ use sonoplex::segmenter::{SegmenterConfig, builder, open_network};
 
 use super::args::BuildArgs;
 use super::calibrate::{Comparison, Frames};
+use super::timings::Timings;
 
 /// Runs that the median is of, after [`WARM_UP`] others.
 const RUNS: usize = 21;
@@ -83,6 +84,7 @@ fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<(Plan, Plan, Option<Co
     // The file beside the model does not go with the plan; what it says does.
     network.metadata = ModelSpec::metadata(path, &network.metadata)?;
     let inputs: std::collections::BTreeMap<_, _> = args.input.iter().cloned().collect();
+    let timings = Timings::open(!args.no_timing);
     let build = |precision, calibration| -> anyhow::Result<Plan> {
         let config = SegmenterConfig { precision: Some(precision), ..config(args, model) };
         let plain = BuilderConfig { threads: args.threads, precision, inputs: inputs.clone(), ..Default::default() };
@@ -92,8 +94,9 @@ fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<(Plan, Plan, Option<Co
             _ => Builder::new(plain),
         };
         let builder = builder.rounding(precision, calibration);
-        let plan = builder.build(&network).with_context(|| format!("cannot build `{model}`"))?;
-        Ok(plan.of_model(model))
+        let plan = timings.build(builder.config(), &network).with_context(|| format!("cannot build `{model}`"))?;
+        let plan = plan.of_model(model);
+        Ok(if args.no_timing { plan.with_options(&["--no-timing"]) } else { plan })
     };
     let exact = build(Precision::Fp32, None)?;
     let config = config(args, model);
@@ -137,15 +140,10 @@ fn medians(plans: [Plan; 2]) -> anyhow::Result<[f64; 2]> {
     }))
 }
 
-/// A context whose inputs hold numbers from 0 to 1 that follow no pattern.
+/// A context with something in its inputs.
 fn ready(plan: Plan) -> anyhow::Result<ExecutionContext> {
-    let engine = Engine::new(plan)?;
-    let mut context = engine.context();
-    for input in engine.inputs() {
-        for (i, v) in context.input_mut(&input.name)?.iter_mut().enumerate() {
-            *v = (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
-        }
-    }
+    let mut context = Engine::new(plan)?.context();
+    context.bind_noise();
     Ok(context)
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use serde::Serialize;
-use sonoplex::engine::describe::{NetworkSummary, StepRow, describe};
+use sonoplex::engine::describe::{NetworkSummary, describe};
 use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, EngineError, Network, Plan};
 use sonoplex::geometry::{Rect, Sector};
 use sonoplex::segmentation::Class;
@@ -15,6 +15,7 @@ use sonoplex::segmenter::{BUILT_IN, Segmenter, SegmenterConfig};
 use sonoplex::source::{OpenOptions, SourceInfo, open};
 
 use super::args::InspectArgs;
+use super::steps::{self, Row};
 
 /// Frames that are looked at to find the picture in a scanner's screen.
 const LOOK: usize = 8;
@@ -27,7 +28,7 @@ struct ModelReport {
     classes: Vec<Class>,
     /// What was read and what was assumed of pre- and post-processing.
     notes: Vec<String>,
-    plan: Vec<StepRow>,
+    plan: Vec<Row>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +39,7 @@ struct PlanReport {
     arena_bytes: usize,
     load: Option<Load>,
     problem: Option<String>,
-    plan: Vec<StepRow>,
+    plan: Vec<Row>,
 }
 
 /// How long it takes until a plan can run, in milliseconds.
@@ -83,13 +84,14 @@ fn is_model(file: &str) -> bool {
 
 fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
     let start = Instant::now();
-    let plan = Plan::open(Path::new(args.file()))?;
+    let plan = Plan::open(Path::new(args.file()))?.with_threads(args.threads);
     let open_ms = milliseconds(start);
     // A plan for another machine can be read all the same.
     let (load, problem) = match load(plan.clone(), open_ms) {
         Ok(load) => (Some(load), None),
         Err(error) => (None, Some(error.to_string())),
     };
+    let rows = steps::rows(&plan, problem.is_none() && !args.no_timing)?;
     let report = PlanReport {
         file: args.file().to_owned(),
         sha256: plan.sha256().to_owned(),
@@ -97,7 +99,7 @@ fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
         arena_bytes: plan.arena_bytes(),
         load,
         problem,
-        plan: plan.table(),
+        plan: rows,
     };
     if let Some(path) = &args.json {
         super::write_json(path, &report)?;
@@ -113,7 +115,7 @@ fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
     if let Some(problem) = &report.problem {
         writeln!(t, "problem     {problem}")?;
     }
-    step_table(&mut t, &report.plan)?;
+    steps::table(&mut t, &report.plan)?;
     Ok(t)
 }
 
@@ -148,10 +150,11 @@ fn model(args: &InspectArgs) -> anyhow::Result<String> {
     model_text(&report)
 }
 
-fn plan(args: &InspectArgs, network: &Network) -> anyhow::Result<Vec<StepRow>> {
+fn plan(args: &InspectArgs, network: &Network) -> anyhow::Result<Vec<Row>> {
     let inputs = args.input.iter().cloned().collect();
-    let config = BuilderConfig { device: Device::Cpu, inputs, ..BuilderConfig::default() };
-    Ok(Builder::new(config).build(network)?.table())
+    let threads = args.threads;
+    let config = BuilderConfig { device: Device::Cpu, threads, inputs, ..BuilderConfig::default() };
+    Ok(steps::rows(&Builder::new(config).build(network)?, !args.no_timing)?)
 }
 
 fn model_text(report: &ModelReport) -> anyhow::Result<String> {
@@ -191,18 +194,9 @@ fn model_text(report: &ModelReport) -> anyhow::Result<String> {
         writeln!(t, "note        {note}")?;
     }
     if !report.plan.is_empty() {
-        step_table(&mut t, &report.plan)?;
+        steps::table(&mut t, &report.plan)?;
     }
     Ok(t)
-}
-
-fn step_table(t: &mut String, steps: &[StepRow]) -> std::fmt::Result {
-    writeln!(t, "\n{:<34} {:<28} {:>18} {:>9}  tactic", "step", "operation", "output", "GFLOP")?;
-    for s in steps {
-        let shape = format!("{:?}", s.shape);
-        writeln!(t, "{:<34} {:<28} {:>18} {:>9.4}  {}", s.name, s.op, shape, s.gflop, s.tactic)?;
-    }
-    Ok(())
 }
 
 fn recording(args: &InspectArgs) -> anyhow::Result<String> {

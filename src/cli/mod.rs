@@ -16,7 +16,9 @@ mod run;
 mod screen;
 mod segment;
 mod segmenting;
+mod steps;
 mod targets;
+mod timings;
 
 use std::io::Write;
 use std::path::Path;

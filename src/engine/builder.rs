@@ -95,6 +95,11 @@ impl Builder {
         Self { config }
     }
 
+    /// Its settings.
+    pub fn config(&self) -> &BuilderConfig {
+        &self.config
+    }
+
     /// The same builder at another precision, with the calibration that [`Precision::Int8`] needs.
     pub fn rounding(mut self, precision: Precision, calibration: Option<Calibration>) -> Self {
         (self.config.precision, self.config.calibration) = (precision, calibration);

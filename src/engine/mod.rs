@@ -23,6 +23,7 @@ pub mod survey;
 pub mod tactic;
 pub mod tensor;
 pub mod tensor_op;
+pub mod timing;
 
 #[allow(clippy::module_inception)] // the word of DESIGN.md for a plan on a device
 mod engine;

@@ -316,6 +316,11 @@ impl Plan {
         4 * self.header.arena
     }
 
+    /// How what `step` reads first and what it writes lie in memory.
+    pub(super) fn layouts(&self, step: &PlanStep) -> [Layout; 2] {
+        [step.inputs[0], step.output].map(|v| self.header.values[v].layout)
+    }
+
     /// Shape of what `step` writes.
     pub fn output_shape(&self, step: &PlanStep) -> &[usize] {
         self.header.values.get(step.output).map_or(&[], |v| &v.shape)

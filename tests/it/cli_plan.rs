@@ -58,6 +58,34 @@ fn a_session_is_verified_in_its_own_precision() {
 }
 
 #[test]
+fn a_second_build_takes_the_tactics_that_the_first_has_timed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let build = |plan: &str, cache: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sonoplex"));
+        command.args(["build", BUILT_IN, "-o", plan, "--threads", "1"]).env("SONOPLEX_CACHE", cache);
+        let out = command.output().expect("the program starts");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        (std::fs::read(plan).expect("a plan"), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (first, said) = build(&at("a.plan"), &at("cache"));
+    assert_eq!(said, "");
+    let kept = std::fs::read(at("cache/tactics.json")).expect("a cache");
+    assert!(build(&at("b.plan"), &at("cache")).0 == first, "the same tactics");
+    assert!(std::fs::read(at("cache/tactics.json")).expect("a cache") == kept, "nothing was timed");
+
+    std::fs::write(at("cache/tactics.json"), "{").expect("a file");
+    let (_, said) = build(&at("c.plan"), &at("cache"));
+    assert!(said.contains("is no timing cache"), "{said}");
+    assert!(
+        serde_json::from_slice::<serde_json::Value>(&std::fs::read(at("cache/tactics.json")).expect("a file")).is_ok()
+    );
+    // A folder that cannot be is a warning.
+    let (_, said) = build(&at("d.plan"), &at("a.plan"));
+    assert!(said.contains("the next build times all tactics anew"), "{said}");
+}
+
+#[test]
 fn int8_is_calibrated_on_frames_and_keeps_its_budget() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
@@ -87,7 +115,7 @@ fn what_build_writes_segments_and_is_rebuilt_by_the_command_that_it_names() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
     let (file, segmented) = (at("a.plan"), at("segmented"));
-    let said = succeeds(&["build", BUILT_IN, "-o", &file, "--calibrate", SMALL, "--frames", "2"]);
+    let said = succeeds(&["build", BUILT_IN, "-o", &file, "--no-timing", "--calibrate", SMALL, "--frames", "2"]);
     assert!(said.contains("compared    2 frames") && said.contains("dice        1.00000 nerve"), "{said}");
     let bytes = std::fs::read(&file).expect("a plan");
     succeeds(&["segment", SMALL, "-o", &segmented, "--model", &file]);

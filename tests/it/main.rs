@@ -22,6 +22,7 @@ mod engine_passes;
 mod engine_passes_exports;
 mod engine_plan;
 mod engine_refusals;
+mod engine_timing;
 mod engine_zoo;
 mod fuzz_corpus;
 mod images;

@@ -71,6 +71,13 @@ impl Isa {
     }
 }
 
+/// The name that the processor gives itself, else that of its architecture.
+pub fn model() -> String {
+    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let named = told.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    named.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_owned()
+}
+
 /// Instruction sets, the widest first, and how the name of a tactic that needs them ends: `taps_avx512`.
 const SUFFIXES: [(Isa, &str); 3] = [(Isa::Avx512, "_avx512"), (Isa::Avx2, "_avx2"), (Isa::Portable, "")];
 

@@ -1,0 +1,188 @@
+//! Tactics chosen by timing: every layer in its place in the network, with the caches as they will be.
+//!
+//! Each round builds the whole network with the next candidate of every layer and profiles it, so that a round takes no
+//! longer than a few runs. Layers of one shape are timed together, and what was timed is kept in a [`TimingCache`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::builder::{BuildError, Builder, BuilderConfig};
+use super::engine::{Engine, EngineError};
+use super::graph::Op;
+use super::network::Network;
+use super::plan::{Plan, PlanStep};
+use super::tactic;
+use crate::backend::cpu::isa::{self, Isa};
+use crate::backend::cpu::layout::Layout;
+use crate::backend::cpu::pool::Pool;
+
+/// Raised when a tactic of an old name is computed in a new way.
+const KERNELS: u32 = 1;
+/// A tactic that is not this much faster than the guess does not displace it: timing is not more exact.
+const CLEARLY: f64 = 0.97;
+/// Runs of a round, after [`WARM_UP`] others; the fastest counts.
+const RUNS: usize = 7;
+const WARM_UP: usize = 2;
+
+/// What tactics took, in microseconds, by the shape of the layer; for one processor alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimingCache {
+    /// What it holds for: processor, instructions, version of the kernels.
+    machine: String,
+    times: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+impl Default for TimingCache {
+    fn default() -> Self {
+        Self { machine: format!("{}, {}, kernels {KERNELS}", isa::model(), Isa::detect()), times: BTreeMap::new() }
+    }
+}
+
+impl TimingCache {
+    /// Whether its times are those of this processor and these kernels.
+    pub fn is_of_this_machine(&self) -> bool {
+        self.machine == Self::default().machine
+    }
+
+    fn add(&mut self, layer: &str, tactic: &str, microseconds: f64) {
+        let own = self.times.entry(layer.to_owned()).or_default().entry(tactic.to_owned()).or_insert(f64::INFINITY);
+        *own = own.min(microseconds);
+    }
+
+    fn has(&self, layer: &str, tactic: &str) -> bool {
+        self.times.get(layer).is_some_and(|times| times.contains_key(tactic))
+    }
+
+    /// The fastest of `candidates`; the first, which is the guess, where none is clearly faster.
+    fn fastest<'a>(&self, layer: &str, candidates: &'a [String]) -> &'a str {
+        let time = |tactic: &str| self.times.get(layer).and_then(|t| t.get(tactic)).copied().unwrap_or(f64::INFINITY);
+        let best = candidates.iter().min_by(|a, b| time(a).total_cmp(&time(b))).unwrap_or(&candidates[0]);
+        if time(best) < CLEARLY * time(&candidates[0]) { best } else { &candidates[0] }
+    }
+}
+
+/// How long each step of a plan takes.
+pub type Timer<'a> = &'a mut dyn FnMut(Plan) -> Result<Vec<Duration>, EngineError>;
+
+/// Why tactics could not be timed.
+#[derive(Debug, thiserror::Error)]
+pub enum TimingError {
+    /// The network cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The device fails.
+    #[error(transparent)]
+    Run(#[from] EngineError),
+}
+
+/// Times steps on this machine: the fastest of a few runs.
+///
+/// # Errors
+/// When the plan cannot run here.
+pub fn measure(plan: Plan) -> Result<Vec<Duration>, EngineError> {
+    let mut context = Engine::new(plan)?.context();
+    context.bind_noise();
+    for _ in 0..WARM_UP {
+        context.enqueue()?;
+    }
+    let mut best = context.profile()?;
+    for _ in 1..RUNS {
+        best.iter_mut().zip(context.profile()?).for_each(|(best, time)| *best = time.min(*best));
+    }
+    Ok(best)
+}
+
+/// The plan of `network` with the fastest tactics: those that `cache` does not know are timed, and `progress` is told
+/// which round begins, of how many.
+///
+/// # Errors
+/// As [`Builder::build`], and when the device fails.
+pub fn build(
+    config: &BuilderConfig,
+    network: &Network,
+    cache: &mut TimingCache,
+    timer: Timer,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Plan, TimingError> {
+    let with = |tactics| Builder::new(BuilderConfig { tactics: Some(tactics), ..config.clone() }).build(network);
+    let guess = Builder::new(config.clone()).build(network)?;
+    let threads = Pool::new(config.threads).threads();
+    let layers: Vec<(String, String, Vec<String>)> = guess
+        .steps()
+        .iter()
+        .filter_map(|step| {
+            let candidates = candidates(&guess, step, config);
+            (candidates.len() > 1).then(|| (step.name.clone(), key(&guess, step, threads), candidates))
+        })
+        .collect();
+    let mut waiting: Vec<Vec<&str>> = layers
+        .iter()
+        .map(|(_, key, candidates)| {
+            let unknown = |tactic: &&String| !cache.has(key, tactic);
+            candidates.iter().filter(unknown).map(String::as_str).collect()
+        })
+        .collect();
+    let rounds = waiting.iter().map(Vec::len).max().unwrap_or(0);
+    for round in 0..rounds {
+        progress(round + 1, rounds);
+        let mut tactics = guess.tactics();
+        let mut timed = BTreeSet::new();
+        for ((name, _, _), waiting) in layers.iter().zip(&mut waiting) {
+            if let Some(tactic) = waiting.pop() {
+                tactics.insert(name.clone(), tactic.to_owned());
+                timed.insert(name.as_str());
+            }
+        }
+        let plan = with(tactics)?;
+        let steps: Vec<(String, String)> = plan.steps().iter().map(|s| (s.name.clone(), s.tactic.clone())).collect();
+        for ((name, tactic), time) in steps.iter().zip(timer(plan)?) {
+            if let Some((_, key, _)) = layers.iter().find(|(own, ..)| own == name && timed.contains(own.as_str())) {
+                cache.add(key, tactic, time.as_secs_f64() * 1e6);
+            }
+        }
+    }
+    let mut tactics = guess.tactics();
+    for (name, key, candidates) in &layers {
+        tactics.insert(name.clone(), cache.fastest(key, candidates).to_owned());
+    }
+    Ok(with(tactics)?)
+}
+
+/// What is worth timing of what could compute `step`, the guess first: the widest instructions, and of one way the
+/// coarsest factors that are allowed.
+fn candidates(plan: &Plan, step: &PlanStep, config: &BuilderConfig) -> Vec<String> {
+    let kept = config.calibration.as_ref().is_some_and(|c| c.kept.contains(&step.name));
+    let mut offered = tactic::allowed(tactic::between(&step.op, plan.layouts(step)), config.precision, kept);
+    let wide = offered.first().map_or("", |first| ending(first)).to_owned();
+    offered.retain(|tactic| tactic != "naive" && ending(tactic) == wide);
+    let coarser = |tactic: &str| {
+        let stem = tactic.trim_end_matches(&wide);
+        !stem.ends_with("_bf16") && !stem.ends_with("_int8") && offered.contains(&format!("{stem}_bf16{wide}"))
+    };
+    offered.iter().filter(|tactic| !coarser(tactic)).cloned().collect()
+}
+
+/// The part of a tactic's name that says which instructions it needs.
+fn ending(tactic: &str) -> &str {
+    ["_avx512", "_avx2"].into_iter().find(|ending| tactic.ends_with(ending)).unwrap_or("")
+}
+
+/// What makes two layers take the same time.
+fn key(plan: &Plan, step: &PlanStep, threads: usize) -> String {
+    let kept = |layout| match layout {
+        Layout::Planar => "planar",
+        Layout::Blocked => "f32",
+        Layout::BlockedBf16 => "bf16",
+        Layout::BlockedU8(_) => "u8",
+    };
+    let [from, to] = plan.layouts(step).map(kept);
+    let shape = match &step.op {
+        Op::Conv { shape, .. } => format!("{shape:?}"),
+        Op::ConvTranspose { shape, .. } => format!("{shape:?}"),
+        other => format!("{other:?}"),
+    };
+    let fused = step.op.summary(step.inputs.len());
+    format!("{fused} {shape} {from}>{to} {threads} threads")
+}
