@@ -2,7 +2,8 @@
 
 compare.py FOLDER [--threads N] [--runs N] [--json FILE]   FOLDER as models.py wrote it
 
-Ours is `target/release/examples/infer_loop` (cargo build --release --example infer_loop). Printed are the median, the
+Ours is `target/release/examples/infer_loop` on plans that `target/release/sonoplex build` makes, with its tactics timed
+(cargo build --release --bins --example infer_loop). Printed are the median, the
 fastest and the 90th percentile in milliseconds at batch 1, the ratio of each of ours to each peer (median of the ratios
 of one round), the largest difference from onnxruntime as a share of its largest value, and the peak memory of a process
 that loads the network and runs it five times.
@@ -65,9 +66,9 @@ class OnnxRuntime:
 
 
 class Ours:
-    def __init__(self, path, threads, image, precision):
+    def __init__(self, path, threads, image):
         binary = ROOT / "target/release/examples/infer_loop"
-        command = [binary, path, image, str(threads), precision]
+        command = [binary, path, image, str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def run(self):
@@ -83,10 +84,8 @@ def make(kind, folder, name, threads):
     image_path = folder / f"{name}.input.npy"
     image = np.load(image_path)
     model, quantised = folder / f"{name}.onnx", folder / f"{name}_qdq.onnx"
-    if kind == "int8":
-        model = int8_plan(model)
     if kind in OURS:
-        return Ours(model, threads, image_path, kind)
+        return Ours(plan_of(model, kind), threads, image_path)
     return {
         "openvino fp32": lambda: OpenVino(model, threads, image, "f32"),
         "openvino bf16": lambda: OpenVino(model, threads, image, "bf16"),
@@ -95,12 +94,13 @@ def make(kind, folder, name, threads):
     }[kind]()
 
 
-def int8_plan(model):
-    """The plan in int8 of a model, made anew when this runs."""
-    plan = model.with_suffix(".int8.plan")
+def plan_of(model, precision):
+    """The plan that `sonoplex build` makes of a model; made anew when this runs first."""
+    plan = model.with_suffix(f".{precision}.plan")
     if plan not in BUILT:
-        command = [ROOT / "target/release/sonoplex", "build", model, "-o", plan, "--precision", "int8"]
-        command += ["--calibrate", FRAMES, "--budget", "0"]
+        command = [ROOT / "target/release/sonoplex", "build", model, "-o", plan, "--precision", precision]
+        if precision == "int8":
+            command += ["--calibrate", FRAMES, "--budget", "0"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         BUILT.add(plan)
     return plan
@@ -121,9 +121,8 @@ def memory(kind, folder, name, threads):
 def difference(folder, name, precision):
     """Largest difference of the logits from onnxruntime's, by the largest of these."""
     out = folder / "out.npy"
-    model = folder / f"{name}.onnx"
-    named = [int8_plan(model)] if precision == "int8" else [model, "--precision", precision]
-    command = [ROOT / "target/release/sonoplex", "infer", *named]
+    plan = plan_of(folder / f"{name}.onnx", precision)
+    command = [ROOT / "target/release/sonoplex", "infer", plan]
     command += ["--input", f"image={folder / name}.input.npy", "--output", out]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     expected = np.load(folder / f"{name}.logits.npy")

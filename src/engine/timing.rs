@@ -23,7 +23,7 @@ const KERNELS: u32 = 1;
 /// A tactic that is not this much faster than the guess does not displace it: timing is not more exact.
 const CLEARLY: f64 = 0.97;
 /// Runs of a round, after [`WARM_UP`] others; the fastest counts.
-const RUNS: usize = 7;
+const RUNS: usize = 11;
 const WARM_UP: usize = 2;
 
 /// What tactics took, in microseconds, by the shape of the layer; for one processor alone.
