@@ -12,12 +12,14 @@ use super::pool::Pool;
 mod depthwise;
 mod direct;
 mod head;
+mod keep;
 mod naive;
 mod run;
 mod shape;
 pub(super) mod taps;
 mod winograd;
 
+use keep::{Keep, Way};
 pub(super) use run::{Finish, Run};
 pub use shape::ConvShape;
 pub(super) use shape::check;

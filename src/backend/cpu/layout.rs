@@ -13,7 +13,7 @@ mod stream;
 
 pub(super) use cell::{Cell, Code, Half, codes, codes_mut, halves, halves_mut};
 pub use grid::Grid;
-pub(super) use stream::{Reader, Writer};
+pub(super) use stream::{Cells, CellsMut, Reader, Writer};
 
 /// Channels that stand side by side in a block.
 pub const BLOCK: usize = 16;

@@ -38,6 +38,7 @@ pub mod select;
 pub mod srad;
 pub mod strided;
 pub mod take;
+mod unroll;
 mod window;
 
 pub use activation::Activation;

@@ -1,6 +1,6 @@
 //! Convolution of every channel with a filter of its own, on blocks: vectors run over channels.
 
-use super::{ConvShape, Finish, Run};
+use super::{ConvShape, Finish, Keep, Run};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::dot::F32;
 use crate::backend::cpu::isa::Isa;
@@ -108,7 +108,7 @@ impl Vectorised for Row<'_> {
                         }
                     }
                     for (p, sum) in sums.iter().enumerate().take(count) {
-                        self.finish.store::<F32<L>>((self.first + x + p) * BLOCK + lane, *sum);
+                        self.finish.keep::<F32<L>>((self.first + x + p) * BLOCK + lane, *sum);
                     }
                 }
             }

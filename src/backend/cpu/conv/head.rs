@@ -6,7 +6,7 @@ use crate::backend::cpu::activation::clip;
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
+use crate::backend::cpu::layout::{BLOCK, Cell, Cells, Grid, Layout, Reader};
 use crate::backend::cpu::pool::SharedMut;
 use crate::backend::cpu::window::inside;
 
@@ -76,6 +76,22 @@ struct Row<'a> {
 impl Vectorised for Row<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.input.cells() {
+                Cells::Floats(cells) => self.sums::<L, _>(cells, Grid::WHOLE),
+                Cells::Halves(cells) => self.sums::<L, _>(cells, Grid::WHOLE),
+                Cells::Codes(cells, grid) => self.sums::<L, _>(cells, grid),
+            }
+        }
+    }
+}
+
+impl Row<'_> {
+    /// # Safety
+    /// The processor has the instructions of `L`.
+    #[inline(always)]
+    unsafe fn sums<L: Lanes, C: Cell>(self, cells: &[C], grid: Grid) {
         let (s, [h, w]) = (&self.head.shape, self.head.shape.in_size);
         let [kh, kw] = s.kernel;
         let blocks = s.in_channels.div_ceil(BLOCK);
@@ -85,6 +101,7 @@ impl Vectorised for Row<'_> {
             let count = PIXELS.min(columns - x);
             // SAFETY: the caller's promise; every offset below is checked against the planes and the packed weights.
             unsafe {
+                let zero = L::splat(f32::from(grid.zero));
                 let mut sums = [L::splat(0.0); PIXELS];
                 for i in 0..kh {
                     let y = (self.row * s.stride[0] + i * s.dilation[0]).wrapping_sub(s.pads[0]);
@@ -101,28 +118,43 @@ impl Vectorised for Row<'_> {
                         let first = (x + taken.start) * s.stride[1] + j * s.dilation[1] - s.pads[1];
                         let step = s.stride[1] * BLOCK;
                         for block in 0..blocks {
-                            let from = ((block * h + y) * w + first) * BLOCK;
+                            let from = cells.as_ptr().add(((block * h + y) * w + first) * BLOCK);
                             let weights = weights.as_ptr().add(((block * kh + i) * kw + j) * BLOCK);
                             for lane in (0..BLOCK).step_by(L::COUNT) {
                                 let weight = L::load(weights.add(lane));
+                                let from = from.add(lane);
                                 if taken.len() == PIXELS {
                                     for (p, sum) in sums.iter_mut().enumerate() {
-                                        *sum = self.input.load::<L>(from + p * step + lane).multiply_add(weight, *sum);
+                                        *sum = centred::<L, C>(from.add(p * step), zero).multiply_add(weight, *sum);
                                     }
                                     continue;
                                 }
                                 for (p, sum) in sums[taken.clone()].iter_mut().enumerate() {
-                                    *sum = self.input.load::<L>(from + p * step + lane).multiply_add(weight, *sum);
+                                    *sum = centred::<L, C>(from.add(p * step), zero).multiply_add(weight, *sum);
                                 }
                             }
                         }
                     }
                 }
                 for (p, sum) in sums.iter().enumerate().take(count) {
-                    let value = sum.total() + self.head.bias[self.o] + self.residual.map_or(0.0, |r| r[x + p]);
+                    let value = sum.total() * grid.scale + self.head.bias[self.o];
+                    let value = value + self.residual.map_or(0.0, |r| r[x + p]);
                     self.output[x + p] = clip(value, self.bounds.0, self.bounds.1);
                 }
             }
         }
+    }
+}
+
+/// Values of a pixel, as steps of their grid from zero where they lie on one.
+///
+/// # Safety
+/// The processor has the instructions of `L`, and the cells are readable.
+#[inline(always)]
+unsafe fn centred<L: Lanes, C: Cell>(from: *const C, zero: L) -> L {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let value = C::load::<L>(from);
+        if C::ON_GRID { value.sub(zero) } else { value }
     }
 }

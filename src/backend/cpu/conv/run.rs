@@ -1,9 +1,10 @@
 //! What a convolution is given for one picture.
 
+use super::keep::{Codes, CodesWithCodes, Keep, Way, Within};
 use crate::backend::cpu::activation::{Activation, clip};
 use crate::backend::cpu::dot::Dot;
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{BLOCK, Grid, Layout, Reader, Writer};
+use crate::backend::cpu::layout::{BLOCK, Cells, CellsMut, Layout, Reader, Writer};
 use crate::backend::cpu::pool::Pool;
 
 /// One run of a tactic: output = act(convolution + bias + residual).
@@ -43,39 +44,19 @@ pub(in crate::backend::cpu) struct Finish<'a> {
     output: Writer,
 }
 
-impl Finish<'_> {
-    /// The output as codes that values can be brought to in one step: bytes, without a residual, between bounds.
+impl<'a> Finish<'a> {
+    /// The shortest way from a sum to what is kept.
     #[inline(always)]
-    pub fn codes(&self) -> Option<Codes> {
-        match (self.output.codes(), self.residual, self.late) {
-            (Some((to, grid)), None, None) => {
-                let code = |x: f32| (x * grid.steps() + f32::from(grid.zero)).clamp(0.0, 255.0);
-                Some(Codes { to, grid, low: code(self.low), high: code(self.high) })
+    pub fn way(&self) -> Way<'a> {
+        let (low, high) = (self.low, self.high);
+        match (self.output.cells(), self.residual.map(Reader::cells), self.late) {
+            (CellsMut::Codes(to, grid), None, None) => Way::Codes(Codes::new(to, grid, low, high)),
+            (CellsMut::Codes(to, grid), Some(Cells::Codes(added, own)), None) => {
+                Way::CodesWithCodes(CodesWithCodes::new(Codes::new(to, grid, low, high), added, own))
             }
-            _ => None,
-        }
-    }
-
-    /// Keeps the values from value `at` of the output on.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `D`, the output and the residual have that many values, and nobody else
-    /// uses those of the output.
-    #[inline(always)]
-    pub unsafe fn store<D: Dot>(&self, at: usize, mut value: D::Lanes) {
-        // SAFETY: the caller's promise; no register has more lanes than a block.
-        unsafe {
-            if let Some(residual) = self.residual {
-                value = value.add(residual.load(at));
-            }
-            value = value.clip(D::Lanes::splat(self.low), D::Lanes::splat(self.high));
-            if let Some(activation) = self.late {
-                let mut lanes = [0.0; BLOCK];
-                value.store(lanes.as_mut_ptr());
-                activation.apply(&mut lanes[..D::Lanes::COUNT]);
-                value = D::Lanes::load(lanes.as_ptr());
-            }
-            self.output.store::<D>(at, value);
+            (CellsMut::Floats(to), None, None) => Way::Floats(Within { to, low, high }),
+            (CellsMut::Halves(to), None, None) => Way::Halves(Within { to, low, high }),
+            _ => Way::Any(*self),
         }
     }
 
@@ -91,37 +72,22 @@ impl Finish<'_> {
     }
 }
 
-/// An output of bytes.
-#[derive(Clone, Copy)]
-pub(in crate::backend::cpu) struct Codes {
-    to: *mut u8,
-    grid: Grid,
-    low: f32,
-    high: f32,
-}
-
-impl Codes {
-    /// Factor and summand that make codes of sums, from those that make values.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `L`; so below.
+impl Keep for Finish<'_> {
     #[inline(always)]
-    pub unsafe fn affine<L: Lanes>(&self, scale: L, bias: L) -> (L, L) {
-        // SAFETY: the caller's promise.
+    unsafe fn keep<D: Dot>(&self, at: usize, mut value: D::Lanes) {
+        // SAFETY: the caller's promise; no register has more lanes than a block.
         unsafe {
-            let steps = L::splat(self.grid.steps());
-            let none = L::splat(0.0);
-            (scale.multiply_add(steps, none), bias.multiply_add(steps, L::splat(f32::from(self.grid.zero))))
+            if let Some(residual) = self.residual {
+                value = value.add(residual.load(at));
+            }
+            value = value.clip(D::Lanes::splat(self.low), D::Lanes::splat(self.high));
+            if let Some(activation) = self.late {
+                let mut lanes = [0.0; BLOCK];
+                value.store(lanes.as_mut_ptr());
+                activation.apply(&mut lanes[..D::Lanes::COUNT]);
+                value = D::Lanes::load(lanes.as_ptr());
+            }
+            self.output.store::<D>(at, value);
         }
-    }
-
-    /// Keeps codes from value `at` of the output on.
-    ///
-    /// # Safety
-    /// The output has that many values, and nobody else uses them.
-    #[inline(always)]
-    pub unsafe fn store<L: Lanes>(&self, at: usize, codes: L) {
-        // SAFETY: the caller's promise.
-        unsafe { codes.clip(L::splat(self.low), L::splat(self.high)).store_codes(self.to.add(at)) };
     }
 }

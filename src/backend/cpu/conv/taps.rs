@@ -7,18 +7,20 @@
 //! # References
 //! Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.
 
-use super::{ConvShape, Finish, Run};
+use super::{ConvShape, Finish, Keep, Run, Way};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::dot::{self, Factor};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::to_bf16;
 use crate::backend::cpu::layout::{BLOCK, Grid, Layout};
+use crate::backend::cpu::window::extent;
 
 mod input;
 mod line;
 mod tile;
 
+use input::Drawn;
 use line::Line;
 use tile::{Task, Tiles, WIDEST};
 
@@ -33,6 +35,8 @@ struct Phase {
     lines: Vec<Line>,
     /// Words of factors: panel × channel block × tap × channel × panel width.
     weights: Aligned,
+    /// Words of a panel.
+    panel: usize,
     /// What the sums begin with, where they are whole numbers: one a channel.
     starts: Aligned,
     /// Rows and columns of outputs.
@@ -49,10 +53,9 @@ pub(in crate::backend::cpu) struct Taps {
     layouts: [Layout; 2],
     ins: usize,
     outs: usize,
-    /// Of the input with its margin.
+    /// Of the input as the products read it.
     in_size: [usize; 2],
-    /// Rows and columns of border that are drawn around the input: top, left, bottom, right.
-    margin: [usize; 4],
+    drawn: Option<Drawn>,
     out_size: [usize; 2],
     /// Steps of the input from an output to the next, and of the output.
     stride: [usize; 2],
@@ -93,9 +96,8 @@ impl Taps {
             own.out_size = own.in_size;
         }
         let mut pads = shape.pads;
-        if own.draws_border() {
-            own.in_size = [0, 1].map(|a| own.in_size[a] + pads[a] + pads[a + 2]);
-            own.margin = std::mem::take(&mut pads);
+        if own.is_better_drawn(pads) {
+            own.draw(std::mem::take(&mut pads), extent(kw, shape.dilation[1]));
         }
         let taps: Vec<(usize, [isize; 2])> = (0..kh * kw)
             .map(|i| {
@@ -165,7 +167,7 @@ impl Taps {
             ins,
             outs,
             in_size: [0; 2],
-            margin: [0; 4],
+            drawn: None,
             out_size: [0; 2],
             stride: [1; 2],
             out_stride: [1; 2],
@@ -224,8 +226,12 @@ impl Taps {
             starts = Aligned::padded(&sums.into_iter().map(start).collect::<Vec<_>>(), BLOCK);
         }
         let positions: Vec<[isize; 2]> = taps.iter().map(|t| t.1).collect();
-        let lines = Line::of(&positions, self.stride[1], self.most);
-        self.phases.push(Phase { lines, weights, starts, size, origin });
+        let lines = match &self.drawn {
+            None => Line::of(&positions, self.most),
+            Some(drawn) => Line::of_drawn(&positions, self.stride[1], drawn),
+        };
+        let panel = weights.len() / self.bias.len() * panel;
+        self.phases.push(Phase { lines, weights, panel, starts, size, origin });
     }
 
     /// Some weights of output `o` as a word of factors; bytes are counted into `sum`.

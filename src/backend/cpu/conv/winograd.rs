@@ -13,20 +13,21 @@
 //! # References
 //! Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3.
 
-use super::{ConvShape, Finish, Run};
+use super::{ConvShape, Finish, Keep, Run, Way};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::dot::{self, Dot, Factor, Products};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{BLOCK, Layout, Reader};
+use crate::backend::cpu::layout::{BLOCK, Cell, Cells, Code, Grid, Half, Layout, Reader};
 use crate::backend::cpu::pool::{Pool, SharedMut};
+use crate::backend::cpu::unroll::opaque;
 use crate::backend::cpu::window::start;
 
 mod product;
 mod transform;
 
 use product::product;
-use transform::{input_transform, output_transform, pack};
+use transform::{output_transform, pack, transform_tile};
 
 /// Words of V that a task should keep: half of a usual second-level cache.
 const TASK_WORDS: usize = 144 << 10;
@@ -190,69 +191,61 @@ impl Task<'_> {
     ///
     /// # Safety
     /// The processor has the instructions of `D`.
-    #[allow(clippy::needless_range_loop)] // matrices are read by row and column
     #[inline(always)]
     unsafe fn take_in<D: Dot, const A: usize>(&self, v: &mut [f32]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.input.cells() {
+                Cells::Floats(cells) => self.take_cells::<D, _, A>(cells, 0.0, Grid::WHOLE, v),
+                Cells::Halves(cells) => self.take_cells::<D, _, A>(cells, Half::of(0.0), Grid::WHOLE, v),
+                Cells::Codes(cells, grid) => self.take_cells::<D, _, A>(cells, Code(grid.zero), grid, v),
+            }
+        }
+    }
+
+    /// As `take_in`, where the input is kept in `cells`, zero as `zero`.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `D`.
+    #[inline(always)]
+    unsafe fn take_cells<D: Dot, C: Cell, const A: usize>(&self, cells: &[C], zero: C, grid: Grid, v: &mut [f32]) {
         let w = self.winograd;
         let s = &w.shape;
         let [h, width] = s.in_size;
         let blocks = s.in_channels.div_ceil(BLOCK);
         // From a position to the next.
         let (pixel, step) = (BLOCK / D::FACTOR.per_word(), w.span * w.words() * w.group);
-        let mut patch = [0.0f32; 6 * 6 * BLOCK];
+        let (border, mut patch) = ([zero; BLOCK], [zero; 6 * 6 * BLOCK]);
         for group in self.groups.clone() {
             let (start, count) = self.tiles_of(group);
             for block in 0..blocks {
-                let plane = block * h * width * BLOCK;
+                let plane = &cells[block * h * width * BLOCK..][..h * width * BLOCK];
                 for t in 0..count {
                     let (ty, tx) = ((start + t) / w.tiles[1], (start + t) % w.tiles[1]);
                     let (y, x) = ((ty * w.m) as isize - s.pads[0] as isize, (tx * w.m) as isize - s.pads[1] as isize);
                     let inside = y >= 0 && x >= 0 && y as usize + A <= h && x as usize + A <= width;
-                    let (from, first, pitch) = if inside {
-                        (self.input, plane + (y as usize * width + x as usize) * BLOCK, width * BLOCK)
+                    let (from, pitch) = if inside {
+                        (&plane[(y as usize * width + x as usize) * BLOCK..], width * BLOCK)
                     } else {
-                        patch.fill(0.0);
-                        for i in 0..A {
-                            let Some(row) = usize::try_from(y + i as isize).ok().filter(|&r| r < h) else { continue };
-                            for j in 0..A {
-                                let Some(column) = usize::try_from(x + j as isize).ok().filter(|&c| c < width) else {
-                                    continue;
-                                };
-                                for lane in (0..BLOCK).step_by(D::Lanes::COUNT) {
-                                    let at = plane + (row * width + column) * BLOCK + lane;
-                                    // SAFETY: a pixel inside the plane, and its place in the patch.
-                                    unsafe {
-                                        let value = self.input.load::<D::Lanes>(at);
-                                        value.store(patch.as_mut_ptr().add((i * A + j) * BLOCK + lane));
-                                    }
-                                }
-                            }
+                        for i in 0..A * A {
+                            // Before the picture they have wrapped and are huge.
+                            let (row, column) = ((y + (i / A) as isize) as usize, (x + (i % A) as isize) as usize);
+                            let from = match row < h && column < width {
+                                true => &plane[(row * width + column) * BLOCK..][..BLOCK],
+                                false => &border,
+                            };
+                            patch[i * BLOCK..][..BLOCK].copy_from_slice(from);
                         }
-                        (Reader::new(&patch, Layout::Blocked), 0, A * BLOCK)
+                        (&patch[..], A * BLOCK)
                     };
+                    debug_assert!(from.len() >= (A - 1) * (pitch + BLOCK) + BLOCK, "a tile");
                     let at = (((group - self.groups.start) * blocks + block) * w.group + t) * pixel;
                     for lane in (0..BLOCK).step_by(D::Lanes::COUNT) {
                         // SAFETY: a tile of A × A pixels of a block is readable at `from`; V has a place for each
                         // position of each tile of each group of the task.
                         unsafe {
-                            let mut d = [[D::Lanes::splat(0.0); A]; A];
-                            for (i, row) in d.iter_mut().enumerate() {
-                                for (j, value) in row.iter_mut().enumerate() {
-                                    *value = from.load(first + i * pitch + j * BLOCK + lane);
-                                }
-                            }
-                            for j in 0..A {
-                                let column = input_transform::<D::Lanes, A>(std::array::from_fn(|i| d[i][j]));
-                                for i in 0..A {
-                                    d[i][j] = column[i];
-                                }
-                            }
                             let to = v.as_mut_ptr().cast::<u32>().add(at + lane / D::FACTOR.per_word());
-                            for (i, row) in d.iter().enumerate() {
-                                for (j, value) in input_transform::<D::Lanes, A>(*row).into_iter().enumerate() {
-                                    D::store(value, to.add((i * A + j) * step));
-                                }
-                            }
+                            transform_tile::<D, C, A>(from.as_ptr().add(lane), pitch, grid, to, step);
                         }
                     }
                 }
@@ -283,9 +276,25 @@ impl Task<'_> {
     ///
     /// # Safety
     /// The processor has the instructions of `D`.
-    #[allow(clippy::needless_range_loop)] // matrices are read by row and column
     #[inline(always)]
     unsafe fn give_out<D: Dot, const A: usize, const M: usize>(&self, panel: usize, m: &[f32]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.finish.way() {
+                Way::Codes(to) => self.give::<D, _, A, M>(panel, m, to),
+                Way::CodesWithCodes(to) => self.give::<D, _, A, M>(panel, m, to),
+                Way::Floats(to) => self.give::<D, _, A, M>(panel, m, to),
+                Way::Halves(to) => self.give::<D, _, A, M>(panel, m, to),
+                Way::Any(to) => self.give::<D, _, A, M>(panel, m, to),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `give_out`.
+    #[allow(clippy::needless_range_loop)] // matrices are read by row and column
+    #[inline(always)]
+    unsafe fn give<D: Dot, K: Keep, const A: usize, const M: usize>(&self, panel: usize, m: &[f32], to: K) {
         let w = self.winograd;
         let [h, width] = w.shape.out_size();
         for group in self.groups.clone() {
@@ -299,22 +308,30 @@ impl Task<'_> {
                     unsafe {
                         let from = m.as_ptr().add(((group - self.groups.start) * w.group + t) * w.panel + lane);
                         let step = w.span * w.group * w.panel;
-                        let mut d = [[D::Lanes::splat(0.0); A]; M];
-                        for j in 0..A {
-                            let column = output_transform::<D::Lanes, A, M>(std::array::from_fn(|i| {
-                                D::Lanes::load(from.add((i * A + j) * step))
-                            }));
-                            for i in 0..M {
-                                d[i][j] = column[i];
+                        let mut d = [[D::Lanes::splat(0.0); M]; A];
+                        for (i, row) in d.iter_mut().enumerate() {
+                            let from = opaque(from.add(i * A * step));
+                            let mut values = [D::Lanes::splat(0.0); A];
+                            for (j, value) in values.iter_mut().enumerate() {
+                                *value = D::Lanes::load(from.add(j * step));
                             }
+                            *row = output_transform::<D::Lanes, A, M>(values);
                         }
                         let bias = D::Lanes::load(w.bias.as_ptr().add(channel));
+                        let (scale, bias) = to.affine(D::Lanes::splat(1.0), bias);
                         let plane = channel / BLOCK * h * width * BLOCK + channel % BLOCK;
-                        for (i, row) in d.iter().enumerate().take(rows) {
-                            let values = output_transform::<D::Lanes, A, M>(*row);
-                            for (j, value) in values.into_iter().enumerate().take(columns) {
+                        for j in 0..M {
+                            if j >= columns {
+                                break;
+                            }
+                            let mut column = [D::Lanes::splat(0.0); A];
+                            for (i, value) in column.iter_mut().enumerate() {
+                                *value = d[i][j];
+                            }
+                            let values = output_transform::<D::Lanes, A, M>(column);
+                            for (i, value) in values.into_iter().enumerate().take(rows) {
                                 let at = plane + ((y + i) * width + x + j) * BLOCK;
-                                self.finish.store::<D>(at, value.add(bias));
+                                to.keep::<D>(at, value.multiply_add(scale, bias));
                             }
                         }
                     }

@@ -4,6 +4,8 @@ use crate::backend::cpu::lanes::{Lanes, code_of, from_bf16, to_bf16};
 
 /// A value as it is kept.
 pub(in crate::backend::cpu) trait Cell: Copy + Send + Sync {
+    /// Whether its number stands for another one, on a grid.
+    const ON_GRID: bool = false;
     /// Its number.
     fn get(self) -> f32;
     /// The cell that keeps a number.
@@ -92,6 +94,8 @@ pub(in crate::backend::cpu) fn halves_mut(values: &mut [f32]) -> &mut [Half] {
 pub(in crate::backend::cpu) struct Code(pub u8);
 
 impl Cell for Code {
+    const ON_GRID: bool = true;
+
     #[inline(always)]
     fn get(self) -> f32 {
         f32::from(self.0)

@@ -18,6 +18,9 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// Whole numbers from 0 on: every code stands for itself.
+    pub const WHOLE: Self = Self { scale: 1.0, zero: 0 };
+
     /// The grid that reaches from `low` to `high`, and zero.
     pub fn between(low: f32, high: f32) -> Self {
         let (low, high) = (low.min(0.0), high.max(0.0));

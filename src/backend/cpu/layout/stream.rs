@@ -1,6 +1,6 @@
 //! Reading and writing pictures in vectors of floats, whatever they are kept as.
 
-use super::{Grid, Layout};
+use super::{Code, Grid, Half, Layout, codes, halves};
 use crate::backend::cpu::dot::{Dot, Factor};
 use crate::backend::cpu::lanes::Lanes;
 
@@ -22,6 +22,20 @@ impl Kept {
     }
 }
 
+/// The values of a picture as they are kept.
+pub(in crate::backend::cpu) enum Cells<'a> {
+    Floats(&'a [f32]),
+    Halves(&'a [Half]),
+    Codes(&'a [Code], Grid),
+}
+
+/// Where the values of a picture go, as they are kept.
+pub(in crate::backend::cpu) enum CellsMut {
+    Floats(*mut f32),
+    Halves(*mut Half),
+    Codes(*mut Code, Grid),
+}
+
 /// A picture whose values are read in vectors, whatever its layout.
 #[derive(Clone, Copy)]
 pub(in crate::backend::cpu) struct Reader<'a> {
@@ -37,6 +51,15 @@ impl<'a> Reader<'a> {
     /// Its memory.
     pub fn values(self) -> &'a [f32] {
         self.values
+    }
+
+    /// Its values as they are kept, for loops that shall not ask for each.
+    pub fn cells(self) -> Cells<'a> {
+        match self.kept {
+            Kept::Float => Cells::Floats(self.values),
+            Kept::Half => Cells::Halves(halves(self.values)),
+            Kept::Byte(grid) => Cells::Codes(codes(self.values), grid),
+        }
     }
 
     /// One value of a planar picture.
@@ -80,12 +103,13 @@ impl Writer {
         Self { start, kept: Kept::of(layout) }
     }
 
-    /// Its bytes and their grid, where it has such.
+    /// Its memory as what is kept there.
     #[inline(always)]
-    pub fn codes(self) -> Option<(*mut u8, Grid)> {
+    pub fn cells(self) -> CellsMut {
         match self.kept {
-            Kept::Byte(grid) => Some((self.start.cast(), grid)),
-            _ => None,
+            Kept::Float => CellsMut::Floats(self.start),
+            Kept::Half => CellsMut::Halves(self.start.cast()),
+            Kept::Byte(grid) => CellsMut::Codes(self.start.cast(), grid),
         }
     }
 

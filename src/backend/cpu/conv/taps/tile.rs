@@ -4,10 +4,11 @@ use std::hint::select_unpredictable;
 use std::mem::MaybeUninit;
 
 use super::line::Line;
-use super::{Finish, Phase, Taps};
+use super::{Finish, Keep, Phase, Taps, Way};
 use crate::backend::cpu::dot::{Dot, Factor, Products};
 use crate::backend::cpu::lanes::Lanes;
 use crate::backend::cpu::layout::{BLOCK, Layout};
+use crate::backend::cpu::unroll::{opaque, unrolled};
 use crate::backend::cpu::window::start;
 
 /// Pixels of the widest line.
@@ -64,6 +65,7 @@ impl Products for Task<'_> {
             let tiles = Tiles::of(phase.size, self.taps.most);
             (tiles, start(tiles.count(), parts, part)..start(tiles.count(), parts, part + 1))
         };
+        let way = self.finish.way();
         let most = self.taps.phases.iter().map(|phase| own(phase).1.len()).max().unwrap_or(0);
         for panel in self.panels.clone() {
             // Phases of one place write neighbouring pixels, which are best written together.
@@ -73,7 +75,7 @@ impl Products for Task<'_> {
                     if i < range.len() {
                         let (at, count) = tiles.tile(range.start + i);
                         // SAFETY: the caller's promise.
-                        unsafe { self.sized::<D>(phase, panel, at, count) };
+                        unsafe { self.sized::<D>(phase, panel, at, count, &way) };
                     }
                 }
             }
@@ -111,11 +113,11 @@ impl Task<'_> {
     /// # Safety
     /// The processor has the instructions of `D`.
     #[inline(always)]
-    unsafe fn sized<D: Dot>(&self, phase: &Phase, panel: usize, at: [usize; 2], count: usize) {
+    unsafe fn sized<D: Dot>(&self, phase: &Phase, panel: usize, at: [usize; 2], count: usize, way: &Way) {
         macro_rules! sizes {
             ($vectors:literal: $($n:literal)*) => {
                 match count {
-                    $($n => self.tile::<D, $n, $vectors>(phase, panel, at),)*
+                    $($n => self.tile::<D, $n, $vectors>(phase, panel, at, way),)*
                     _ => unreachable!("a tile has at most so many pixels"),
                 }
             };
@@ -133,19 +135,25 @@ impl Task<'_> {
     /// # Safety
     /// The processor has the instructions of `D`.
     #[inline(always)]
-    unsafe fn tile<D: Dot, const T: usize, const V: usize>(&self, phase: &Phase, panel: usize, at: [usize; 2]) {
+    unsafe fn tile<D: Dot, const T: usize, const V: usize>(
+        &self,
+        phase: &Phase,
+        panel: usize,
+        at: [usize; 2],
+        way: &Way,
+    ) {
         let taps = self.taps;
         let [h, w] = taps.in_size;
         let (depth, per_word) = (taps.layouts[0].depth(), D::FACTOR.per_word());
-        // Words of a pixel of a block: where there are blocks, a number that is known here.
+        // Words of a pixel, a number that is known here; only floats are multiplied from planes.
         let room = BLOCK / per_word;
-        let pixel = if depth == 1 { 1 } else { room };
+        let planar = matches!(D::FACTOR, Factor::F32) && depth == 1;
+        let pixel = if planar { 1 } else { room };
         let mut patch = Patch([MaybeUninit::uninit(); WIDEST * BLOCK]);
         // SAFETY: a line has all the pixels that its taps read; weights are packed for as many channels as are read; what
         // is written lies inside the output.
         unsafe {
-            let panels = taps.bias.len() / taps.panel;
-            let mut weights = phase.weights.as_ptr().cast::<u32>().add(phase.weights.len() / panels * panel);
+            let mut weights = phase.weights.as_ptr().cast::<u32>().add(phase.panel * panel);
             let mut start = [D::Lanes::splat(0.0); V];
             if let Factor::Int8 = D::FACTOR {
                 for (i, start) in start.iter_mut().enumerate() {
@@ -157,16 +165,19 @@ impl Task<'_> {
                 let words = depth.min(taps.ins - block).div_ceil(per_word);
                 let plane = self.input.as_ptr().cast::<u32>().add(block / depth * pixel * h * w);
                 for line in &phase.lines {
-                    let from = match pixel == room {
-                        true => self.line(T, plane, line, at, room, &mut patch),
-                        false => self.line(T, plane, line, at, 1, &mut patch),
+                    let from = match planar {
+                        true => self.line::<1>(T, plane, line, at, &mut patch),
+                        false => match D::FACTOR {
+                            Factor::F32 => self.line::<BLOCK>(T, plane, line, at, &mut patch),
+                            Factor::Bf16 => self.line::<{ BLOCK / 2 }>(T, plane, line, at, &mut patch),
+                            Factor::Int8 => self.line::<{ BLOCK / 4 }>(T, plane, line, at, &mut patch),
+                        },
                     };
-                    for &[class, index] in &line.taps {
-                        let from = from.add((class * line.length(T, taps.stride[1]) + index) * pixel);
+                    for &tap in &line.taps {
                         // The compiler shall not know more of it, or it keeps a pointer for each pixel, of which there
                         // are more than registers.
-                        let mut from = std::hint::black_box(from);
-                        if depth == 1 {
+                        let mut from = opaque(from.add(tap * pixel));
+                        if planar {
                             step::<D, T, V>(&mut sums, 1, from, weights);
                             weights = weights.add(V * D::Lanes::COUNT);
                             continue;
@@ -184,78 +195,134 @@ impl Task<'_> {
                     }
                 }
             }
-            let sums = std::hint::black_box(sums);
             let place = (at[0] * taps.out_stride[0] + phase.origin[0]) * taps.out_size[1]
                 + at[1] * taps.out_stride[1]
                 + phase.origin[1];
             if taps.layouts[1] == Layout::Planar {
-                return self.store_planar::<D, T, V>(panel, place, &sums);
+                return self.store_planar::<D, T, V>(panel, place, &std::hint::black_box(sums));
             }
-            let area = taps.out_size[0] * taps.out_size[1];
-            for i in 0..V {
-                let channel = panel * taps.panel + i * D::Lanes::COUNT;
-                let first = (channel / BLOCK * area + place) * BLOCK + channel % BLOCK;
-                let (scale, bias) = self.affine::<D>(channel);
-                let step = taps.out_stride[1] * BLOCK;
-                if let (Factor::Int8, Some(codes)) = (D::FACTOR, self.finish.codes()) {
-                    let (scale, bias) = codes.affine(scale, bias);
-                    for (t, sums) in sums.iter().enumerate() {
-                        codes.store(first + t * step, D::total(sums[i]).multiply_add(scale, bias));
-                    }
-                    continue;
-                }
+            match (D::FACTOR, *way) {
+                (_, Way::Codes(to)) => self.put::<D, _, T, V>(panel, place, sums, to),
+                (Factor::Int8, Way::CodesWithCodes(to)) => self.put::<D, _, T, V>(panel, place, sums, to),
+                (Factor::F32, Way::Floats(to)) => self.put::<D, _, T, V>(panel, place, sums, to),
+                (Factor::Bf16, Way::Halves(to)) => self.put::<D, _, T, V>(panel, place, sums, to),
+                // Rarer, and so long that it is a loop, which reads memory: through this barrier it reads a copy, and
+                // the sums above stay in registers.
+                _ => self.put_any::<D, T, V>(panel, place, &std::hint::black_box(sums)),
+            }
+        }
+    }
+
+    /// Keeps the sums of a tile.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    #[inline(always)]
+    unsafe fn put<D: Dot, K: Keep, const T: usize, const V: usize>(
+        &self,
+        panel: usize,
+        place: usize,
+        sums: [[D::Lanes; V]; T],
+        to: K,
+    ) {
+        for i in 0..V {
+            let (first, step) = self.places::<D>(panel, place, i);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (scale, bias) = self.affine::<D>(panel * self.taps.panel + i * D::Lanes::COUNT);
+                let (scale, bias) = to.affine(scale, bias);
+                unrolled!(t in T {
+                    to.keep::<D>(first + t * step, D::total(sums[t][i]).multiply_add(scale, bias));
+                });
+            }
+        }
+    }
+
+    /// As `put`, any way.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    #[inline(always)]
+    unsafe fn put_any<D: Dot, const T: usize, const V: usize>(
+        &self,
+        panel: usize,
+        place: usize,
+        sums: &[[D::Lanes; V]; T],
+    ) {
+        for i in 0..V {
+            let (first, step) = self.places::<D>(panel, place, i);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (scale, bias) = self.affine::<D>(panel * self.taps.panel + i * D::Lanes::COUNT);
                 for (t, sums) in sums.iter().enumerate() {
-                    let value = match D::FACTOR {
-                        Factor::Int8 => D::total(sums[i]).multiply_add(scale, bias),
-                        _ => sums[i].add(bias),
-                    };
-                    self.finish.store::<D>(first + t * step, value);
+                    self.finish.keep::<D>(first + t * step, D::total(sums[i]).multiply_add(scale, bias));
                 }
             }
         }
     }
 
-    /// The pixels of a line for a tile of `count`: where they are if they lie side by side, else brought together, with
-    /// the border where the picture ends. Each is `pixel` words.
+    /// Where in the output vector `i` of the first pixel lies, and how far the next pixel is.
+    #[inline(always)]
+    fn places<D: Dot>(&self, panel: usize, place: usize, i: usize) -> (usize, usize) {
+        let taps = self.taps;
+        let area = taps.out_size[0] * taps.out_size[1];
+        let channel = panel * taps.panel + i * D::Lanes::COUNT;
+        ((channel / BLOCK * area + place) * BLOCK + channel % BLOCK, taps.out_stride[1] * BLOCK)
+    }
+
+    /// The pixels of a line for a tile of `count`, each of `P` words: where they are if they lie inside, else with the
+    /// border where the picture ends.
     ///
     /// # Safety
     /// `plane` is a block of the input.
     #[inline(always)]
-    unsafe fn line(
+    unsafe fn line<const P: usize>(
         &self,
         count: usize,
         plane: *const u32,
         line: &Line,
         at: [usize; 2],
-        pixel: usize,
         patch: &mut Patch,
     ) -> *const u32 {
-        let taps = self.taps;
-        let ([h, w], [down, across]) = (taps.in_size, taps.stride);
-        let border = taps.border.as_ptr().cast::<u32>();
-        let row = (at[0] * down) as isize + line.row;
-        if row < 0 || row >= h as isize {
-            return border;
-        }
-        let first = (at[1] * across) as isize + line.column;
-        let length = line.length(count, across);
-        let to = patch.0.as_mut_ptr().cast::<u32>();
-        // SAFETY: the row lies inside, and of its pixels those that are read; the patch is as wide as the widest line.
+        let ([h, w], row) = (self.taps.in_size, (at[0] * self.taps.stride[0]) as isize + line.row);
+        // SAFETY: a copy has all rows and columns that taps read; without one they are looked at.
         unsafe {
-            let row = plane.add(row as usize * w * pixel);
-            if across == 1 && first >= 0 && first as usize + length <= w {
-                return row.add(first as usize * pixel);
+            if self.taps.drawn.is_some() {
+                return plane.add((row as usize * w + at[1]) * P);
             }
-            for class in 0..line.classes {
-                for i in 0..length {
-                    let column = (first + (class + i * across) as isize) as usize;
-                    // Before the row the column has wrapped and is huge. Where rows end is no news for long.
-                    let from = select_unpredictable(column < w, row.wrapping_add(column.wrapping_mul(pixel)), border);
-                    std::ptr::copy_nonoverlapping(from, to.add((class * length + i) * pixel), pixel);
-                }
+            if row < 0 || row >= h as isize {
+                return self.taps.border.as_ptr().cast::<u32>();
             }
-            to
+            let (row, first) = (plane.add(row as usize * w * P), at[1] as isize + line.column);
+            match first >= 0 && first as usize + line.length(count) <= w {
+                true => row.add(first as usize * P),
+                false => self.bordered::<P>(row, first, line.length(count), patch),
+            }
         }
+    }
+
+    /// Some pixels of a row from column `first` on, with the border.
+    ///
+    /// # Safety
+    /// They are at most [`WIDEST`].
+    #[inline(never)]
+    unsafe fn bordered<const P: usize>(
+        &self,
+        row: *const u32,
+        first: isize,
+        length: usize,
+        patch: &mut Patch,
+    ) -> *const u32 {
+        let (w, border) = (self.taps.in_size[1], self.taps.border.as_ptr().cast::<u32>());
+        let to = patch.0.as_mut_ptr().cast::<u32>();
+        for i in 0..length {
+            let column = (first + i as isize) as usize;
+            // Before the row the column has wrapped and is huge. Where rows end is no news for long.
+            let from = select_unpredictable(column < w, row.wrapping_add(column.wrapping_mul(P)), border);
+            // SAFETY: a pixel inside the row or of the border; the patch is wide enough.
+            unsafe { std::ptr::copy_nonoverlapping(from, to.add(i * P), P) };
+        }
+        to
     }
 
     /// What the sums of a vector of channels are multiplied by where they are whole numbers, and what is added.
@@ -293,10 +360,7 @@ impl Task<'_> {
                 // SAFETY: a panel is at most two blocks wide.
                 unsafe {
                     let (scale, bias) = self.affine::<D>(first + i * D::Lanes::COUNT);
-                    let value = match D::FACTOR {
-                        Factor::Int8 => D::total(*sum).multiply_add(scale, bias),
-                        _ => sum.add(bias),
-                    };
+                    let value = D::total(*sum).multiply_add(scale, bias);
                     value.store(values.as_mut_ptr().add(i * D::Lanes::COUNT));
                 }
             }

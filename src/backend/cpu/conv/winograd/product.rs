@@ -3,6 +3,7 @@
 use crate::backend::cpu::dot::Dot;
 use crate::backend::cpu::lanes::Lanes;
 use crate::backend::cpu::layout::BLOCK;
+use crate::backend::cpu::unroll::unrolled;
 
 /// `count` tiles × `vectors` vectors of sums.
 ///
@@ -65,13 +66,11 @@ unsafe fn tile<D: Dot, const T: usize, const V: usize>(group: usize, v: &[f32], 
             }
             v = v.add(group * pixel);
         }
-        // The loop below is too long to be unrolled, so that it reads memory; through this barrier it reads a copy,
-        // and the sums above stay in registers.
-        let sums = std::hint::black_box(sums);
-        for (t, sums) in sums.iter().enumerate() {
-            for (i, sum) in sums.iter().enumerate() {
-                sum.store(m.as_mut_ptr().add((t * V + i) * lanes));
+        let m = m.as_mut_ptr();
+        unrolled!(t in T {
+            for (i, sum) in sums[t].iter().enumerate() {
+                sum.store(m.add((t * V + i) * lanes));
             }
-        }
+        });
     }
 }

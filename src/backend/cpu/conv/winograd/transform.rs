@@ -4,10 +4,11 @@
 //! Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3.
 
 use crate::backend::cpu::aligned::Aligned;
-use crate::backend::cpu::dot::Factor;
+use crate::backend::cpu::dot::{Dot, Factor};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised, to_bf16};
-use crate::backend::cpu::layout::BLOCK;
+use crate::backend::cpu::layout::{BLOCK, Cell, Grid};
+use crate::backend::cpu::unroll::opaque;
 
 /// Output channels that are transformed side by side.
 const ROW: usize = 16;
@@ -93,12 +94,54 @@ fn filter_matrix(m: usize) -> &'static [[f32; 3]] {
     if m == 2 { &F2 } else { &F4 }
 }
 
+/// `Bᵀ d B` of one tile, whose pixels lie `pitch` cells below each other; a position goes `step` words after the last.
+///
+/// # Safety
+/// The processor has the instructions of `D`; A × A pixels are readable, and as many positions writable.
+#[allow(clippy::needless_range_loop)] // matrices are read by row and column
+#[inline(always)]
+pub(super) unsafe fn transform_tile<D: Dot, C: Cell, const A: usize>(
+    from: *const C,
+    pitch: usize,
+    grid: Grid,
+    to: *mut u32,
+    step: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let none = D::Lanes::splat(0.0);
+        let (zero, scale) = (D::Lanes::splat(f32::from(grid.zero)), D::Lanes::splat(grid.scale));
+        let mut d = [[none; A]; A];
+        for (i, row) in d.iter_mut().enumerate() {
+            let from = opaque(from.add(i * pitch));
+            for (j, value) in row.iter_mut().enumerate() {
+                *value = C::load(from.add(j * BLOCK));
+                if C::ON_GRID {
+                    // First the difference, so that the zero point is exactly zero.
+                    *value = value.sub(zero).multiply_add(scale, none);
+                }
+            }
+            *row = input_transform::<D::Lanes, A>(*row);
+        }
+        for j in 0..A {
+            let mut column = [none; A];
+            for i in 0..A {
+                column[i] = d[i][j];
+            }
+            let to = opaque(to.add(j * step)).cast_mut();
+            for (i, value) in input_transform::<D::Lanes, A>(column).into_iter().enumerate() {
+                D::store(value, to.add(i * A * step));
+            }
+        }
+    }
+}
+
 /// `Bᵀ d` of one column.
 ///
 /// # Safety
 /// The processor has the instructions of `L`.
 #[inline(always)]
-pub(super) unsafe fn input_transform<L: Lanes, const A: usize>(d: [L; A]) -> [L; A] {
+unsafe fn input_transform<L: Lanes, const A: usize>(d: [L; A]) -> [L; A] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut r = [d[0]; A];
