@@ -19,7 +19,7 @@ use crate::backend::cpu::layout::Layout;
 use crate::backend::cpu::pool::Pool;
 
 /// Raised when a tactic of an old name is computed in a new way.
-const KERNELS: u32 = 1;
+const KERNELS: u32 = 2;
 /// A tactic that is not this much faster than the guess does not displace it: timing is not more exact.
 const CLEARLY: f64 = 0.97;
 /// Runs of a round, after [`WARM_UP`] others; the fastest counts.

@@ -10,6 +10,7 @@ use super::lanes::{self, Lanes, Vectorised};
 use super::layout::{BLOCK, Cell, Layout, codes, codes_mut, halves, halves_mut};
 use super::max_pool::PoolShape;
 use super::pool::{Pool, SharedMut};
+use super::window::inside;
 
 /// A pixel of a block, as it is kept.
 type Pixel<C> = [C; BLOCK];
@@ -76,24 +77,66 @@ fn pool_cells<C: Cell>(threads: &Pool, shape: &PoolShape, mean: Option<Count>, i
     let (isa, [h, w], [down, across]) = (Isa::detect(), shape.in_size, shape.out_size());
     rows(threads, output, across, &|first, out| {
         let plane = &pixels(input)[first / across / down * h * w..][..h * w];
-        lanes::run(isa, PoolRow { shape, mean, plane, row: first / across % down, out });
+        let row = first / across % down;
+        match mean {
+            Some(count) => lanes::run(isa, MeanRow { shape, count, plane, row, out }),
+            None => lanes::run(isa, MaxRow { shape, plane, row, out }),
+        }
     });
 }
 
-struct PoolRow<'a, C> {
+struct MaxRow<'a, C> {
     shape: &'a PoolShape,
-    mean: Option<Count<'a>>,
     plane: &'a [Pixel<C>],
     row: usize,
     out: &'a mut [Pixel<C>],
 }
 
-impl<C: Cell> Vectorised for PoolRow<'_, C> {
+impl<C: Cell> Vectorised for MaxRow<'_, C> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let (shape, [h, w]) = (self.shape, self.shape.in_size);
+        self.out.fill([C::LOWEST; BLOCK]);
+        for i in 0..shape.kernel[0] {
+            let v = (self.row * shape.stride[0] + i * shape.dilation[0]).wrapping_sub(shape.pads[0]);
+            if v >= h {
+                continue;
+            }
+            for j in 0..shape.kernel[1] {
+                let tap = j * shape.dilation[1];
+                let range = inside(tap, shape.pads[1], shape.stride[1], w, self.out.len());
+                if range.is_empty() {
+                    continue;
+                }
+                let first = v * w + range.start * shape.stride[1] + tap - shape.pads[1];
+                let from = self.plane[first..(v + 1) * w].iter().step_by(shape.stride[1]);
+                for (out, from) in self.out[range].iter_mut().zip(from) {
+                    // Copies, which become vectors.
+                    let (mut largest, from) = (*out, *from);
+                    for c in 0..BLOCK {
+                        largest[c] = largest[c].larger(from[c]);
+                    }
+                    *out = largest;
+                }
+            }
+        }
+    }
+}
+
+struct MeanRow<'a, C> {
+    shape: &'a PoolShape,
+    count: Count<'a>,
+    plane: &'a [Pixel<C>],
+    row: usize,
+    out: &'a mut [Pixel<C>],
+}
+
+impl<C: Cell> Vectorised for MeanRow<'_, C> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let (shape, [h, w]) = (self.shape, self.shape.in_size);
         for (x, out) in self.out.iter_mut().enumerate() {
-            let mut sum = [if self.mean.is_some() { 0.0 } else { f32::NEG_INFINITY }; BLOCK];
+            let mut sum = [0.0; BLOCK];
             for i in 0..shape.kernel[0] {
                 let v = (self.row * shape.stride[0] + i * shape.dilation[0]).wrapping_sub(shape.pads[0]);
                 for j in 0..shape.kernel[1] {
@@ -103,19 +146,11 @@ impl<C: Cell> Vectorised for PoolRow<'_, C> {
                     }
                     // SAFETY: the caller's promise; so below.
                     let from = unsafe { get::<L, C>(&self.plane[v * w + u]) };
-                    for c in 0..BLOCK {
-                        sum[c] = match self.mean {
-                            Some(_) => sum[c] + from[c],
-                            None if from[c] > sum[c] => from[c],
-                            None => sum[c],
-                        };
-                    }
+                    (0..BLOCK).for_each(|c| sum[c] += from[c]);
                 }
             }
-            if let Some(count) = self.mean {
-                let count = count(self.row, x);
-                sum.iter_mut().for_each(|value| *value /= count);
-            }
+            let count = (self.count)(self.row, x);
+            sum.iter_mut().for_each(|value| *value /= count);
             // SAFETY: as above.
             unsafe { put::<L, C>(&sum, out) };
         }

@@ -12,7 +12,7 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA: 8 floats a register, 16 registers.
     Avx2,
-    /// AVX-512F: 16 floats a register, 32 registers.
+    /// AVX-512F, BW and VL: 16 floats a register, 32 registers.
     Avx512,
 }
 
@@ -21,7 +21,10 @@ impl Isa {
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
+            let wide = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl");
+            if wide && is_x86_feature_detected!("fma") {
                 return Self::Avx512;
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -35,10 +38,7 @@ impl Isa {
     pub fn has_bf16() -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            Self::detect() == Self::Avx512
-                && is_x86_feature_detected!("avx512bf16")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
+            Self::detect() == Self::Avx512 && is_x86_feature_detected!("avx512bf16")
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
@@ -50,10 +50,7 @@ impl Isa {
     pub fn has_vnni() -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            Self::detect() == Self::Avx512
-                && is_x86_feature_detected!("avx512vnni")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
+            Self::detect() == Self::Avx512 && is_x86_feature_detected!("avx512vnni")
         }
         #[cfg(not(target_arch = "x86_64"))]
         {

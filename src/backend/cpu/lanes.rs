@@ -94,6 +94,19 @@ pub(crate) trait Lanes: Copy {
         // SAFETY: the caller's promise.
         unsafe { self.store_bytes(to) }
     }
+    /// Writes four registers of codes between `low` and `high`, sixteen bytes apart.
+    ///
+    /// # Safety
+    /// As for [`Lanes::store_bytes`], of each.
+    #[inline(always)]
+    unsafe fn store_four_codes(values: [Self; 4], low: f32, high: f32, to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (i, value) in values.into_iter().enumerate() {
+                value.clip(Self::splat(low), Self::splat(high)).store_codes(to.add(16 * i));
+            }
+        }
+    }
     /// Writes the first `count` lanes.
     ///
     /// # Safety
@@ -128,6 +141,17 @@ pub(crate) trait Lanes: Copy {
             (0..half).for_each(|i| lanes[i] += lanes[i + half]);
         }
         lanes[0]
+    }
+    /// [`Lanes::total`] of sixteen registers.
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn totals(values: [Self; 16], totals: &mut [f32; 16]) {
+        for (value, total) in values.into_iter().zip(totals) {
+            // SAFETY: the caller's promise.
+            *total = unsafe { value.total() };
+        }
     }
     /// Held between `low` and `high`; not a number stays so.
     ///
@@ -184,9 +208,9 @@ pub(crate) fn run(isa: Isa, work: impl Vectorised) {
 }
 
 /// # Safety
-/// The processor has AVX-512F.
+/// The processor has AVX-512F, BW and VL, AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
 unsafe fn avx512(work: impl Vectorised) {
     // SAFETY: the caller's promise.
     unsafe { work.run::<Avx512>() }

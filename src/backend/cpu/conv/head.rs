@@ -8,12 +8,13 @@ use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
 use crate::backend::cpu::layout::{BLOCK, Cell, Cells, Grid, Layout, Reader};
 use crate::backend::cpu::pool::SharedMut;
-use crate::backend::cpu::window::inside;
+use crate::backend::cpu::unroll::{opaque, unrolled};
+use crate::backend::cpu::window::{extent, inside};
 
 /// More output channels than this are better computed in blocks.
 const MOST: usize = 8;
-/// Pixels that are summed side by side, so that sums do not wait for each other.
-const PIXELS: usize = 8;
+/// Pixels that are summed side by side, so that sums do not wait for each other and their lanes are added up together.
+const PIXELS: usize = 16;
 
 /// Packed weights and sizes.
 #[derive(Clone, Debug)]
@@ -92,56 +93,107 @@ impl Row<'_> {
     /// The processor has the instructions of `L`.
     #[inline(always)]
     unsafe fn sums<L: Lanes, C: Cell>(self, cells: &[C], grid: Grid) {
-        let (s, [h, w]) = (&self.head.shape, self.head.shape.in_size);
-        let [kh, kw] = s.kernel;
-        let blocks = s.in_channels.div_ceil(BLOCK);
-        let weights = &self.head.weights[self.o * blocks * kh * kw * BLOCK..][..blocks * kh * kw * BLOCK];
-        let columns = self.output.len();
-        for x in (0..columns).step_by(PIXELS) {
-            let count = PIXELS.min(columns - x);
-            // SAFETY: the caller's promise; every offset below is checked against the planes and the packed weights.
-            unsafe {
-                let zero = L::splat(f32::from(grid.zero));
-                let mut sums = [L::splat(0.0); PIXELS];
-                for i in 0..kh {
-                    let y = (self.row * s.stride[0] + i * s.dilation[0]).wrapping_sub(s.pads[0]);
-                    if y >= h {
-                        continue;
-                    }
-                    for j in 0..kw {
-                        // Outputs of the row whose tap lies inside, of them those of this run.
-                        let taken = inside(j * s.dilation[1], s.pads[1], s.stride[1], w, columns);
-                        let taken = taken.start.clamp(x, x + count) - x..taken.end.clamp(x, x + count) - x;
-                        if taken.is_empty() {
-                            continue;
-                        }
-                        let first = (x + taken.start) * s.stride[1] + j * s.dilation[1] - s.pads[1];
-                        let step = s.stride[1] * BLOCK;
-                        for block in 0..blocks {
-                            let from = cells.as_ptr().add(((block * h + y) * w + first) * BLOCK);
-                            let weights = weights.as_ptr().add(((block * kh + i) * kw + j) * BLOCK);
-                            for lane in (0..BLOCK).step_by(L::COUNT) {
-                                let weight = L::load(weights.add(lane));
-                                let from = from.add(lane);
-                                if taken.len() == PIXELS {
-                                    for (p, sum) in sums.iter_mut().enumerate() {
-                                        *sum = centred::<L, C>(from.add(p * step), zero).multiply_add(weight, *sum);
-                                    }
-                                    continue;
-                                }
-                                for (p, sum) in sums[taken.clone()].iter_mut().enumerate() {
-                                    *sum = centred::<L, C>(from.add(p * step), zero).multiply_add(weight, *sum);
-                                }
-                            }
-                        }
-                    }
+        let (s, columns) = (&self.head.shape, self.output.len());
+        // Outputs all of whose taps lie inside the row.
+        let reach = extent(s.kernel[1], s.dilation[1]) - 1;
+        let first = inside(0, s.pads[1], s.stride[1], s.in_size[1], columns).start;
+        let end = inside(reach, s.pads[1], s.stride[1], s.in_size[1], columns).end;
+        let mut x = 0;
+        while x < columns {
+            let mut totals = [0.0; PIXELS];
+            // SAFETY: the caller's promise, and as asked for.
+            let done = unsafe {
+                if s.stride[1] == 1 && first <= x && x + PIXELS <= end {
+                    self.run_of::<L, C>(cells, grid, x, &mut totals);
+                    PIXELS
+                } else {
+                    totals[0] = self.pixel::<L, C>(cells, grid, x);
+                    1
                 }
-                for (p, sum) in sums.iter().enumerate().take(count) {
-                    let value = sum.total() * grid.scale + self.head.bias[self.o];
-                    let value = value + self.residual.map_or(0.0, |r| r[x + p]);
-                    self.output[x + p] = clip(value, self.bounds.0, self.bounds.1);
+            };
+            for (p, total) in totals[..done].iter().enumerate() {
+                let value = total * grid.scale + self.head.bias[self.o];
+                let value = value + self.residual.map_or(0.0, |r| r[x + p]);
+                self.output[x + p] = clip(value, self.bounds.0, self.bounds.1);
+            }
+            x += done;
+        }
+    }
+
+    /// The rows of the input that taps read, each with the number of its taps.
+    #[inline(always)]
+    fn rows(&self) -> impl Iterator<Item = (usize, usize)> {
+        let s = &self.head.shape;
+        let row = move |i: usize| (i, (self.row * s.stride[0] + i * s.dilation[0]).wrapping_sub(s.pads[0]));
+        (0..s.kernel[0]).map(row).filter(|&(_, y)| y < s.in_size[0])
+    }
+
+    /// Weights of the sixteen channels of a block at a tap.
+    #[inline(always)]
+    fn weights(&self, block: usize, i: usize, j: usize) -> &[f32] {
+        let s = &self.head.shape;
+        let blocks = s.in_channels.div_ceil(BLOCK);
+        &self.head.weights[(((self.o * blocks + block) * s.kernel[0] + i) * s.kernel[1] + j) * BLOCK..][..BLOCK]
+    }
+
+    /// Sums of the pixels from column `x` on.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `L`; outputs are one pixel apart, and their taps lie inside the row.
+    #[inline(always)]
+    unsafe fn run_of<L: Lanes, C: Cell>(&self, cells: &[C], grid: Grid, x: usize, totals: &mut [f32; PIXELS]) {
+        let (s, [h, w]) = (&self.head.shape, self.head.shape.in_size);
+        // SAFETY: the caller's promise; so below.
+        unsafe {
+            let zero = L::splat(f32::from(grid.zero));
+            let mut sums = [L::splat(0.0); PIXELS];
+            for (i, y) in self.rows() {
+                for j in 0..s.kernel[1] {
+                    for block in 0..s.in_channels.div_ceil(BLOCK) {
+                        let at = ((block * h + y) * w + x + j * s.dilation[1] - s.pads[1]) * BLOCK;
+                        let weights = self.weights(block, i, j);
+                        for lane in (0..BLOCK).step_by(L::COUNT) {
+                            let from = opaque(cells[at..at + PIXELS * BLOCK].as_ptr().add(lane));
+                            let weight = L::load(weights.as_ptr().add(lane));
+                            unrolled!(p in PIXELS {
+                                sums[p] = centred::<L, C>(from.add(p * BLOCK), zero).multiply_add(weight, sums[p]);
+                            });
+                        }
+                    }
                 }
             }
+            L::totals(sums, totals);
+        }
+    }
+
+    /// Sum of the pixel at column `x`, of the taps that lie inside.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `L`.
+    #[inline(always)]
+    unsafe fn pixel<L: Lanes, C: Cell>(&self, cells: &[C], grid: Grid, x: usize) -> f32 {
+        let (s, [h, w]) = (&self.head.shape, self.head.shape.in_size);
+        // SAFETY: the caller's promise; so below.
+        unsafe {
+            let zero = L::splat(f32::from(grid.zero));
+            let mut sum = L::splat(0.0);
+            for (i, y) in self.rows() {
+                for j in 0..s.kernel[1] {
+                    let column = (x * s.stride[1] + j * s.dilation[1]).wrapping_sub(s.pads[1]);
+                    if column >= w {
+                        continue;
+                    }
+                    for block in 0..s.in_channels.div_ceil(BLOCK) {
+                        let pixel = &cells[((block * h + y) * w + column) * BLOCK..][..BLOCK];
+                        let weights = self.weights(block, i, j);
+                        for lane in (0..BLOCK).step_by(L::COUNT) {
+                            let weight = L::load(weights.as_ptr().add(lane));
+                            sum = centred::<L, C>(pixel.as_ptr().add(lane), zero).multiply_add(weight, sum);
+                        }
+                    }
+                }
+            }
+            sum.total()
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Finish;
 use crate::backend::cpu::dot::{Dot, Factor};
 use crate::backend::cpu::lanes::Lanes;
-use crate::backend::cpu::layout::{Cell, Code, Grid, Half};
+use crate::backend::cpu::layout::{BLOCK, Cell, Code, Grid, Half};
 
 /// What keeps vectors of an output: residual, activation, rounding.
 pub(in crate::backend::cpu) trait Keep: Copy {
@@ -22,6 +22,18 @@ pub(in crate::backend::cpu) trait Keep: Copy {
     /// The processor has the instructions of `D`, the output and the residual have that many values, and nobody else
     /// uses those of the output.
     unsafe fn keep<D: Dot>(&self, at: usize, value: D::Lanes);
+
+    /// Keeps those of four pixels side by side.
+    ///
+    /// # Safety
+    /// As for `keep`, of each.
+    #[inline(always)]
+    unsafe fn keep_four<D: Dot>(&self, at: usize, values: [D::Lanes; 4]) {
+        for (i, value) in values.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { self.keep::<D>(at + i * BLOCK, value) };
+        }
+    }
 }
 
 /// The shortest way for an output.
@@ -94,6 +106,12 @@ impl Keep for Codes {
             code.store_codes(self.to.add(at).cast());
         }
     }
+
+    #[inline(always)]
+    unsafe fn keep_four<D: Dot>(&self, at: usize, values: [D::Lanes; 4]) {
+        // SAFETY: the caller's promise.
+        unsafe { D::Lanes::store_four_codes(values, self.low, self.high, self.to.add(at).cast()) };
+    }
 }
 
 /// Codes to which other codes are added.
@@ -129,6 +147,18 @@ impl Keep for CodesWithCodes<'_> {
         unsafe {
             let added = Code::load::<D::Lanes>(self.added.as_ptr().add(at));
             self.codes.keep::<D>(at, added.multiply_add(D::Lanes::splat(self.ratio), value));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn keep_four<D: Dot>(&self, at: usize, mut values: [D::Lanes; 4]) {
+        // SAFETY: as above.
+        unsafe {
+            for (i, value) in values.iter_mut().enumerate() {
+                let added = Code::load::<D::Lanes>(self.added.as_ptr().add(at + i * BLOCK));
+                *value = added.multiply_add(D::Lanes::splat(self.ratio), *value);
+            }
+            self.codes.keep_four::<D>(at, values);
         }
     }
 }

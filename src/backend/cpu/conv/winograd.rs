@@ -320,18 +320,24 @@ impl Task<'_> {
                         let bias = D::Lanes::load(w.bias.as_ptr().add(channel));
                         let (scale, bias) = to.affine(D::Lanes::splat(1.0), bias);
                         let plane = channel / BLOCK * h * width * BLOCK + channel % BLOCK;
+                        let mut values = [[bias; M]; M];
                         for j in 0..M {
-                            if j >= columns {
-                                break;
-                            }
-                            let mut column = [D::Lanes::splat(0.0); A];
+                            let mut column = [bias; A];
                             for (i, value) in column.iter_mut().enumerate() {
                                 *value = d[i][j];
                             }
-                            let values = output_transform::<D::Lanes, A, M>(column);
-                            for (i, value) in values.into_iter().enumerate().take(rows) {
-                                let at = plane + ((y + i) * width + x + j) * BLOCK;
-                                to.keep::<D>(at, value.multiply_add(scale, bias));
+                            for (i, value) in output_transform::<D::Lanes, A, M>(column).into_iter().enumerate() {
+                                values[i][j] = value.multiply_add(scale, bias);
+                            }
+                        }
+                        for (i, row) in values.iter().enumerate().take(rows) {
+                            let at = plane + ((y + i) * width + x) * BLOCK;
+                            if M == 4 && columns == 4 {
+                                to.keep_four::<D>(at, [row[0], row[1 % M], row[2 % M], row[3 % M]]);
+                                continue;
+                            }
+                            for (j, &value) in row.iter().enumerate().take(columns) {
+                                to.keep::<D>(at + j * BLOCK, value);
                             }
                         }
                     }

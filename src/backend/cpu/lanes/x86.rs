@@ -142,7 +142,7 @@ impl Lanes for Avx2 {
     }
 }
 
-/// Sixteen floats in a ZMM register; needs AVX-512F.
+/// Sixteen floats in a ZMM register; needs AVX-512F, BW and VL.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(pub(crate) __m512);
 
@@ -209,6 +209,27 @@ impl Lanes for Avx512 {
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
     }
     #[inline(always)]
+    unsafe fn store_four_codes([a, b, c, d]: [Self; 4], low: f32, high: f32, to: *mut u8) {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe {
+            // From above they are held as floats, of which very large ones are no whole numbers; what is no number stays so
+            // and becomes 0.
+            let high = _mm512_set1_ps(high);
+            let [a, b, c, d] = [
+                _mm512_cvtps_epi32(_mm512_min_ps(high, a.0)),
+                _mm512_cvtps_epi32(_mm512_min_ps(high, b.0)),
+                _mm512_cvtps_epi32(_mm512_min_ps(high, c.0)),
+                _mm512_cvtps_epi32(_mm512_min_ps(high, d.0)),
+            ];
+            // Packed by quarters of a register: four of each, then four of each of the next quarter.
+            let codes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            let low = _mm512_set1_epi8(super::code_of(low) as i8);
+            let codes = _mm512_max_epu8(_mm512_permutexvar_epi32(order, codes), low);
+            _mm512_storeu_si512(to.cast(), codes);
+        }
+    }
+    #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, count: usize) {
         // SAFETY: the trait's promises; masked lanes are not touched.
         unsafe { _mm512_mask_storeu_ps(to, ((1u32 << count) - 1) as __mmask16, self.0) }
@@ -232,6 +253,30 @@ impl Lanes for Avx512 {
     unsafe fn total(self) -> f32 {
         // SAFETY: the trait's promises, passed on by the caller.
         unsafe { _mm512_reduce_add_ps(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn totals(values: [Self; 16], totals: &mut [f32; 16]) {
+        // SAFETY: the trait's promises, passed on by the caller.
+        unsafe {
+            // The halves of two registers are added at once, then the quarters of four, and so on, as in `total`.
+            // Register 4·k + j is quarter k of `fours[j]`, and so ends in lane 4·k + j.
+            let mut fours = [_mm512_setzero_ps(); 4];
+            for (j, four) in fours.iter_mut().enumerate() {
+                let [a, b, c, d] = [values[j].0, values[4 + j].0, values[8 + j].0, values[12 + j].0];
+                let ab = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+                let cd = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+                *four = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+            }
+            let mut twos = [_mm512_setzero_ps(); 2];
+            for (i, two) in twos.iter_mut().enumerate() {
+                let (u, v) = (_mm512_castps_pd(fours[2 * i]), _mm512_castps_pd(fours[2 * i + 1]));
+                let (low, high) = (_mm512_unpacklo_pd(u, v), _mm512_unpackhi_pd(u, v));
+                *two = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+            }
+            let [p, q] = twos;
+            let all = _mm512_add_ps(_mm512_shuffle_ps::<0x88>(p, q), _mm512_shuffle_ps::<0xdd>(p, q));
+            _mm512_storeu_ps(totals.as_mut_ptr(), all);
+        }
     }
     #[inline(always)]
     unsafe fn clip(self, low: Self, high: Self) -> Self {

@@ -6,6 +6,10 @@ use crate::backend::cpu::lanes::{Lanes, code_of, from_bf16, to_bf16};
 pub(in crate::backend::cpu) trait Cell: Copy + Send + Sync {
     /// Whether its number stands for another one, on a grid.
     const ON_GRID: bool = false;
+    /// What nothing is smaller than.
+    const LOWEST: Self;
+    /// The larger one; the first where the other is not a number.
+    fn larger(self, other: Self) -> Self;
     /// Its number.
     fn get(self) -> f32;
     /// The cell that keeps a number.
@@ -23,6 +27,13 @@ pub(in crate::backend::cpu) trait Cell: Copy + Send + Sync {
 }
 
 impl Cell for f32 {
+    const LOWEST: Self = Self::NEG_INFINITY;
+
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        if other > self { other } else { self }
+    }
+
     #[inline(always)]
     fn get(self) -> f32 {
         self
@@ -52,6 +63,14 @@ impl Cell for f32 {
 pub(in crate::backend::cpu) struct Half(u16);
 
 impl Cell for Half {
+    // Minus infinity.
+    const LOWEST: Self = Self(0xff80);
+
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        if other.get() > self.get() { other } else { self }
+    }
+
     #[inline(always)]
     fn get(self) -> f32 {
         from_bf16(self.0)
@@ -95,6 +114,12 @@ pub(in crate::backend::cpu) struct Code(pub u8);
 
 impl Cell for Code {
     const ON_GRID: bool = true;
+    const LOWEST: Self = Self(0);
+
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
 
     #[inline(always)]
     fn get(self) -> f32 {

@@ -124,8 +124,11 @@ impl Task<'_> {
         }
         // SAFETY: the caller's promise.
         unsafe {
+            // Narrower registers are always two to a panel.
             match self.taps.panel / D::Lanes::COUNT {
-                1 => sizes!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28),
+                1 if D::Lanes::COUNT == BLOCK => {
+                    sizes!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28)
+                }
                 _ if D::Lanes::COUNT < BLOCK => sizes!(2: 1 2 3 4 5 6),
                 _ => sizes!(2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
             }
@@ -225,16 +228,52 @@ impl Task<'_> {
         sums: [[D::Lanes; V]; T],
         to: K,
     ) {
-        for i in 0..V {
-            let (first, step) = self.places::<D>(panel, place, i);
-            // SAFETY: the caller's promise.
-            unsafe {
-                let (scale, bias) = self.affine::<D>(panel * self.taps.panel + i * D::Lanes::COUNT);
-                let (scale, bias) = to.affine(scale, bias);
-                unrolled!(t in T {
-                    to.keep::<D>(first + t * step, D::total(sums[t][i]).multiply_add(scale, bias));
-                });
+        // No loop, which would be too long to be unrolled.
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.put_vector::<D, K, T, V, 0>(panel, place, sums, to);
+            if V > 1 {
+                self.put_vector::<D, K, T, V, 1>(panel, place, sums, to);
             }
+        }
+    }
+
+    /// Keeps vector `I` of all pixels of a tile.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    #[inline(always)]
+    unsafe fn put_vector<D: Dot, K: Keep, const T: usize, const V: usize, const I: usize>(
+        &self,
+        panel: usize,
+        place: usize,
+        sums: [[D::Lanes; V]; T],
+        to: K,
+    ) {
+        let (first, step) = self.places::<D>(panel, place, I);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (scale, bias) = self.affine::<D>(panel * self.taps.panel + I * D::Lanes::COUNT);
+            let (scale, bias) = to.affine(scale, bias);
+            if step == BLOCK {
+                unrolled!(t in T {
+                    if t % 4 == 0 && t + 4 <= T {
+                        let values = [
+                            D::total(sums[t][I]).multiply_add(scale, bias),
+                            D::total(sums[t + 1][I]).multiply_add(scale, bias),
+                            D::total(sums[t + 2][I]).multiply_add(scale, bias),
+                            D::total(sums[t + 3][I]).multiply_add(scale, bias),
+                        ];
+                        to.keep_four::<D>(first + t * BLOCK, values);
+                    } else if t >= T / 4 * 4 {
+                        to.keep::<D>(first + t * BLOCK, D::total(sums[t][I]).multiply_add(scale, bias));
+                    }
+                });
+                return;
+            }
+            unrolled!(t in T {
+                to.keep::<D>(first + t * step, D::total(sums[t][I]).multiply_add(scale, bias));
+            });
         }
     }
 
