@@ -52,7 +52,8 @@ pub struct SegmenterArgs {
     /// Threads of the CPU engine; 0 takes all cores.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// How far the factors of the network may be rounded: fp32, bf16 or bf16-fast; a plan has its own.
+    /// How far the factors of the network may be rounded: fp32, bf16, bf16-fast, or int8 where the model was quantised; a
+    /// plan has its own.
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
     /// Speckle filter: off, median, bilateral, lee, srad; with settings as in `srad:iterations=10`.
@@ -239,7 +240,8 @@ pub struct InferArgs {
     /// Threads of the CPU engine; 0 takes all cores.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
-    /// How far the factors of the network may be rounded: fp32, bf16 or bf16-fast; a plan has its own.
+    /// How far the factors of the network may be rounded: fp32, bf16, bf16-fast, or int8 where the model was quantised; a
+    /// plan has its own.
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
 }

@@ -128,10 +128,13 @@ impl Builder {
             _ => Layout::Blocked,
         };
         if self.config.precision == Precision::Int8 {
-            let calibration = self.config.calibration.clone();
-            graph.calibration = Some(calibration.ok_or(BuildError::Calibration)?);
+            graph.calibration = Some(self.config.calibration.clone().unwrap_or_default());
         }
         passes.iter().for_each(|(_, pass)| pass(&mut graph));
+        // A quantised network brings ranges along.
+        if graph.calibration.as_ref().is_some_and(|calibration| calibration.ranges.is_empty()) {
+            return Err(BuildError::Calibration);
+        }
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
         Ok(Plan::new(network, &self.config, graph, arena, tactics))

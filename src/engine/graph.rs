@@ -319,6 +319,12 @@ impl Graph {
         }
     }
 
+    /// Has everybody who reads `old`, inside and outside, read `new`.
+    pub fn replace(&mut self, old: usize, new: usize) {
+        let inputs = self.steps.iter_mut().flat_map(|step| &mut step.inputs);
+        inputs.chain(self.outputs.iter_mut().map(|(_, value)| value)).filter(|v| **v == old).for_each(|v| *v = new);
+    }
+
     /// The value that `value` has its memory in, and the elements from the beginning of each image there.
     pub fn root(&self, value: usize) -> (usize, usize) {
         let (mut at, mut offset) = (value, 0);

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, nearest, sections};
 use super::speed::Speed;
+use crate::engine::Precision;
 
 /// What a pipeline file says; what it does not say is `None` and left to the command line or its default.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,7 +51,7 @@ pub struct SegmenterConfig {
     pub device: Option<String>,
     /// Threads of the CPU, 0 for all cores.
     pub threads: Option<usize>,
-    /// `fp32`, `bf16` or `bf16-fast`.
+    /// `fp32`, `bf16`, `bf16-fast` or `int8`.
     pub precision: Option<String>,
     /// Despeckle filter with its parameters.
     pub despeckle: Option<String>,
@@ -237,7 +238,7 @@ impl PipelineConfig {
             ("segmenter", "device") => segmenter.device = Some(filled()?),
             ("segmenter", "threads") => segmenter.threads = Some(whole(value)?.try_into().ok()?),
             ("segmenter", "precision") => {
-                segmenter.precision = Some(text().filter(|t| ["fp32", "bf16", "bf16-fast"].contains(&t.as_str()))?);
+                segmenter.precision = Some(text().filter(|t| t.parse::<Precision>().is_ok())?);
             }
             ("segmenter", "despeckle") => segmenter.despeckle = Some(filled()?),
             ("segmenter", "threshold") => segmenter.threshold = Some(share()?),

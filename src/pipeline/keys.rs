@@ -43,8 +43,8 @@ pub const KEYS: &[Key] = keys! {
             "the ONNX model; the one that comes with the program where this is not given";
         "device": "\"auto\", \"cpu\" or \"cuda:N\"", "\"auto\"", "what computes the network";
         "threads": "a whole number, 0 for all cores", "0", "threads of the CPU";
-        "precision": "\"fp32\", \"bf16\" or \"bf16-fast\"", "\"fp32\"",
-            "how far the factors of the network may be rounded; a plan has its own";
+        "precision": "\"fp32\", \"bf16\", \"bf16-fast\" or \"int8\"", "\"fp32\"",
+            "how far the factors of the network may be rounded; a plan has its own, int8 is for plans and quantised models";
         "despeckle": "a filter, for example \"median:radius=2\"", "\"off\"",
             "`off`, `median`, `bilateral`, `lee`, `srad`, with parameters after a colon";
         "threshold": "a number from 0 to 1", "0.5",

@@ -21,6 +21,7 @@ mod engine_oracle;
 mod engine_passes;
 mod engine_passes_exports;
 mod engine_plan;
+mod engine_quantised;
 mod engine_refusals;
 mod engine_timing;
 mod engine_zoo;

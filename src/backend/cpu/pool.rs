@@ -50,6 +50,8 @@ struct Shared {
     next: AtomicUsize,
     /// Workers inside the open job.
     inside: AtomicUsize,
+    /// Workers that wait for their first job.
+    started: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
     placement: Placement,
@@ -122,11 +124,12 @@ impl Pool {
             generation: AtomicU64::new(0),
             next: AtomicUsize::new(0),
             inside: AtomicUsize::new(0),
+            started: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             placement: Placement::new(threads - 1),
         });
-        let workers = (1..threads)
+        let workers: Vec<_> = (1..threads)
             .map_while(|i| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new()
@@ -134,11 +137,16 @@ impl Pool {
                     .spawn(move || {
                         NUMBER.set(i);
                         shared.placement.join();
+                        shared.started.fetch_add(1, Ordering::AcqRel);
                         shared.serve();
                     })
                     .ok()
             })
             .collect();
+        // What a thread takes from memory and the system as it starts belongs here and not into somebody's frame.
+        while shared.started.load(Ordering::Acquire) < workers.len() {
+            std::thread::yield_now();
+        }
         Self { shared, turn: Mutex::new(()), workers }
     }
 

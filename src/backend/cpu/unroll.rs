@@ -21,6 +21,7 @@ pub(super) use unrolled;
 ///
 /// Else it finds that all addresses of an unrolled loop depend on the same few numbers and keeps each of them, dozens,
 /// from one round to the next: more than there are registers.
+#[allow(clippy::pointers_in_nomem_asm_block)] // it does not read what is there
 #[inline(always)]
 pub(super) fn opaque<T>(mut pointer: *const T) -> *const T {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

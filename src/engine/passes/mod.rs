@@ -1,5 +1,6 @@
 //! What is rewritten between lowering and placing: each pass leaves the outputs as they were.
 
+pub mod adopt_grids;
 pub mod affine;
 pub mod alias_reshape;
 pub mod alias_slice;
@@ -28,6 +29,7 @@ pub type Pass = (&'static str, fn(&mut Graph));
 /// out, then layout and memory.
 pub const PASSES: &[Pass] = &[
     ("drop_unused", drop_unused::run),
+    ("adopt_grids", adopt_grids::run),
     ("merge_norm", merge_norm::run),
     ("sink_transpose", sink_transpose::run),
     ("merge_moves", merge_moves::run),

@@ -18,6 +18,7 @@ use crate::backend::cpu::window::extent;
 
 mod input;
 mod line;
+mod put;
 mod tile;
 
 use input::Drawn;
