@@ -186,6 +186,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("alias_reshape", "reshapes cost nothing"),
     ("alias_slice", "slices are read where they lie"),
     ("drop_unused", "what nobody reads is left out"),
+    ("adopt_grids", "rounding that the model brings along into the tensors that are kept as bytes"),
     ("fold_batch_norm", "batch normalisations into the weights of convolutions"),
     ("fold_pad", "borders of zeros into convolutions"),
     ("block_channels", "tensors between convolutions in blocks of channels"),

@@ -8,9 +8,11 @@ use super::elementwise::{Arithmetic, batch_norm_affine};
 use super::isa::Isa;
 use super::lanes::{self, Lanes, Vectorised};
 use super::layout::{BLOCK, Cell, Layout, codes, codes_mut, halves, halves_mut};
-use super::max_pool::PoolShape;
 use super::pool::{Pool, SharedMut};
-use super::window::inside;
+
+mod pool;
+
+pub use pool::{Count, pool};
 
 /// A pixel of a block, as it is kept.
 type Pixel<C> = [C; BLOCK];
@@ -55,105 +57,6 @@ unsafe fn put<L: Lanes, C: Cell>(numbers: &Pixel<f32>, pixel: &mut Pixel<C>) {
     for lane in (0..BLOCK).step_by(L::COUNT) {
         // SAFETY: the caller's promise; both have sixteen cells.
         unsafe { C::store(L::load(numbers.as_ptr().add(lane)), pixel.as_mut_ptr().add(lane)) };
-    }
-}
-
-/// How many values the window of an output row and column has a mean of.
-pub type Count<'a> = &'a (dyn Fn(usize, usize) -> f32 + Sync);
-
-/// The largest value, or with `mean` the mean, of every window.
-///
-/// # Shapes
-/// Input and output as [`Layout::len`] says.
-pub fn pool(threads: &Pool, layout: Layout, shape: &PoolShape, mean: Option<Count>, input: &[f32], output: &mut [f32]) {
-    match layout {
-        Layout::BlockedBf16 => pool_cells(threads, shape, mean, halves(input), halves_mut(output)),
-        Layout::BlockedU8(_) => pool_cells(threads, shape, mean, codes(input), codes_mut(output)),
-        _ => pool_cells(threads, shape, mean, input, output),
-    }
-}
-
-fn pool_cells<C: Cell>(threads: &Pool, shape: &PoolShape, mean: Option<Count>, input: &[C], output: &mut [C]) {
-    let (isa, [h, w], [down, across]) = (Isa::detect(), shape.in_size, shape.out_size());
-    rows(threads, output, across, &|first, out| {
-        let plane = &pixels(input)[first / across / down * h * w..][..h * w];
-        let row = first / across % down;
-        match mean {
-            Some(count) => lanes::run(isa, MeanRow { shape, count, plane, row, out }),
-            None => lanes::run(isa, MaxRow { shape, plane, row, out }),
-        }
-    });
-}
-
-struct MaxRow<'a, C> {
-    shape: &'a PoolShape,
-    plane: &'a [Pixel<C>],
-    row: usize,
-    out: &'a mut [Pixel<C>],
-}
-
-impl<C: Cell> Vectorised for MaxRow<'_, C> {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        let (shape, [h, w]) = (self.shape, self.shape.in_size);
-        self.out.fill([C::LOWEST; BLOCK]);
-        for i in 0..shape.kernel[0] {
-            let v = (self.row * shape.stride[0] + i * shape.dilation[0]).wrapping_sub(shape.pads[0]);
-            if v >= h {
-                continue;
-            }
-            for j in 0..shape.kernel[1] {
-                let tap = j * shape.dilation[1];
-                let range = inside(tap, shape.pads[1], shape.stride[1], w, self.out.len());
-                if range.is_empty() {
-                    continue;
-                }
-                let first = v * w + range.start * shape.stride[1] + tap - shape.pads[1];
-                let from = self.plane[first..(v + 1) * w].iter().step_by(shape.stride[1]);
-                for (out, from) in self.out[range].iter_mut().zip(from) {
-                    // Copies, which become vectors.
-                    let (mut largest, from) = (*out, *from);
-                    for c in 0..BLOCK {
-                        largest[c] = largest[c].larger(from[c]);
-                    }
-                    *out = largest;
-                }
-            }
-        }
-    }
-}
-
-struct MeanRow<'a, C> {
-    shape: &'a PoolShape,
-    count: Count<'a>,
-    plane: &'a [Pixel<C>],
-    row: usize,
-    out: &'a mut [Pixel<C>],
-}
-
-impl<C: Cell> Vectorised for MeanRow<'_, C> {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        let (shape, [h, w]) = (self.shape, self.shape.in_size);
-        for (x, out) in self.out.iter_mut().enumerate() {
-            let mut sum = [0.0; BLOCK];
-            for i in 0..shape.kernel[0] {
-                let v = (self.row * shape.stride[0] + i * shape.dilation[0]).wrapping_sub(shape.pads[0]);
-                for j in 0..shape.kernel[1] {
-                    let u = (x * shape.stride[1] + j * shape.dilation[1]).wrapping_sub(shape.pads[1]);
-                    if v >= h || u >= w {
-                        continue;
-                    }
-                    // SAFETY: the caller's promise; so below.
-                    let from = unsafe { get::<L, C>(&self.plane[v * w + u]) };
-                    (0..BLOCK).for_each(|c| sum[c] += from[c]);
-                }
-            }
-            let count = (self.count)(self.row, x);
-            sum.iter_mut().for_each(|value| *value /= count);
-            // SAFETY: as above.
-            unsafe { put::<L, C>(&sum, out) };
-        }
     }
 }
 
