@@ -13,7 +13,7 @@ use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::dot::{self, Factor};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::to_bf16;
-use crate::backend::cpu::layout::{BLOCK, Grid, Layout};
+use crate::backend::cpu::layout::{BLOCK, Layout};
 use crate::backend::cpu::window::extent;
 
 mod input;
@@ -181,11 +181,6 @@ impl Taps {
         }
     }
 
-    /// The step of the grid of the weights of output `o`: they reach from -127 to 127.
-    fn weight_step(&self, grid: Grid, o: usize) -> f32 {
-        self.scale[o] / grid.scale
-    }
-
     /// Chooses for each output the number that its weights, of which `largest` is known, are multiples of.
     fn scale(&mut self, largest: &dyn Fn(usize) -> f32) {
         let (Factor::Int8, Layout::BlockedU8(grid)) = (self.factor, self.layouts[0]) else { return };
@@ -199,12 +194,17 @@ impl Taps {
         taps: &[(usize, [isize; 2])],
         size: [usize; 2],
         origin: [usize; 2],
-        weight: &dyn Fn(usize, usize, usize) -> f32,
+        weight: &impl Fn(usize, usize, usize) -> f32,
     ) {
         let (ins, panel, depth, per_word) = (self.ins, self.panel, self.layouts[0].depth(), self.factor.per_word());
         let words = ins / depth * depth.div_ceil(per_word) + (ins % depth).div_ceil(per_word);
         let mut weights = Aligned::zeros(self.bias.len() * words * taps.len());
         let mut sums = vec![0i32; self.outs];
+        // Of the weights of each output, which reach from -127 to 127.
+        let steps: Vec<f32> = match self.layouts[0] {
+            Layout::BlockedU8(grid) => self.scale.iter().map(|scale| scale / grid.scale).collect(),
+            _ => Vec::new(),
+        };
         let mut at = 0;
         for first in (0..self.bias.len()).step_by(panel) {
             for block in (0..ins).step_by(depth) {
@@ -213,7 +213,10 @@ impl Taps {
                     for word in (0..channels).step_by(per_word) {
                         for o in first..(first + panel).min(self.outs) {
                             let own = (word..channels.min(word + per_word)).map(|c| weight(o, block + c, tap));
-                            weights[at + o - first] = self.word(o, own, &mut sums[o]);
+                            weights[at + o - first] = match self.factor {
+                                Factor::Int8 => bytes_of(own, steps[o], &mut sums[o]),
+                                _ => self.factor_word(own),
+                            };
                         }
                         at += panel;
                     }
@@ -235,21 +238,12 @@ impl Taps {
         self.phases.push(Phase { lines, weights, panel, starts, size, origin });
     }
 
-    /// Some weights of output `o` as a word of factors; bytes are counted into `sum`.
-    fn word(&self, o: usize, weights: impl Iterator<Item = f32>, sum: &mut i32) -> f32 {
-        let mut word = 0;
-        for (i, weight) in weights.enumerate() {
-            word |= match (self.factor, self.layouts[0]) {
-                (Factor::F32, _) => weight.to_bits(),
-                (Factor::Bf16, _) => u32::from(to_bf16(weight)) << (16 * i),
-                (Factor::Int8, Layout::BlockedU8(grid)) => {
-                    let code = (weight / self.weight_step(grid, o)).round_ties_even().clamp(-127.0, 127.0) as i8;
-                    *sum += i32::from(code);
-                    u32::from(code as u8) << (8 * i)
-                }
-                (Factor::Int8, _) => unreachable!("bytes multiply bytes"),
-            };
-        }
+    /// Some weights as a word of floats or halves.
+    fn factor_word(&self, weights: impl Iterator<Item = f32>) -> f32 {
+        let word = weights.enumerate().fold(0, |word, (i, weight)| match self.factor {
+            Factor::Bf16 => word | u32::from(to_bf16(weight)) << (16 * i),
+            _ => weight.to_bits(),
+        });
         f32::from_bits(word)
     }
 
@@ -274,4 +268,17 @@ impl Taps {
             dot::run(self.isa, self.factor, task);
         });
     }
+}
+
+/// Some weights as a word of bytes, multiples of `step`, which are counted into `sum`.
+fn bytes_of(weights: impl Iterator<Item = f32>, step: f32, sum: &mut i32) -> f32 {
+    // Added and taken away again it leaves the nearest whole number, ties to even; the function that rounds is a call on
+    // processors without SSE4.1, and millions of weights are rounded.
+    const WHOLE: f32 = (3 << 22) as f32;
+    let word = weights.enumerate().fold(0, |word, (i, weight)| {
+        let code = ((weight / step).clamp(-127.0, 127.0) + WHOLE - WHOLE) as i8;
+        *sum += i32::from(code);
+        word | u32::from(code as u8) << (8 * i)
+    });
+    f32::from_bits(word)
 }
