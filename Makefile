@@ -5,7 +5,7 @@ help:
 	@echo "make demo     build, replay a moving phantom with the nerve found in every frame"
 	@echo "make test     format, lints, docs and all tests (installs what they need)"
 	@echo "make build    the release binary, target/release/sonoplex"
-	@echo "make nightly  the slow checks: fuzzing, a minute a parser"
+	@echo "make nightly  the slow checks: an emulated ARM, and fuzzing, a minute a parser"
 
 setup:
 	@tools/setup.sh build

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The slow checks: every fuzz target for a minute (needs cargo-fuzz and a nightly toolchain, or RUSTC_BOOTSTRAP=1).
+# The slow checks: the kernels on an emulated ARM (where its packages are installed, see arm.sh), every fuzz target for a
+# minute (needs cargo-fuzz and a nightly toolchain, or RUSTC_BOOTSTRAP=1).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v cargo-fuzz >/dev/null; then
@@ -9,6 +10,13 @@ fi
 seconds=${SONOPLEX_FUZZ_SECONDS:-60}
 passed=0
 failed=0
+echo "== 64-bit ARM"
+tools/arm.sh
+case $? in
+  0) passed=$((passed + 1)) ;;
+  2) echo "skipped: 64-bit ARM" ;;
+  *) failed=$((failed + 1)) ;;
+esac
 for target in ${SONOPLEX_FUZZ_TARGETS:-$(cd fuzz && cargo fuzz list)}; do
   echo "== fuzz $target, $seconds s"
   # openjp2 overflows a sum on damaged data where overflow is checked; the reader catches it, libFuzzer would not.

@@ -155,18 +155,13 @@ pub fn build(
 fn candidates(plan: &Plan, step: &PlanStep, config: &BuilderConfig) -> Vec<String> {
     let kept = config.calibration.as_ref().is_some_and(|c| c.kept.contains(&step.name));
     let mut offered = tactic::allowed(tactic::between(&step.op, plan.layouts(step)), config.precision, kept);
-    let wide = offered.first().map_or("", |first| ending(first)).to_owned();
-    offered.retain(|tactic| tactic != "naive" && ending(tactic) == wide);
+    let wide = offered.first().map_or("", |first| isa::split(first).1).to_owned();
+    offered.retain(|tactic| tactic != "naive" && isa::split(tactic).1 == wide);
     let coarser = |tactic: &str| {
-        let stem = tactic.trim_end_matches(&wide);
+        let (stem, _) = isa::split(tactic);
         !stem.ends_with("_bf16") && !stem.ends_with("_int8") && offered.contains(&format!("{stem}_bf16{wide}"))
     };
     offered.iter().filter(|tactic| !coarser(tactic)).cloned().collect()
-}
-
-/// The part of a tactic's name that says which instructions it needs.
-fn ending(tactic: &str) -> &str {
-    ["_avx512", "_avx2"].into_iter().find(|ending| tactic.ends_with(ending)).unwrap_or("")
 }
 
 /// What makes two layers take the same time.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sonoplex::backend::cpu::isa::{self, Isa};
 use sonoplex::engine::{
     BuildError, Builder, BuilderConfig, Calibration, Calibrator, Engine, Network, Plan, Precision, Threshold,
 };
@@ -53,7 +54,7 @@ fn bytes_change_little_whatever_the_tensors_meet_in() {
         let exact = plan(&network, Precision::Fp32, None).expect("a plan");
         let own = plan(&network, Precision::Int8, Some(calibration)).expect("a plan");
         assert!(in_bytes(&own).len() >= 5, "{:?}", own.tactics());
-        assert!(own.arena_bytes() < exact.arena_bytes() * 2 / 3, "{} {}", own.arena_bytes(), exact.arena_bytes());
+        assert!(own.arena_bytes() < exact.arena_bytes() * 4 / 5, "{} {}", own.arena_bytes(), exact.arena_bytes());
         let expected = run(exact, &inputs[0]);
         let found = run(own.clone(), &inputs[0]);
         let apart = deviation(&found, &expected);
@@ -70,11 +71,11 @@ fn every_set_of_instructions_rounds_alike() {
     let (network, inputs, calibration) = calibrated(1);
     let own = plan(&network, Precision::Int8, Some(calibration.clone())).expect("a plan");
     let expected = run(own.clone(), &inputs[0]);
-    for ending in ["_avx2", ""] {
+    let narrower = [Isa::Avx2, Isa::Neon, Isa::Portable].into_iter().filter(|isa| Isa::detect().includes(*isa));
+    for ending in narrower.map(Isa::suffix) {
         let narrow = |(step, tactic): (String, String)| {
-            let stem = tactic.trim_end_matches("_avx512").trim_end_matches("_avx2");
             // Factors of 16 bits are multiplied by the widest set alone.
-            let stem = stem.trim_end_matches("_bf16");
+            let stem = isa::split(&tactic).0.trim_end_matches("_bf16");
             (step, if stem == "naive" { tactic.clone() } else { format!("{stem}{ending}") })
         };
         let tactics: BTreeMap<_, _> = own.tactics().into_iter().map(narrow).collect();
@@ -85,10 +86,8 @@ fn every_set_of_instructions_rounds_alike() {
             tactics: Some(tactics),
             ..BuilderConfig::default()
         };
-        match Builder::new(config).build(&network) {
-            Ok(plan) => assert!(deviation(&run(plan, &inputs[0]), &expected) < 0.02, "{ending}"),
-            Err(error) => println!("skipped: {error}"),
-        }
+        let plan = Builder::new(config).build(&network).expect("a plan");
+        assert!(deviation(&run(plan, &inputs[0]), &expected) < 0.02, "{ending}");
     }
 }
 

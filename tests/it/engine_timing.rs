@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sonoplex::backend::cpu::isa;
 use sonoplex::engine::timing::{TimingCache, build};
 use sonoplex::engine::{BuilderConfig, Engine, EngineError, Network, Plan, Precision};
 
@@ -32,7 +33,7 @@ fn timed(cache: &mut TimingCache, microseconds: impl Fn(&str) -> u64) -> (Plan, 
 fn families(plan: &Plan) -> BTreeMap<String, usize> {
     let mut count = BTreeMap::new();
     for tactic in plan.tactics().into_values() {
-        *count.entry(tactic.trim_end_matches("_avx512").trim_end_matches("_avx2").to_owned()).or_default() += 1;
+        *count.entry(isa::split(&tactic).0.to_owned()).or_default() += 1;
     }
     count
 }

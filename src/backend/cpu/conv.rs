@@ -46,10 +46,11 @@ enum Tactic {
 }
 
 /// Output channels and pixels of the widest product whose sums stay in registers: of AVX-512's 32 registers 28 hold
-/// sums, of 16 registers 12 do.
+/// sums, of 16 registers 12 do. NEON's 32 hold 24: products of bytes need the others where there is no instruction for them.
 fn tile(isa: Isa, outs: usize) -> (usize, usize) {
     match isa {
         Isa::Portable => (8, 6),
+        Isa::Neon => (8, 12),
         Isa::Avx2 => (16, 6),
         Isa::Avx512 if outs.div_ceil(BLOCK).is_multiple_of(2) => (32, 14),
         Isa::Avx512 => (16, 28),

@@ -8,9 +8,13 @@ use super::isa::Isa;
 use super::lanes::{self, Lanes, Vectorised};
 
 #[cfg(not(target_arch = "x86_64"))]
-#[path = "dot/array.rs"]
-mod bytes;
+mod array;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use array as bytes;
 #[cfg(target_arch = "x86_64")]
+mod bytes;
+#[cfg(target_arch = "aarch64")]
+#[path = "dot/neon.rs"]
 mod bytes;
 
 /// How many bits the factors of a product have. Sums are floats, of bytes whole numbers.
@@ -135,11 +139,7 @@ pub(crate) fn run(isa: Isa, factor: Factor, work: impl Products) {
             // SAFETY: checked above.
             unsafe { x86::bf16(work) }
         }
-        #[cfg(target_arch = "x86_64")]
         Factor::Int8 => bytes::run(isa, work),
-        #[cfg(not(target_arch = "x86_64"))]
-        // SAFETY: needs no instructions of its own.
-        Factor::Int8 => unsafe { work.run::<bytes::Words>() },
         Factor::Bf16 => unreachable!("only offered where the processor has the instructions"),
     }
 }

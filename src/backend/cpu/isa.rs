@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::error::KernelError;
 
-/// A set of vector instructions, the later ones wider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A set of vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isa {
     /// What the compiler makes of plain loops for the baseline processor.
     Portable,
+    /// 64-bit ARM: 4 floats a register, 32 registers.
+    Neon,
     /// AVX2 and FMA: 8 floats a register, 16 registers.
     Avx2,
     /// AVX-512F, BW and VL: 16 floats a register, 32 registers.
@@ -17,8 +19,21 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// Whether a processor whose widest set this is has `other` too.
+    pub fn includes(self, other: Self) -> bool {
+        match other {
+            Self::Portable => true,
+            Self::Avx2 => matches!(self, Self::Avx2 | Self::Avx512),
+            Self::Neon | Self::Avx512 => self == other,
+        }
+    }
+
     /// The widest set that this processor and its operating system offer.
     pub fn detect() -> Self {
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Self::Neon;
+        }
         #[cfg(target_arch = "x86_64")]
         {
             let wide = is_x86_feature_detected!("avx512f")
@@ -58,12 +73,42 @@ impl Isa {
         }
     }
 
-    /// Its name in reports: `portable`, `avx2` or `avx512`.
+    /// How the names of tactics end that need it.
+    pub fn suffix(self) -> &'static str {
+        SUFFIXES.iter().find(|(isa, _)| *isa == self).map_or("", |(_, suffix)| suffix)
+    }
+
+    /// Its name in reports: `portable`, `neon`, `avx2` or `avx512`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+        }
+    }
+}
+
+/// What a 64-bit ARM processor has to multiply bytes with.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arm {
+    /// Nothing beyond NEON.
+    Baseline,
+    /// Sums of four products of bytes with a sign.
+    DotProd,
+    /// Sums of four products of bytes without and with a sign.
+    I8mm,
+}
+
+#[cfg(target_arch = "aarch64")]
+impl Arm {
+    pub fn detect() -> Self {
+        use std::arch::is_aarch64_feature_detected;
+        match (is_aarch64_feature_detected!("i8mm"), is_aarch64_feature_detected!("dotprod")) {
+            (true, _) => Self::I8mm,
+            (_, true) => Self::DotProd,
+            _ => Self::Baseline,
         }
     }
 }
@@ -76,7 +121,8 @@ pub fn model() -> String {
 }
 
 /// Instruction sets, the widest first, and how the name of a tactic that needs them ends: `taps_avx512`.
-const SUFFIXES: [(Isa, &str); 3] = [(Isa::Avx512, "_avx512"), (Isa::Avx2, "_avx2"), (Isa::Portable, "")];
+const SUFFIXES: [(Isa, &str); 4] =
+    [(Isa::Avx512, "_avx512"), (Isa::Avx2, "_avx2"), (Isa::Neon, "_neon"), (Isa::Portable, "")];
 
 /// Whether `isa` multiplies the factors of `way` on this processor.
 fn has(way: &str, isa: Isa) -> bool {
@@ -91,7 +137,7 @@ fn has(way: &str, isa: Isa) -> bool {
 /// The tactics of these ways up to `isa`: the widest instructions of every way before the narrower ones of any, then
 /// `naive`.
 pub(super) fn tactics(ways: &[&str], isa: Isa) -> Vec<String> {
-    let offered = SUFFIXES.iter().filter(|(needed, _)| *needed <= isa);
+    let offered = SUFFIXES.iter().filter(|(needed, _)| isa.includes(*needed));
     let named = offered.flat_map(|(isa, suffix)| {
         ways.iter().filter(move |way| has(way, *isa)).map(move |way| format!("{way}{suffix}"))
     });
@@ -116,7 +162,7 @@ pub(super) fn parse<'a>(
     });
     let found = Isa::detect();
     match named {
-        Some((_, needed)) if needed > found => {
+        Some((_, needed)) if !found.includes(needed) => {
             Err(KernelError::Isa { operation, tactic: tactic.to_owned(), needed, found })
         }
         Some((way, needed)) if has(way, needed) => Ok((way, needed)),
@@ -125,6 +171,13 @@ pub(super) fn parse<'a>(
             Err(KernelError::Tactic { operation, found: tactic.to_owned(), known })
         }
     }
+}
+
+/// The way that the name of a tactic begins with, and how it ends: `taps_avx512` is `taps` and `_avx512`.
+pub fn split(tactic: &str) -> (&str, &str) {
+    let ending = |(_, suffix): &&(Isa, &str)| tactic.ends_with(suffix);
+    let suffix = SUFFIXES.iter().find(ending).map_or("", |(_, suffix)| suffix);
+    tactic.split_at(tactic.len() - suffix.len())
 }
 
 impl std::fmt::Display for Isa {

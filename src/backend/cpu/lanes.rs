@@ -4,6 +4,8 @@ use super::isa::Isa;
 
 #[cfg(not(target_arch = "x86_64"))]
 mod array;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -13,6 +15,8 @@ mod x86;
 pub(crate) trait Lanes: Copy {
     /// Floats in it.
     const COUNT: usize;
+    /// Such registers of the processor.
+    const REGISTERS: usize = 16;
     /// All lanes `x`.
     ///
     /// # Safety
@@ -194,7 +198,7 @@ pub(crate) trait Vectorised {
 /// # Panics
 /// When this processor has not got them.
 pub(crate) fn run(isa: Isa, work: impl Vectorised) {
-    assert!(isa <= Isa::detect(), "instructions that this processor has");
+    assert!(Isa::detect().includes(isa), "instructions that this processor has");
     match isa {
         // SAFETY: checked above.
         #[cfg(target_arch = "x86_64")]
@@ -202,6 +206,9 @@ pub(crate) fn run(isa: Isa, work: impl Vectorised) {
         // SAFETY: checked above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { avx2(work) },
+        // SAFETY: checked above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { neon(work) },
         // SAFETY: needs no instructions of its own.
         _ => unsafe { work.run::<Portable>() },
     }
@@ -225,8 +232,20 @@ unsafe fn avx2(work: impl Vectorised) {
     unsafe { work.run::<Avx2>() }
 }
 
+/// # Safety
+/// The processor has NEON.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn neon(work: impl Vectorised) {
+    // SAFETY: the caller's promise.
+    unsafe { work.run::<Neon>() }
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512, Portable};
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use array::Portable;
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;

@@ -14,6 +14,8 @@
 use super::{ConvShape, Run};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::isa::Isa;
+#[cfg(target_arch = "aarch64")]
+use crate::backend::cpu::lanes::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::backend::cpu::lanes::{Avx2, Avx512};
 use crate::backend::cpu::lanes::{Lanes, Portable};
@@ -74,6 +76,7 @@ impl Direct {
         let [kh, kw] = s.kernel;
         let (lanes, widest) = match isa {
             Isa::Portable => (Portable::COUNT, 4),
+            Isa::Neon => (4, 8),
             Isa::Avx2 => (8, 4),
             Isa::Avx512 => (16, 8),
         };
@@ -239,6 +242,9 @@ impl Task<'_> {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { self.avx2(strips) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => unsafe { self.neon(strips) },
             // SAFETY: needs no instructions of its own; the slices were measured by `run`.
             _ => unsafe { self.tiles::<Portable, 2>(strips) },
         }
@@ -260,6 +266,15 @@ impl Task<'_> {
     unsafe fn avx2(&self, strips: std::ops::Range<usize>) {
         // SAFETY: the caller's promise.
         unsafe { self.tiles::<Avx2, 2>(strips) }
+    }
+
+    /// # Safety
+    /// The processor has NEON.
+    #[cfg(target_arch = "aarch64")]
+    #[target_feature(enable = "neon")]
+    unsafe fn neon(&self, strips: std::ops::Range<usize>) {
+        // SAFETY: the caller's promise.
+        unsafe { self.tiles::<Neon, STRIPS>(strips) }
     }
 
     /// # Safety

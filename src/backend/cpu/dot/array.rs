@@ -1,11 +1,12 @@
 //! Sums of products of bytes in plain loops.
 
-use super::{Dot, Factor};
+use super::{Dot, Factor, Products};
+use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{Lanes, Portable};
 
 /// Four bytes a lane.
 #[derive(Clone, Copy)]
-pub(super) struct Words([u32; Portable::COUNT]);
+struct Words([u32; Portable::COUNT]);
 
 /// The bits of a register.
 ///
@@ -60,4 +61,14 @@ impl Dot for Words {
         // SAFETY: as above.
         unsafe { values.store_bytes(to.cast()) }
     }
+}
+
+/// Does `work` in plain loops.
+///
+/// # Panics
+/// When asked for other instructions.
+pub(super) fn run(isa: Isa, work: impl Products) {
+    assert!(isa == Isa::Portable, "instructions that are there");
+    // SAFETY: needs no instructions of its own.
+    unsafe { work.run::<Words>() }
 }

@@ -106,13 +106,16 @@ bytes!(
 /// # Panics
 /// When this processor has not got them.
 pub(super) fn run(isa: Isa, work: impl Products) {
-    assert!(isa <= Isa::detect() && (isa != Isa::Avx512 || Isa::has_vnni()), "instructions that this processor has");
+    assert!(
+        Isa::detect().includes(isa) && (isa != Isa::Avx512 || Isa::has_vnni()),
+        "instructions that this processor has"
+    );
     // SAFETY: checked above; the narrow registers are those of every processor of this architecture.
     unsafe {
         match isa {
             Isa::Avx512 => vnni(work),
             Isa::Avx2 => avx2(work),
-            Isa::Portable => work.run::<Narrow>(),
+            _ => work.run::<Narrow>(),
         }
     }
 }

@@ -148,6 +148,7 @@ pub(crate) struct Avx512(pub(crate) __m512);
 
 impl Lanes for Avx512 {
     const COUNT: usize = 16;
+    const REGISTERS: usize = 32;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the trait's promises, passed on by the caller.

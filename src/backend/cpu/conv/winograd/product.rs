@@ -36,7 +36,7 @@ pub(super) unsafe fn product<D: Dot>(
             1 if D::Lanes::COUNT == BLOCK => {
                 sizes!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28)
             }
-            _ if D::Lanes::COUNT < BLOCK => sizes!(2: 1 2 3 4 5 6),
+            _ if D::Lanes::REGISTERS == 16 => sizes!(2: 1 2 3 4 5 6),
             _ => sizes!(2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
         }
     }
