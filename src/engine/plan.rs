@@ -317,7 +317,7 @@ impl Plan {
     }
 
     /// How what `step` reads first and what it writes lie in memory.
-    pub(super) fn layouts(&self, step: &PlanStep) -> [Layout; 2] {
+    pub fn layouts(&self, step: &PlanStep) -> [Layout; 2] {
         [step.inputs[0], step.output].map(|v| self.header.values[v].layout)
     }
 

@@ -1,14 +1,16 @@
 //! Rounding to bytes: what it changes, where it stays away, and what it asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sonoplex::backend::cpu::isa::{self, Isa};
+use sonoplex::backend::cpu::layout::{Grid, Layout};
 use sonoplex::engine::{
     BuildError, Builder, BuilderConfig, Calibration, Calibrator, Engine, Network, Plan, Precision, Threshold,
 };
 
 use super::engine_networks::wide;
 use super::naive::Random;
+use super::onnx_writer::{Set, Writer};
 
 fn plan(network: &Network, precision: Precision, calibration: Option<Calibration>) -> Result<Plan, BuildError> {
     Builder::new(BuilderConfig { threads: 2, precision, calibration, ..BuilderConfig::default() }).build(network)
@@ -89,6 +91,35 @@ fn every_set_of_instructions_rounds_alike() {
         let plan = Builder::new(config).build(&network).expect("a plan");
         assert!(deviation(&run(plan, &inputs[0]), &expected) < 0.02, "{ending}");
     }
+}
+
+#[test]
+fn tensors_that_pass_codes_on_share_a_grid() {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 1, 16, 16]);
+    let first = w.conv(&x, 1, 16, 3);
+    let pooled = w.max_pool(&first);
+    let second = w.conv(&pooled, 16, 32, 3);
+    let joined = w.node("Concat", &[&pooled, &second], &[("axis", Set::Int(1))]);
+    let apart = w.conv(&joined, 48, 16, 3);
+    let x = w.conv(&apart, 16, 1, 1);
+    w.output(&x);
+    let network = Network::from_onnx(&w.bytes()).expect("a network");
+    let ranges = [(&first, [0.0, 1.0]), (&second, [-1.0, 3.0]), (&apart, [0.0, 0.5])];
+    let ranges = ranges.into_iter().map(|(name, range)| (name.clone(), range)).collect();
+    let kept = BTreeSet::new();
+    let plan = plan(&network, Precision::Int8, Some(Calibration { ranges, kept })).expect("a plan");
+    let bytes = |range: [f32; 2]| Layout::BlockedU8(Grid::between(range[0], range[1]));
+    let layouts: Vec<[Layout; 2]> = plan.steps().iter().map(|step| plan.layouts(step)).collect();
+    // The first convolution, the pooling and what is joined reach as far as the farthest of them; the last convolution
+    // multiplies no bytes, so what it reads keeps its own floats.
+    let shared = bytes([-1.0, 3.0]);
+    assert_eq!(layouts[0], [Layout::Planar, shared]);
+    assert_eq!(layouts[1..3], [[shared; 2]; 2]);
+    let [from, to] = layouts[3];
+    assert!(from == shared && matches!(to, Layout::Blocked | Layout::BlockedBf16), "{layouts:?}");
+    assert_eq!(layouts.len(), 5, "{:?}", plan.tactics());
+    assert_eq!(layouts[4][1], Layout::Planar);
 }
 
 #[test]

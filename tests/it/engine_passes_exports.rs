@@ -1,9 +1,9 @@
 //! Each pass for what exporters write apart, before and after.
 
-use sonoplex::engine::passes::PASSES;
+use sonoplex::engine::passes::{PASSES, Pass};
 
 use crate::engine_exports::exports;
-use crate::engine_passes::{before_and_after, build, run};
+use crate::engine_passes::{before_and_after, build, count, run};
 use crate::onnx_writer::{Set, Writer};
 
 fn export(name: &str, images: usize) -> Writer {
@@ -42,6 +42,12 @@ fn transpositions_of_a_channels_last_network_vanish() {
         let (before, after, worst) = before_and_after(&net, "merge_moves", "transpose");
         println!("{before} transpositions before, {after} after");
         assert_eq!(worst, 0.0);
+        // Sinking makes two of one where an operator has two inputs; then they meet and cancel.
+        let (.., worst) = before_and_after(&net, "sink_transpose", "transpose");
+        assert_eq!(worst, 0.0);
+        let unsunk: Vec<Pass> = PASSES.iter().filter(|(name, _)| *name != "sink_transpose").copied().collect();
+        let met = |passes: &[Pass]| count(&build(&net, passes), "transpose");
+        assert!(met(PASSES) < met(&unsunk), "{} {}", met(PASSES), met(&unsunk));
         let words = words(&net);
         let left = |what: &str| words.iter().filter(|w| w.starts_with(what)).count();
         // One at each end, where the pictures themselves are channels-last.
