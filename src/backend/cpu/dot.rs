@@ -4,7 +4,7 @@
 //! in all lanes, with a vector of words and adds what comes out to a vector of sums. So a loop over words serves every
 //! precision.
 
-use super::isa::Isa;
+use super::isa::{Isa, WIDE};
 use super::lanes::{self, Lanes, Vectorised};
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -135,7 +135,7 @@ pub(crate) fn run(isa: Isa, factor: Factor, work: impl Products) {
     match factor {
         Factor::F32 => lanes::run(isa, Floats(work)),
         #[cfg(target_arch = "x86_64")]
-        Factor::Bf16 if isa == Isa::Avx512 && Isa::has_bf16() => {
+        Factor::Bf16 if WIDE && isa == Isa::Avx512 && Isa::has_bf16() => {
             // SAFETY: checked above.
             unsafe { x86::bf16(work) }
         }

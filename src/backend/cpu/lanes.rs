@@ -1,6 +1,6 @@
 //! A few floats that are computed together: one interface over the vector registers of each [`Isa`](super::Isa).
 
-use super::isa::Isa;
+use super::isa::{Isa, WIDE};
 
 #[cfg(not(target_arch = "x86_64"))]
 mod array;
@@ -202,10 +202,10 @@ pub(crate) fn run(isa: Isa, work: impl Vectorised) {
     match isa {
         // SAFETY: checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { avx512(work) },
+        Isa::Avx512 if WIDE => unsafe { avx512(work) },
         // SAFETY: checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { avx2(work) },
+        Isa::Avx2 if WIDE => unsafe { avx2(work) },
         // SAFETY: checked above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => unsafe { neon(work) },

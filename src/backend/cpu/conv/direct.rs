@@ -13,7 +13,7 @@
 
 use super::{ConvShape, Run};
 use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::isa::{Isa, WIDE};
 #[cfg(target_arch = "aarch64")]
 use crate::backend::cpu::lanes::Neon;
 #[cfg(target_arch = "x86_64")]
@@ -238,10 +238,10 @@ impl Task<'_> {
         match self.direct.isa {
             // SAFETY: `Conv::new` refuses a tactic that this processor cannot run; the slices were measured by `run`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { self.avx512(strips) },
+            Isa::Avx512 if WIDE => unsafe { self.avx512(strips) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { self.avx2(strips) },
+            Isa::Avx2 if WIDE => unsafe { self.avx2(strips) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => unsafe { self.neon(strips) },

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::{Dot, Factor, Products};
-use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::isa::{Isa, WIDE};
 use crate::backend::cpu::lanes::{Avx2, Avx512, Portable};
 
 /// Four bytes a lane in a ZMM register; needs AVX512-VNNI.
@@ -113,8 +113,8 @@ pub(super) fn run(isa: Isa, work: impl Products) {
     // SAFETY: checked above; the narrow registers are those of every processor of this architecture.
     unsafe {
         match isa {
-            Isa::Avx512 => vnni(work),
-            Isa::Avx2 => avx2(work),
+            Isa::Avx512 if WIDE => vnni(work),
+            Isa::Avx2 if WIDE => avx2(work),
             _ => work.run::<Narrow>(),
         }
     }
