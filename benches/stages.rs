@@ -22,7 +22,7 @@ fn despeckle(c: &mut Criterion) {
     let mut out = vec![0; frame.size.area()];
     let mut scratch = Scratch::default();
     let mut group = c.benchmark_group("despeckle 580x420");
-    for name in ["median", "median:radius=2", "bilateral", "lee", "srad:iterations=10"] {
+    for name in ["median", "median:radius=2", "bilateral", "lee", "kuan", "frost", "nlm", "srad:iterations=10"] {
         let filter: Despeckle = name.parse().expect("a filter");
         group.bench_function(name, |b| b.iter(|| filter.run(&pool, frame.size, &frame.pixels, &mut out, &mut scratch)));
     }

@@ -56,7 +56,7 @@ pub struct SegmenterArgs {
     /// plan has its own.
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
-    /// Speckle filter: off, median, bilateral, lee, srad; with settings as in `srad:iterations=10`.
+    /// Speckle filter: off, median, bilateral, lee, kuan, frost, nlm, srad; with settings as in `srad:iterations=10`.
     #[arg(long, value_name = "FILTER")]
     pub despeckle: Option<Despeckle>,
     /// Probability from which a pixel belongs to a class, 0 to 1.

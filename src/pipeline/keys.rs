@@ -46,7 +46,7 @@ pub const KEYS: &[Key] = keys! {
         "precision": "\"fp32\", \"bf16\", \"bf16-fast\" or \"int8\"", "\"fp32\"",
             "how far the factors of the network may be rounded; a plan has its own, int8 is for plans and quantised models";
         "despeckle": "a filter, for example \"median:radius=2\"", "\"off\"",
-            "`off`, `median`, `bilateral`, `lee`, `srad`, with parameters after a colon";
+            "`off`, `median`, `bilateral`, `lee`, `kuan`, `frost`, `nlm`, `srad`, with parameters after a colon";
         "threshold": "a number from 0 to 1", "0.5",
             "probability from which a pixel belongs to the mask; that of the model where this is not given";
         "crop": "\"auto\", \"full\" or a rectangle such as \"536x424+192+78\"", "\"auto\"",

@@ -115,7 +115,20 @@ fn filters_agree_with_their_references() {
                 let difference = largest_difference(&found, &picture.lee(radius as isize, f64::from(noise)));
                 // Where the rounding falls on a half the two may differ by one.
                 assert!(difference <= 1, "lee {radius} {noise} {size}: {difference}");
+                let found = filtered(&Despeckle::Kuan { radius, noise }, &pool, size, &src);
+                let difference = largest_difference(&found, &picture.kuan(radius as isize, f64::from(noise)));
+                assert!(difference <= 1, "kuan {radius} {noise} {size}: {difference}");
+                let damping = 10.0 * noise;
+                let found = filtered(&Despeckle::Frost { radius, damping }, &pool, size, &src);
+                let difference = largest_difference(&found, &picture.frost(radius as isize, f64::from(damping)));
+                assert!(difference <= 1, "frost {radius} {damping} {size}: {difference}");
             }
+        }
+        for (patch, search, strength) in [(0, 1, 20.0), (1, 2, 40.0), (3, 4, 8.0)] {
+            let found = filtered(&Despeckle::Nlm { patch, search, strength }, &pool, size, &src);
+            let expected = picture.nlm(patch as isize, search as isize, f64::from(strength));
+            let difference = largest_difference(&found, &expected);
+            assert!(difference <= 1, "nlm {patch} {search} {strength} {size}: {difference}");
         }
         for (iterations, step, speckle, dynamic_range) in [(1, 0.5, 0.52, 60.0), (20, 1.0, 0.3, 40.0)] {
             let filter = Despeckle::Srad { iterations, step, speckle, dynamic_range };
@@ -171,6 +184,9 @@ fn hostile_settings_and_tiny_pictures_are_survived() {
         hostile.push(Despeckle::Median { radius });
         hostile.push(Despeckle::Bilateral { radius, range: x, space: x });
         hostile.push(Despeckle::Lee { radius, noise: x });
+        hostile.push(Despeckle::Kuan { radius, noise: x });
+        hostile.push(Despeckle::Frost { radius, damping: x });
+        hostile.push(Despeckle::Nlm { patch: radius, search: radius, strength: x });
         hostile.push(Despeckle::Srad { iterations: radius.min(50), step: x, speckle: x, dynamic_range: x });
     }
     for size in sizes {
@@ -196,11 +212,14 @@ fn hostile_settings_and_tiny_pictures_are_survived() {
         Despeckle::Median { radius: 0 },
         Despeckle::Bilateral { radius: 0, range: 1.0, space: 1.0 },
         Despeckle::Lee { radius: 0, noise: 0.1 },
+        Despeckle::Kuan { radius: 0, noise: 0.1 },
+        Despeckle::Frost { radius: 0, damping: 2.0 },
+        Despeckle::Nlm { patch: 1, search: 0, strength: 5.0 },
         Despeckle::Srad { iterations: 0, step: 0.5, speckle: 0.5, dynamic_range: 60.0 },
     ] {
         assert_eq!(filtered(&filter, &pool, size, &src), src, "{filter}");
     }
-    for (filter, level) in Despeckle::ALL.iter().zip([0, 255, 1, 128, 254]) {
+    for (filter, level) in Despeckle::ALL.iter().zip([0, 255, 1, 128, 254, 77, 3, 200]) {
         assert_eq!(filtered(filter, &pool, size, &[level; 20]), [level; 20], "{filter}");
     }
 }
@@ -244,6 +263,8 @@ fn filters_are_written_and_read_by_name() {
         let message = text.parse::<Despeckle>().unwrap_err().to_string();
         assert!(message.contains(said), "{text}: {message}");
     }
-    let json = serde_json::to_string(&Despeckle::ALL[4]).unwrap();
-    assert_eq!(serde_json::from_str::<Despeckle>(&json).unwrap(), Despeckle::ALL[4]);
+    for filter in Despeckle::ALL {
+        let json = serde_json::to_string(&filter).unwrap();
+        assert_eq!(serde_json::from_str::<Despeckle>(&json).unwrap(), filter);
+    }
 }

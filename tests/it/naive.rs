@@ -148,15 +148,59 @@ impl Picture<'_> {
         offsets().flat_map(|dy| offsets().map(move |dx| (dx, dy))).map(|(dx, dy)| self.at(x + dx, y + dy)).collect()
     }
 
+    /// Mean and variance of a square window.
+    fn statistics(&self, x: isize, y: isize, radius: isize) -> (f64, f64) {
+        let window: Vec<f64> = self.window(x, y, radius).into_iter().map(f64::from).collect();
+        let mean = window.iter().sum::<f64>() / window.len() as f64;
+        (mean, window.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / window.len() as f64)
+    }
+
     /// Lee's filter as its header states it.
     pub fn lee(&self, radius: isize, noise: f64) -> Vec<u8> {
         self.map(|x, y| {
-            let window: Vec<f64> = self.window(x, y, radius).into_iter().map(f64::from).collect();
-            let mean = window.iter().sum::<f64>() / window.len() as f64;
-            let variance = window.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / window.len() as f64;
+            let (mean, variance) = self.statistics(x, y, radius);
             let under = ((variance - (mean * noise).powi(2)) / (1.0 + noise * noise)).max(0.0);
-            let gain = if variance > 1e-9 { under / variance } else { 0.0 };
+            let gain = if under > 1e-9 { under / (under + (mean * noise).powi(2)) } else { 0.0 };
             (mean + gain * (f64::from(self.at(x, y)) - mean)).round() as u8
+        })
+    }
+
+    /// Kuan's filter as its header states it.
+    pub fn kuan(&self, radius: isize, noise: f64) -> Vec<u8> {
+        self.map(|x, y| {
+            let (mean, variance) = self.statistics(x, y, radius);
+            let gain = if variance > 1e-9 { 1.0 - (mean * noise).powi(2) / variance } else { 0.0 };
+            let gain = (gain / (1.0 + noise * noise)).max(0.0);
+            (mean + gain * (f64::from(self.at(x, y)) - mean)).round() as u8
+        })
+    }
+
+    /// Frost's filter as its header states it.
+    pub fn frost(&self, radius: isize, damping: f64) -> Vec<u8> {
+        let offsets = || (-radius..=radius).flat_map(|dy| (-radius..=radius).map(move |dx| (dx, dy)));
+        self.map(|x, y| {
+            let (mean, variance) = self.statistics(x, y, radius);
+            let alpha = if mean > 0.0 { damping * variance / (mean * mean) } else { 0.0 };
+            let weight = |dx: isize, dy: isize| (-alpha * ((dx * dx + dy * dy) as f64).sqrt()).exp();
+            let sum: f64 = offsets().map(|(dx, dy)| weight(dx, dy) * f64::from(self.at(x + dx, y + dy))).sum();
+            (sum / offsets().map(|(dx, dy)| weight(dx, dy)).sum::<f64>()).round() as u8
+        })
+    }
+
+    /// Non-local means as its header states them.
+    pub fn nlm(&self, patch: isize, search: isize, strength: f64) -> Vec<u8> {
+        let offsets = || (-search..=search).flat_map(|dy| (-search..=search).map(move |dx| (dx, dy)));
+        self.map(|x, y| {
+            let own = self.window(x, y, patch);
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (dx, dy) in offsets() {
+                let other = self.window(x + dx, y + dy, patch);
+                let squares: f64 = own.iter().zip(&other).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
+                let weight = (-squares / own.len() as f64 / (strength * strength)).exp();
+                sum += weight * f64::from(self.at(x + dx, y + dy));
+                weights += weight;
+            }
+            (sum / weights).round() as u8
         })
     }
 

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::bilateral::Bilateral;
+use super::frost::Frost;
+use super::kuan::Kuan;
 use super::lee::Lee;
 use super::median::Median;
+use super::nlm::{MAX_PATCH, MAX_SEARCH, Nlm};
 use super::pool::{Pool, SharedMut};
 use super::srad::Srad;
 use crate::geometry::Size;
@@ -42,6 +45,29 @@ pub enum Despeckle {
         /// Standard deviation of the noise divided by the mean.
         noise: f32,
     },
+    /// [`Kuan`].
+    Kuan {
+        /// Pixels on each side of the middle one.
+        radius: u32,
+        /// Standard deviation of the noise divided by the mean.
+        noise: f32,
+    },
+    /// [`Frost`].
+    Frost {
+        /// Pixels on each side of the middle one.
+        radius: u32,
+        /// How fast weights fall with the distance.
+        damping: f32,
+    },
+    /// [`Nlm`].
+    Nlm {
+        /// Pixels on each side of the middle one of a patch.
+        patch: u32,
+        /// Pixels on each side of the middle one of the search window.
+        search: u32,
+        /// Difference of patches in grey levels.
+        strength: f32,
+    },
     /// [`Srad`].
     Srad {
         /// Steps in time.
@@ -60,7 +86,7 @@ pub enum Despeckle {
 pub enum DespeckleError {
     /// No such filter.
     #[error(
-        "cannot choose the filter `{found}`: expected one of off, median, bilateral, lee, srad; the nearest is `{nearest}`"
+        "cannot choose the filter `{found}`: expected one of {}; the nearest is `{nearest}`", Despeckle::ALL.map(|d| d.name()).join(", ")
     )]
     Name {
         /// What was written.
@@ -104,11 +130,14 @@ enum Value<'a> {
 
 impl Despeckle {
     /// Every filter with its defaults, in the order in which a key steps through them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Off,
         Self::Median { radius: 1 },
         Self::Bilateral { radius: 3, range: 25.0, space: 2.0 },
         Self::Lee { radius: 2, noise: 0.25 },
+        Self::Kuan { radius: 2, noise: 0.25 },
+        Self::Frost { radius: 2, damping: 2.0 },
+        Self::Nlm { patch: 3, search: 10, strength: 12.0 },
         Self::Srad { iterations: 10, step: 0.5, speckle: 0.52, dynamic_range: 60.0 },
     ];
 
@@ -119,6 +148,9 @@ impl Despeckle {
             Self::Median { .. } => "median",
             Self::Bilateral { .. } => "bilateral",
             Self::Lee { .. } => "lee",
+            Self::Kuan { .. } => "kuan",
+            Self::Frost { .. } => "frost",
+            Self::Nlm { .. } => "nlm",
             Self::Srad { .. } => "srad",
         }
     }
@@ -140,9 +172,17 @@ impl Despeckle {
                 ("range", 0.1, 255.0, Real(range)),
                 ("space", 0.1, 100.0, Real(space)),
             ],
-            Self::Lee { radius, noise } => {
+            Self::Lee { radius, noise } | Self::Kuan { radius, noise } => {
                 vec![("radius", 0.0, largest, Whole(radius)), ("noise", 0.0, 10.0, Real(noise))]
             }
+            Self::Frost { radius, damping } => {
+                vec![("radius", 0.0, largest, Whole(radius)), ("damping", 0.0, 100.0, Real(damping))]
+            }
+            Self::Nlm { patch, search, strength } => vec![
+                ("patch", 0.0, MAX_PATCH as f32, Whole(patch)),
+                ("search", 0.0, MAX_SEARCH as f32, Whole(search)),
+                ("strength", 0.1, 255.0, Real(strength)),
+            ],
             Self::Srad { iterations, step, speckle, dynamic_range } => vec![
                 ("iterations", 0.0, 1000.0, Whole(iterations)),
                 ("step", 0.0, 1.0, Real(step)),
@@ -167,6 +207,11 @@ impl Despeckle {
                 Bilateral { radius, range, space }.run(pool, size, src, dst, scratch);
             }
             Self::Lee { radius, noise } => Lee { radius, noise }.run(pool, size, src, dst, scratch),
+            Self::Kuan { radius, noise } => Kuan { radius, noise }.run(pool, size, src, dst, scratch),
+            Self::Frost { radius, damping } => Frost { radius, damping }.run(pool, size, src, dst, scratch),
+            Self::Nlm { patch, search, strength } => {
+                Nlm { patch, search, strength }.run(pool, size, src, dst, scratch);
+            }
             Self::Srad { iterations, step, speckle, dynamic_range } => {
                 Srad { iterations, step, speckle, dynamic_range }.run(pool, size, src, dst, scratch);
             }
@@ -257,6 +302,7 @@ fn nearest(found: &str, known: &[&'static str]) -> &'static str {
 pub struct Scratch {
     planes: [Vec<f32>; 3],
     counts: [Vec<u32>; 2],
+    bytes: Vec<u8>,
     pub(super) gradients: [Vec<i32>; 3],
     pub(super) stack: Vec<usize>,
 }
@@ -264,6 +310,10 @@ pub struct Scratch {
 impl Scratch {
     pub(super) fn planes(&mut self, length: usize) -> [&mut [f32]; 3] {
         self.planes.each_mut().map(|plane| grown(plane, length))
+    }
+
+    pub(super) fn bytes(&mut self, length: usize) -> &mut [u8] {
+        grown(&mut self.bytes, length)
     }
 
     pub(super) fn counts(&mut self, length: usize) -> [&mut [u32]; 2] {

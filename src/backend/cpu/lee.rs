@@ -6,12 +6,12 @@ use crate::geometry::Size;
 
 /// Lee filter for multiplicative noise; outside the picture the nearest pixel counts.
 ///
-/// With the mean m and the variance v of a window, out = m + k · (g − m), where k = s / v and
+/// With the mean m and the variance v of a window, out = m + k · (g − m), where k = s / (s + m²·noise²) and
 /// s = max(0, (v − m²·noise²) / (1 + noise²)) is the variance of what lies under the noise.
 ///
 /// # References
 /// Lee, "Digital image enhancement and noise filtering by use of local statistics", IEEE TPAMI 2(2), 1980, the
-/// multiplicative case (there the gain is linearised to s / (s + m²·noise²); s / v does without that approximation).
+/// multiplicative case, where noise times signal is linearised; [`Kuan`](super::kuan::Kuan) does without that.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lee {
     /// Pixels on each side of the middle one; 0 copies.
@@ -32,6 +32,32 @@ impl Lee {
     /// # Panics
     /// When a slice has another length.
     pub fn run(&self, pool: &Pool, size: Size, src: &[u8], dst: &mut [u8], scratch: &mut Scratch) {
+        let noise = f64::from(self.noise.abs()).powi(2);
+        Statistics { radius: self.radius }.run(pool, size, src, dst, scratch, &|pixel, mean, variance| {
+            let under = ((variance - mean * mean * noise) / (1.0 + noise)).max(0.0);
+            let gain = if under > 0.0 { under / (under + mean * mean * noise) } else { 0.0 };
+            mean + gain * (pixel - mean)
+        });
+    }
+}
+
+/// Filters that ask for the mean and the variance of a square window around each pixel.
+pub(super) struct Statistics {
+    /// Pixels on each side of the middle one.
+    pub radius: u32,
+}
+
+impl Statistics {
+    /// Sets every pixel to `value(pixel, mean, variance)`, rounded.
+    pub fn run(
+        &self,
+        pool: &Pool,
+        size: Size,
+        src: &[u8],
+        dst: &mut [u8],
+        scratch: &mut Scratch,
+        value: &(impl Fn(f64, f64, f64) -> f64 + Sync),
+    ) {
         let (w, h) = (size.width as usize, size.height as usize);
         assert_eq!(src.len(), w * h, "pixels of a {size} picture");
         if w * h == 0 {
@@ -48,7 +74,7 @@ impl Lee {
             });
         }
         let (sums, squares) = (&*sums, &*squares);
-        let (noise, area) = (f64::from(self.noise.abs()).powi(2), ((2 * radius + 1) * (2 * radius + 1)) as f64);
+        let area = ((2 * radius + 1) * (2 * radius + 1)) as f64;
         rows(pool, size, src, dst, &|y, dst| {
             for (i, out) in dst.chunks_mut(CHUNK).enumerate() {
                 let (x, n) = (i * CHUNK, out.len());
@@ -61,9 +87,7 @@ impl Lee {
                 for (((out, &pixel), sum), square) in out.iter_mut().zip(pixels).zip(sum).zip(square) {
                     let mean = f64::from(sum) / area;
                     let variance = (f64::from(square) / area - mean * mean).max(0.0);
-                    let under = ((variance - mean * mean * noise) / (1.0 + noise)).max(0.0);
-                    let gain = if variance > 0.0 { under / variance } else { 0.0 };
-                    *out = (mean + gain * (f64::from(pixel) - mean)).round() as u8;
+                    *out = value(f64::from(pixel), mean, variance).round() as u8;
                 }
             }
         });

@@ -41,6 +41,28 @@ impl Default for Srad {
 }
 
 impl Srad {
+    /// Nepers from black to white; held to what single precision can raise to the second power.
+    pub(in crate::backend) fn range(&self) -> f32 {
+        (self.dynamic_range.clamp(1.0, 120.0) / 20.0) * std::f32::consts::LN_10
+    }
+
+    /// The length of a step that is taken.
+    pub(in crate::backend) fn held_step(&self) -> f32 {
+        self.step.clamp(0.0, 1.0)
+    }
+
+    /// The number of steps that are taken.
+    pub(in crate::backend) fn held_iterations(&self) -> u32 {
+        self.iterations.min(MAX_ITERATIONS)
+    }
+
+    /// q₀² of an iteration.
+    pub(in crate::backend) fn q2(&self, iteration: u32) -> f32 {
+        // Below this the picture is even to the last grey level, and q₀⁴ would vanish.
+        let q0 = (self.speckle.abs() * (-(iteration as f32) * self.held_step() / 6.0).exp()).max(1e-3);
+        q0 * q0
+    }
+
     /// Filters one picture.
     ///
     /// # Shapes
@@ -59,17 +81,13 @@ impl Srad {
             dst.copy_from_slice(src);
             return;
         }
-        // Nepers from black to white; held to what single precision can raise to the second power.
-        let range = (self.dynamic_range.clamp(1.0, 120.0) / 20.0) * std::f32::consts::LN_10;
-        let step = self.step.clamp(0.0, 1.0);
+        let (range, step) = (self.range(), self.held_step());
         let amplitude: [f32; 256] = std::array::from_fn(|g| ((g as f32 / 255.0 - 1.0) * range).exp());
         let [current, next, flow] = scratch.planes(w * h);
         current.iter_mut().zip(src).for_each(|(a, &g)| *a = amplitude[g as usize]);
         let (mut current, mut next) = (current, next);
-        for iteration in 0..self.iterations.min(MAX_ITERATIONS) {
-            // Below this the picture is even to the last grey level, and q₀⁴ would vanish.
-            let q0 = (self.speckle.abs() * (-(iteration as f32) * step / 6.0).exp()).max(1e-3);
-            let q2 = q0 * q0;
+        for iteration in 0..self.held_iterations() {
+            let q2 = self.q2(iteration);
             each_row(pool, w, flow, &|y, row| {
                 let around = three(current, w, h, y);
                 each_pixel(row, around, around, |a, near, _| coefficient(a, near, q2));
