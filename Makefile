@@ -1,10 +1,11 @@
 # Two commands do all set-up on a fresh Debian or Ubuntu machine with Rust: `make demo` and `make test`.
-.PHONY: help demo build test nightly setup
+.PHONY: help demo build test nightly setup kernels
 
 help:
 	@echo "make demo     build, replay a moving phantom with the nerve found in every frame"
 	@echo "make test     format, lints, docs and all tests (installs what they need)"
 	@echo "make build    the release binary, target/release/sonoplex"
+	@echo "make kernels  the CUDA kernels to PTX, with a compiler of its own (no GPU, no toolkit)"
 	@echo "make nightly  the slow checks: an emulated ARM, and fuzzing, a minute a parser"
 
 setup:
@@ -19,6 +20,9 @@ demo: build
 test:
 	@tools/setup.sh test
 	@tools/test.sh
+
+kernels:
+	@tools/kernels.sh
 
 nightly:
 	@tools/setup.sh test

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The slow checks: the kernels on an emulated ARM (where its packages are installed, see arm.sh), every fuzz target for a
-# minute (needs cargo-fuzz and a nightly toolchain, or RUSTC_BOOTSTRAP=1).
+# The slow checks: whether the committed PTX is what its sources give, the kernels on an emulated ARM (where its packages
+# are installed, see arm.sh), every fuzz target for a minute (needs cargo-fuzz and a nightly toolchain, or RUSTC_BOOTSTRAP=1).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v cargo-fuzz >/dev/null; then
@@ -10,6 +10,8 @@ fi
 seconds=${SONOPLEX_FUZZ_SECONDS:-60}
 passed=0
 failed=0
+echo "== PTX"
+if tools/kernels.sh check; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 echo "== 64-bit ARM"
 tools/arm.sh
 case $? in

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 build=(pkg-config gcc libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
   clang libclang-dev libx11-dev libxkbcommon-dev libwayland-dev libxcursor-dev)
-test=(xvfb xdotool imagemagick python3 python3-venv)
+test=(g++ xvfb xdotool imagemagick python3 python3-venv)
 
 if ! command -v cargo >/dev/null; then
   echo "setup: no cargo found; install Rust first (https://rustup.rs), then run this again" >&2

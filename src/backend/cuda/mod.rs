@@ -1,4 +1,19 @@
-//! What can be asked of an NVIDIA driver before there is one.
+//! The kernels of `kernels/` and what launches them, one file for each of theirs.
+//!
+//! A launcher checks lengths and makes a [`Launch`](launch::Launch), a plain value. A [`Gpu`](gpu::Gpu) runs it; a test
+//! runs it on the host.
+
+mod bilateral;
+pub mod despeckle;
+mod frost;
+pub mod gpu;
+mod kuan;
+pub mod launch;
+mod lee;
+mod median;
+pub mod module;
+mod nlm;
+mod srad;
 
 /// Whether the library of the NVIDIA driver can be loaded; every other call of `cudarc` panics without it.
 pub fn driver_present() -> bool {

@@ -1,0 +1,13 @@
+//! Launches `kernels/kuan.cu`.
+
+use super::launch::{Arg, Launch, Region};
+use crate::backend::cpu::despeckle::MAX_RADIUS;
+use crate::backend::cpu::kuan::Kuan;
+use crate::geometry::Size;
+
+/// Kuan's filter of a picture; regions as [`super::despeckle::launches`] has checked them.
+pub(super) fn launch(filter: Kuan, size: Size, src: Region, dst: Region) -> Launch {
+    let (radius, noise2) = (filter.radius.min(MAX_RADIUS), filter.noise * filter.noise);
+    let picture = [Arg::Region(src), Arg::Region(dst), Arg::U32(size.width), Arg::U32(size.height)];
+    Launch::pixels("kuan", size, 1, picture.into_iter().chain([Arg::U32(radius), Arg::F32(noise2)]))
+}

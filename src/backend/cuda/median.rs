@@ -1,0 +1,13 @@
+//! Launches `kernels/median.cu`.
+
+use super::launch::{Arg, Launch, Region};
+use crate::backend::cpu::despeckle::MAX_RADIUS;
+use crate::backend::cpu::median::Median;
+use crate::geometry::Size;
+
+/// The median of a picture; regions as [`super::despeckle::launches`] has checked them.
+pub(super) fn launch(filter: Median, size: Size, src: Region, dst: Region) -> Launch {
+    let radius = filter.radius.min(MAX_RADIUS);
+    let args = [Arg::Region(src), Arg::Region(dst), Arg::U32(size.width), Arg::U32(size.height), Arg::U32(radius)];
+    Launch::pixels("median", size, 1, args)
+}

@@ -1,0 +1,105 @@
+//! The committed PTX: as new as its sources, with every kernel that is launched, and without spills.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
+use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
+use sonoplex::backend::cuda::module::MODULES;
+use sonoplex::geometry::Size;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+#[test]
+fn the_ptx_is_made_of_these_sources() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("kernels"))
+        .expect("a folder")
+        .map(|entry| entry.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "cu" || e == "cuh"))
+        .chain(["kernels/requirements.txt", "tools/kernels.py"].map(|name| root().join(name)))
+        .collect();
+    let name = |path: &Path| path.file_name().and_then(|n| n.to_str()).expect("a name").to_owned();
+    files.sort_by_key(|path| name(path));
+    let mut sha = Sha256::new();
+    for path in files {
+        let data = std::fs::read(&path).expect("a source");
+        sha.update(format!("{} {}\n", name(&path), data.len()));
+        sha.update(data);
+    }
+    let found: String = sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(read("kernels/ptx/sources.sha256").trim(), found, "sources have changed: run `make kernels`");
+}
+
+/// How many parameters each kernel of a module has.
+fn parameters(ptx: &str) -> BTreeMap<&str, usize> {
+    let entries = ptx.split(".entry ").skip(1);
+    entries
+        .map(|part| {
+            let (name, rest) = part.split_once('(').expect("a list of parameters");
+            (name.trim(), rest.split(')').next().expect("its end").matches(".param").count())
+        })
+        .collect()
+}
+
+/// Every kernel with what a launcher gives it.
+fn launched() -> Vec<Launch> {
+    let size = Size::new(64, 48);
+    let region = |bytes| Region { offset: 0, bytes };
+    let nlms = (0..=4).map(|patch| Despeckle::Nlm { patch, search: 1, strength: 5.0 });
+    let filters = Despeckle::ALL.into_iter().chain(nlms);
+    let of = |filter: Despeckle| {
+        let area = size.area() as u64;
+        launches(&filter, size, region(area), region(area), region(scratch_bytes(&filter, size)))
+    };
+    filters.flat_map(of).collect()
+}
+
+#[test]
+fn every_module_has_every_kernel_that_is_launched_and_no_other() {
+    for module in MODULES {
+        let parameters = parameters(module.ptx);
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for launch in launched() {
+            seen.insert(launch.kernel(), launch.args().len());
+            assert!(
+                launch.block().iter().product::<u32>() <= 1024 && launch.grid().iter().all(|&n| n > 0),
+                "{launch:?}"
+            );
+            assert!(launch.args().iter().any(|arg| matches!(arg, Arg::Region(_))), "{launch:?}");
+        }
+        assert_eq!(parameters, seen, "{}", module.target);
+        assert!(module.ptx.contains(&format!(".target sm_{}", module.capability)), "{}", module.target);
+        // What a driver of CUDA 12.4 reads.
+        assert!(module.ptx.contains(".version 8.4"), "{}", module.target);
+    }
+}
+
+#[test]
+fn no_kernel_spills() {
+    let page = read("docs/kernels.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let names: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(names, parameters(MODULES[0].ptx).into_keys().collect::<Vec<_>>(), "run `make kernels`");
+    for row in rows {
+        assert!(
+            row[1].parse::<u32>().is_ok_and(|bytes| bytes <= 48 << 10),
+            "{row:?}: more shared memory than a block has"
+        );
+        for cell in &row[2..] {
+            let (_, spilled) = cell.split_once(", ").expect("registers and spills");
+            assert_eq!(spilled, "0", "{row:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Runs CUDA kernels on the host: compiles `kernels/*.cu` with `kernels/host/` and talks to the program that comes out.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
+
+/// A kernel with what it is given, of which there may be more than launchers make.
+#[derive(Clone)]
+pub struct Call {
+    pub kernel: &'static str,
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub args: Vec<Arg>,
+}
+
+impl From<&Launch> for Call {
+    fn from(launch: &Launch) -> Self {
+        let (kernel, grid, block) = (launch.kernel(), launch.grid(), launch.block());
+        Self { kernel, grid, block, args: launch.args().to_vec() }
+    }
+}
+
+/// Orders in which the threads of a block run between two barriers: forward, reversed, and shuffled.
+pub const ORDERS: [u32; 3] = [0, 1, 7];
+
+/// What is in memory that nobody has written.
+const RUBBISH: u8 = 0xa5;
+
+/// Device memory, as the tests see it.
+#[derive(Default)]
+pub struct Memory {
+    regions: Vec<(Region, Vec<u8>)>,
+    end: u64,
+}
+
+impl Memory {
+    /// Memory that nobody has written.
+    pub fn allocate(&mut self, bytes: u64) -> Region {
+        self.upload(&vec![RUBBISH; bytes as usize])
+    }
+
+    pub fn upload(&mut self, bytes: &[u8]) -> Region {
+        let region = Region { offset: self.end, bytes: bytes.len() as u64 };
+        // Somewhere else than any other, even where it is empty.
+        self.end += region.bytes + 256;
+        self.regions.push((region, bytes.to_vec()));
+        region
+    }
+
+    pub fn download(&self, region: Region) -> &[u8] {
+        let (at, offset) = self.find(region);
+        &self.regions[at].1[offset as usize..][..region.bytes as usize]
+    }
+
+    /// The allocation that a region is in, and where.
+    fn find(&self, region: Region) -> (usize, u64) {
+        let holds = |(whole, _): &(Region, Vec<u8>)| {
+            whole.offset <= region.offset && region.offset + region.bytes <= whole.offset + whole.bytes
+        };
+        let at = self.regions.iter().position(holds).expect("a region of this memory");
+        (at, region.offset - self.regions[at].0.offset)
+    }
+
+    /// Runs `launches` one after the other, or says why that failed.
+    pub fn run(&mut self, launches: impl IntoIterator<Item = impl Into<Call>>, order: u32) -> Result<(), String> {
+        let program = program().expect("asked before");
+        let launches: Vec<Call> = launches.into_iter().map(Into::into).collect();
+        let mut input = Vec::new();
+        let number = |input: &mut Vec<u8>, n: u32| input.extend(n.to_le_bytes());
+        number(&mut input, self.regions.len() as u32);
+        for (_, bytes) in &self.regions {
+            input.extend((bytes.len() as u64).to_le_bytes());
+            input.extend(bytes);
+        }
+        number(&mut input, launches.len() as u32);
+        for launch in &launches {
+            number(&mut input, launch.kernel.len() as u32);
+            input.extend(launch.kernel.bytes());
+            launch.grid.iter().chain(&launch.block).for_each(|&n| number(&mut input, n));
+            number(&mut input, order);
+            number(&mut input, launch.args.len() as u32);
+            for arg in &launch.args {
+                let (kind, buffer, bits) = match *arg {
+                    Arg::Region(region) => {
+                        let (at, offset) = self.find(region);
+                        (0, at as u32, offset)
+                    }
+                    Arg::U32(n) => (1, 0, u64::from(n)),
+                    Arg::F32(x) => (2, 0, u64::from(x.to_bits())),
+                };
+                number(&mut input, kind);
+                number(&mut input, buffer);
+                input.extend(bits.to_le_bytes());
+            }
+        }
+        let mut child = Command::new(program)
+            .env("ASAN_OPTIONS", "detect_leaks=0:detect_stack_use_after_return=0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program that was compiled");
+        let mut stdin = child.stdin.take().expect("piped");
+        // What fails does not read to the end; its message says why.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        let output = child.wait_with_output().expect("its output");
+        writer.join().expect("no panic");
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let mut rest = &output.stdout[..];
+        for (_, bytes) in &mut self.regions {
+            let (own, others) = rest.split_at(bytes.len());
+            bytes.copy_from_slice(own);
+            rest = others;
+        }
+        assert!(rest.is_empty(), "it writes the buffers and nothing else");
+        Ok(())
+    }
+}
+
+/// The program that has all kernels, compiled once for the same sources; none, with a printed line, where there is no
+/// compiler.
+pub fn program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(compile).as_deref()
+}
+
+const FLAGS: [&str; 10] = [
+    "-std=c++17",
+    "-O1",
+    "-g",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    "-Werror",
+    "-fsanitize=address,undefined",
+    "-fsanitize-sections=cuda_shared",
+    "-fno-sanitize-recover=all",
+];
+
+fn compile() -> Option<PathBuf> {
+    if Command::new("g++").arg("--version").output().is_err() {
+        println!("skipped: no g++ to compile the kernels with; `make test` installs it");
+        return None;
+    }
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let kernels = root.join("kernels");
+    let list = |folder: PathBuf| {
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path()).collect();
+        files.retain(|path| path.is_file());
+        files.sort();
+        files
+    };
+    let files: Vec<PathBuf> =
+        [kernels.clone(), kernels.join("host"), root.join("tests/emulation")].into_iter().flat_map(list).collect();
+    let mut sha = Sha256::new();
+    FLAGS.iter().for_each(|flag| sha.update(flag));
+    files.iter().for_each(|path| sha.update(std::fs::read(path).expect("a source")));
+    let name: String = sha.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kernels-{name}"));
+    if program.exists() {
+        return Some(program);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let includes = [format!("-I{}", kernels.display()), format!("-I{}", kernels.join("host").display())];
+    let call = |what: &mut Command| {
+        let output = what.output().expect("g++ runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let mut objects = Vec::new();
+    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "cu")) {
+        // The names after macros are replaced, for a kernel may be written by one.
+        let plain = call(Command::new("g++").args(["-E", "-P", "-x", "c++"]).args(&includes).arg(file));
+        let mut source = format!("#include \"emulation.hpp\"\n#include \"{}\"\n", file.display());
+        for part in plain.split("__global__ void ").skip(1) {
+            source += &format!("KERNEL({})\n", part.split('(').next().expect("a name").trim());
+        }
+        let wrapped = folder.path().join(file.file_name().expect("a name")).with_extension("cpp");
+        std::fs::write(&wrapped, source).expect("a temporary file");
+        objects.push(wrapped);
+    }
+    objects.push(kernels.join("host/run.cpp"));
+    let objects: Vec<PathBuf> = objects
+        .iter()
+        .map(|source| {
+            let object = folder.path().join(source.file_name().expect("a name")).with_extension("o");
+            call(Command::new("g++").args(FLAGS).args(&includes).arg("-c").arg(source).arg("-o").arg(&object));
+            object
+        })
+        .collect();
+    // Under its name only when it is whole: another process may be looking.
+    let whole = folder.path().join("kernels");
+    call(Command::new("g++").arg("-fsanitize=address,undefined").args(&objects).arg("-o").arg(&whole));
+    std::fs::copy(&whole, program.with_extension("new")).expect("a place in the target folder");
+    std::fs::rename(program.with_extension("new"), &program).expect("a place in the target folder");
+    Some(program)
+}
