@@ -34,6 +34,28 @@ inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
 
+// Threads change places only at barriers, so that nothing comes between.
+template <typename T>
+T atomicAdd(T* at, T value) {
+    const T before = *at;
+    *at = before + value;
+    return before;
+}
+
+template <typename T>
+T atomicMin(T* at, T value) {
+    const T before = *at;
+    if (value < before) *at = value;
+    return before;
+}
+
+template <typename T>
+T atomicMax(T* at, T value) {
+    const T before = *at;
+    if (value > before) *at = value;
+    return before;
+}
+
 namespace emulation {
 
 // The thread stops here until all threads of its block have come.

@@ -3,7 +3,7 @@
 use crate::geometry::Size;
 use crate::segmentation::Contour;
 
-use super::components::Component;
+use crate::backend::cpu::components::Component;
 
 /// Steps right, down, left, up: clockwise on a screen whose rows count downwards.
 const STEP: [(i64, i64); 4] = [(1, 0), (0, 1), (-1, 0), (0, -1)];
@@ -72,7 +72,7 @@ pub fn enclosed(outline: &[[f32; 2]]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segmenter::components::Components;
+    use crate::backend::cpu::components::Components;
 
     fn outlines(picture: &[&str]) -> Vec<(Component, Contour)> {
         let size = Size::new(picture[0].len() as u32, picture.len() as u32);

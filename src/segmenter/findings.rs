@@ -3,12 +3,12 @@
 use crate::geometry::{Rect, Spacing};
 use crate::segmentation::{Contour, Finding, Segmentation, State};
 
-use super::components::{Component, Components};
 use super::contour;
 use super::decision::{self, Decision};
 use super::model::Model;
 use super::postprocess::sigmoid;
 use super::spec::Output;
+use crate::backend::cpu::components::{Component, Components};
 
 /// Outlines that are kept ready, and points in each.
 const SPARE: (usize, usize) = (64, 1024);

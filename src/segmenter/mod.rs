@@ -4,7 +4,6 @@
 //! decision. What the network takes and gives is its own word ([`spec`]); the picture is cut out of a scanner's screen
 //! ([`crop`]), and the mask goes back to exactly where the picture came from.
 
-pub mod components;
 pub mod contour;
 pub mod crop;
 pub mod crop_tracker;

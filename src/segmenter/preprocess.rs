@@ -1,8 +1,10 @@
 //! From a frame to the input of the network: crop ▸ despeckle ▸ resize ▸ normalise.
 
+use crate::backend::cpu::crop::crop;
 use crate::backend::cpu::despeckle::{Despeckle, Scratch};
 use crate::backend::cpu::pool::Pool;
 use crate::backend::cpu::resize::{Filter, Resampler};
+use crate::frame::PixelFormat;
 use crate::geometry::{Rect, Size};
 
 use super::spec::Fit;
@@ -58,11 +60,8 @@ impl Preprocessor {
         input: &Input,
         tensor: &mut [f32],
     ) {
-        self.cut.clear();
-        for row in gray.chunks_exact(frame.width as usize).skip(rect.y as usize).take(rect.height as usize) {
-            self.cut.extend_from_slice(&row[rect.x as usize..][..rect.width as usize]);
-        }
-        self.cut.iter_mut().zip(inside).for_each(|(p, i)| *p &= i);
+        self.cut.resize(rect.size().area(), 0);
+        crop(gray, (frame, PixelFormat::Gray8), rect, inside, &mut self.cut);
         let picture = if *despeckle == Despeckle::Off {
             &self.cut
         } else {

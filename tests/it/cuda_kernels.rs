@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cpu::{Filter, Resampler};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 use sonoplex::backend::cuda::module::MODULES;
+use sonoplex::backend::cuda::{components, crop, resize};
+use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::Size;
+
+use super::kernels_cuda::filters;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -52,14 +57,27 @@ fn parameters(ptx: &str) -> BTreeMap<&str, usize> {
 /// Every kernel with what a launcher gives it.
 fn launched() -> Vec<Launch> {
     let size = Size::new(64, 48);
+    let area = size.area() as u64;
     let region = |bytes| Region { offset: 0, bytes };
-    let nlms = (0..=4).map(|patch| Despeckle::Nlm { patch, search: 1, strength: 5.0 });
-    let filters = Despeckle::ALL.into_iter().chain(nlms);
-    let of = |filter: Despeckle| {
-        let area = size.area() as u64;
-        launches(&filter, size, region(area), region(area), region(scratch_bytes(&filter, size)))
+    let of =
+        |filter: &Despeckle| launches(filter, size, region(area), region(area), region(scratch_bytes(filter, size)));
+    let mut all: Vec<Launch> = filters().iter().flat_map(of).collect();
+    for format in [PixelFormat::Gray8, PixelFormat::Rgb8] {
+        let frame = region(area * format.bytes() as u64);
+        all.push(crop::launch((size, format), size.full(), frame, region(area), region(area)));
+    }
+    let (resampler, scale) = (Resampler::new(size, size, Filter::Area), [[1.0, 0.0]]);
+    let tables = region(resize::tables(&resampler, &scale).len() as u64);
+    all.push(resize::launch(&resampler, 1, (size, size.full()), region(area), tables, region(4 * area)));
+    let memory = components::Memory {
+        labels: region(area),
+        parents: region(4 * area),
+        sums: region(components::Memory::sums_bytes(size)),
+        found: region(components::Memory::found_bytes(3)),
+        count: region(4),
     };
-    filters.flat_map(of).collect()
+    all.extend(components::launches(size, 1, 1, &memory));
+    all
 }
 
 #[test]

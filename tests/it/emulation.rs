@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use sha2::{Digest, Sha256};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 
+use super::kernels_cuda::Machine;
+
 /// A kernel with what it is given, of which there may be more than launchers make.
 #[derive(Clone)]
 pub struct Call {
@@ -31,29 +33,44 @@ pub const ORDERS: [u32; 3] = [0, 1, 7];
 const RUBBISH: u8 = 0xa5;
 
 /// Device memory, as the tests see it.
-#[derive(Default)]
 pub struct Memory {
     regions: Vec<(Region, Vec<u8>)>,
     end: u64,
+    order: u32,
 }
 
-impl Memory {
-    /// Memory that nobody has written.
-    pub fn allocate(&mut self, bytes: u64) -> Region {
+impl Machine for Memory {
+    fn clear(&mut self) {
+        self.regions.clear();
+        self.end = 0;
+    }
+
+    fn allocate(&mut self, bytes: u64) -> Region {
         self.upload(&vec![RUBBISH; bytes as usize])
     }
 
-    pub fn upload(&mut self, bytes: &[u8]) -> Region {
+    fn upload(&mut self, bytes: &[u8]) -> Region {
         let region = Region { offset: self.end, bytes: bytes.len() as u64 };
         // Somewhere else than any other, even where it is empty.
-        self.end += region.bytes + 256;
+        self.end = (self.end + region.bytes + 256).next_multiple_of(256);
         self.regions.push((region, bytes.to_vec()));
         region
     }
 
-    pub fn download(&self, region: Region) -> &[u8] {
+    fn download(&mut self, region: Region) -> Vec<u8> {
         let (at, offset) = self.find(region);
-        &self.regions[at].1[offset as usize..][..region.bytes as usize]
+        self.regions[at].1[offset as usize..][..region.bytes as usize].to_vec()
+    }
+
+    fn run(&mut self, launches: &[Launch]) -> Result<(), String> {
+        self.call(&launches.iter().map(Call::from).collect::<Vec<_>>())
+    }
+}
+
+impl Memory {
+    /// Whose kernels run in this one of the [`ORDERS`].
+    pub fn in_order(order: u32) -> Self {
+        Self { regions: Vec::new(), end: 0, order }
     }
 
     /// The allocation that a region is in, and where.
@@ -65,10 +82,9 @@ impl Memory {
         (at, region.offset - self.regions[at].0.offset)
     }
 
-    /// Runs `launches` one after the other, or says why that failed.
-    pub fn run(&mut self, launches: impl IntoIterator<Item = impl Into<Call>>, order: u32) -> Result<(), String> {
+    /// Runs kernels one after the other, or says why that failed.
+    pub fn call(&mut self, launches: &[Call]) -> Result<(), String> {
         let program = program().expect("asked before");
-        let launches: Vec<Call> = launches.into_iter().map(Into::into).collect();
         let mut input = Vec::new();
         let number = |input: &mut Vec<u8>, n: u32| input.extend(n.to_le_bytes());
         number(&mut input, self.regions.len() as u32);
@@ -77,11 +93,11 @@ impl Memory {
             input.extend(bytes);
         }
         number(&mut input, launches.len() as u32);
-        for launch in &launches {
+        for launch in launches {
             number(&mut input, launch.kernel.len() as u32);
             input.extend(launch.kernel.bytes());
             launch.grid.iter().chain(&launch.block).for_each(|&n| number(&mut input, n));
-            number(&mut input, order);
+            number(&mut input, self.order);
             number(&mut input, launch.args.len() as u32);
             for arg in &launch.args {
                 let (kind, buffer, bits) = match *arg {

@@ -1,18 +1,62 @@
 //! The kernels on a real device; without one these say so and pass, unless `SONOPLEX_GPU` asks for it.
 
-use sonoplex::backend::cpu::Pool;
-use sonoplex::backend::cpu::despeckle::{Despeckle, Scratch};
-use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
-use sonoplex::backend::cuda::launch::Region;
+use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::geometry::Size;
 
+use super::kernels_cuda::{
+    Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures,
+};
 use super::naive::Random;
 
-/// The first device with so much memory; none, with a printed line, where there is none.
-fn gpu(bytes: u64) -> Option<Gpu> {
-    match Gpu::open(0, bytes) {
-        Ok(gpu) => Some(gpu),
+/// Bytes of memory that the checks need.
+const ROOM: u64 = 64 << 20;
+
+/// A device whose memory is handed out from the start to the end.
+struct Device {
+    gpu: Gpu,
+    end: u64,
+    /// Whether launches are recorded first.
+    recorded: bool,
+}
+
+impl Machine for Device {
+    fn clear(&mut self) {
+        self.end = 0;
+    }
+
+    fn allocate(&mut self, bytes: u64) -> Region {
+        let region = Region { offset: self.end, bytes };
+        self.end = (self.end + bytes).next_multiple_of(256);
+        self.gpu.upload(region, &vec![0xa5; bytes as usize]).expect("an upload");
+        region
+    }
+
+    fn upload(&mut self, bytes: &[u8]) -> Region {
+        let region = self.allocate(bytes.len() as u64);
+        self.gpu.upload(region, bytes).expect("an upload");
+        region
+    }
+
+    fn download(&mut self, region: Region) -> Vec<u8> {
+        let mut bytes = vec![0; region.bytes as usize];
+        self.gpu.download(region, &mut bytes).expect("a download");
+        bytes
+    }
+
+    fn run(&mut self, launches: &[Launch]) -> Result<(), String> {
+        let run = |gpu: &mut Gpu| match self.recorded {
+            true => gpu.record(launches)?.run(),
+            false => gpu.enqueue(launches),
+        };
+        run(&mut self.gpu).and_then(|()| self.gpu.wait()).map_err(|e| e.to_string())
+    }
+}
+
+/// The first device; none, with a printed line, where there is none.
+fn device() -> Option<Device> {
+    match Gpu::open(0, ROOM) {
+        Ok(gpu) => Some(Device { gpu, end: 0, recorded: false }),
         Err(error) => {
             assert!(std::env::var_os("SONOPLEX_GPU").is_none(), "{error}");
             println!("skipped: {error}");
@@ -22,34 +66,25 @@ fn gpu(bytes: u64) -> Option<Gpu> {
 }
 
 #[test]
-fn filters_agree_with_their_cpu_twins_on_the_device() {
-    const ROOM: u64 = 16 << 20;
-    let Some(mut gpu) = gpu(ROOM) else { return };
-    println!("{:?}", gpu.about());
-    let (mut random, pool) = (Random(51), Pool::new(0));
-    let nlms = (0..=4).map(|patch| Despeckle::Nlm { patch, search: 5, strength: 15.0 });
-    let more = [Despeckle::Median { radius: 15 }, Despeckle::Frost { radius: 7, damping: 1.0 }];
+fn kernels_agree_with_their_cpu_twins_on_the_device() {
+    let Some(mut device) = device() else { return };
+    println!("{:?}", device.gpu.about());
+    for recorded in [false, true] {
+        device.recorded = recorded;
+        check_crops(&mut device);
+        check_resizes(&mut device);
+        check_components(&mut device);
+    }
+    let mut random = Random(51);
     for size in [Size::new(1, 1), Size::new(37, 23), Size::new(580, 420), Size::new(1023, 769)] {
-        let (area, picture) = (size.area() as u64, random.bytes(size.area()));
-        let (src, dst) = (Region { offset: 0, bytes: area }, Region { offset: 1 << 20, bytes: area });
-        for filter in Despeckle::ALL.into_iter().skip(1).chain(nlms.clone()).chain(more) {
-            let scratch = Region { offset: 2 << 20, bytes: scratch_bytes(&filter, size) };
-            let mut expected = vec![0; picture.len()];
-            filter.run(&pool, size, &picture, &mut expected, &mut Scratch::default());
-            let launches = launches(&filter, size, src, dst, scratch);
-            gpu.upload(src, &picture).expect("an upload");
-            gpu.enqueue(&launches).expect("a launch");
-            let mut found = vec![0; picture.len()];
-            gpu.download(dst, &mut found).unwrap_or_else(|e| panic!("{filter} {size}: {e}"));
-            let apart = expected.iter().zip(&found).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
-            assert!(apart <= 1, "{filter} {size}: {apart} grey levels");
-            // Recorded, the same bits.
-            gpu.upload(dst, &vec![7; picture.len()]).expect("an upload");
-            let graph = gpu.record(&launches).expect("a graph");
-            graph.run().expect("a launch");
-            let mut again = vec![0; picture.len()];
-            gpu.download(dst, &mut again).expect("a download");
-            assert!(again == found, "{filter} {size}: another result from a graph");
+        for (filter, picture) in
+            filters().iter().flat_map(|f| pictures(&mut random, size).into_iter().map(move |p| (f, p)))
+        {
+            device.recorded = false;
+            check_filter(&mut device, filter, size, &picture);
+            let found = filtered(&mut device, filter, size, &picture);
+            device.recorded = true;
+            assert!(filtered(&mut device, filter, size, &picture) == found, "{filter} {size}: other bits from a graph");
         }
     }
 }

@@ -31,6 +31,7 @@ mod fuzz_corpus;
 mod gpu;
 mod images;
 mod kernels_conv;
+mod kernels_cuda;
 mod kernels_emulated;
 mod kernels_onnx;
 mod kernels_oracle;

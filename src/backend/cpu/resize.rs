@@ -31,10 +31,10 @@ pub struct Resampler {
 
 /// The pixels and weights of every position of one axis; each has `taps` of them, unused ones with weight 0.
 #[derive(Clone, Debug)]
-struct Axis {
-    taps: usize,
-    first: Vec<usize>,
-    weights: Vec<f32>,
+pub(in crate::backend) struct Axis {
+    pub taps: usize,
+    pub first: Vec<usize>,
+    pub weights: Vec<f32>,
 }
 
 impl Axis {
@@ -95,6 +95,11 @@ impl Resampler {
     /// The size of what it makes.
     pub fn to(&self) -> Size {
         self.to
+    }
+
+    /// Its tables, down and across.
+    pub(in crate::backend) fn axes(&self) -> [&Axis; 2] {
+        [&self.down, &self.across]
     }
 
     /// Resizes grey bytes to floats of the same scale, 0 to 255.

@@ -4,6 +4,8 @@
 //! runs it on the host.
 
 mod bilateral;
+pub mod components;
+pub mod crop;
 pub mod despeckle;
 mod frost;
 pub mod gpu;
@@ -13,6 +15,7 @@ mod lee;
 mod median;
 pub mod module;
 mod nlm;
+pub mod resize;
 mod srad;
 
 /// Whether the library of the NVIDIA driver can be loaded; every other call of `cudarc` panics without it.
