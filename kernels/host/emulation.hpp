@@ -1,7 +1,8 @@
 // CUDA on the host, as far as the kernels use it: every thread of a block is a fiber, and blocks run one after the other.
 //
 // - Between two barriers the threads run in an order that is chosen from outside (forward, reversed, shuffled), each until it
-//   reaches the barrier or returns. A result that depends on the order lacks a barrier.
+//   reaches the barrier, meets its warp or returns; forward and reversed, one warp runs ahead of the others as far as it can.
+//   A result that depends on the order lacks a barrier.
 // - A barrier that some threads of the block do not reach, or two barriers at once, end the program with a sentence.
 // - Shared memory holds rubbish at the start of every block. It and all buffers are watched by AddressSanitizer, where that
 //   is compiled in.
@@ -19,8 +20,7 @@
 #define __device__ static
 #define __global__ __attribute__((visibility("default")))
 #define __shared__ static __attribute__((section("cuda_shared")))
-#define __launch_bounds__(...)
-#define __restrict__ __restrict
+#define __align__(bytes) __attribute__((aligned(bytes)))
 
 struct uint3 {
     unsigned x, y, z;
@@ -60,6 +60,21 @@ namespace emulation {
 
 // The thread stops here until all threads of its block have come.
 void barrier(const char* file, int line);
+
+// What a thread shows the others of its warp.
+struct Shown {
+    uint32_t words[6];
+    const void* pointer;
+};
+
+// The thread stops until all 32 of its warp have come; returns what each has shown.
+const Shown* exchange(const Shown& own, const char* file, int line);
+
+// Asynchronous copies of one thread. They arrive when they are waited for, at once, or in between, as the order says: a
+// kernel may rely on neither.
+void copy_async(void* to, const void* from, bool there);
+void commit_async();
+void wait_async(int pending);
 
 // An argument as it comes from outside.
 struct Argument {
@@ -124,6 +139,66 @@ bool add(const char* name, void (*function)(A...)) {
 
 inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     emulation::barrier(file, line);
+}
+
+inline uint16_t to_half(float x) {
+    const _Float16 value = (_Float16)x;
+    uint16_t half;
+    memcpy(&half, &value, sizeof half);
+    return half;
+}
+
+inline float from_half(uint16_t half) {
+    _Float16 value;
+    memcpy(&value, &half, sizeof value);
+    return (float)value;
+}
+
+inline void load_chunk(uint16_t (&halves)[8], const uint16_t* from) {
+    if (reinterpret_cast<uint64_t>(from) % 16 != 0) emulation::fail("eight halves are read from no multiple of 16 bytes");
+    memcpy(halves, from, 16);
+}
+
+inline void store_chunk(uint16_t* to, const uint16_t (&halves)[8]) {
+    if (reinterpret_cast<uint64_t>(to) % 16 != 0) emulation::fail("eight halves are written to no multiple of 16 bytes");
+    memcpy(to, halves, 16);
+}
+
+inline void copy_async(void* to, const void* from, bool there) { emulation::copy_async(to, from, there); }
+inline void commit_async() { emulation::commit_async(); }
+template <int PENDING>
+inline void wait_async() {
+    emulation::wait_async(PENDING);
+}
+
+// Row `lane / 4` of each matrix, halves 2·(lane % 4) and the next.
+inline void load_fragments(
+    uint32_t (&matrices)[4], const uint16_t* row, const char* file = __builtin_FILE(), int line = __builtin_LINE()
+) {
+    if (reinterpret_cast<uint64_t>(row) % 16 != 0) emulation::fail("a row of a fragment does not lie at 16 bytes");
+    const unsigned lane = threadIdx.x % 32;
+    const emulation::Shown* all = emulation::exchange({{}, row}, file, line);
+    for (unsigned i = 0; i < 4; i++) {
+        memcpy(&matrices[i], static_cast<const uint16_t*>(all[i * 8 + lane / 4].pointer) + lane % 4 * 2, 4);
+    }
+}
+
+// Fragments of m16n8k16: lane 4·g + t has of a rows g and g + 8, halves 2t and 2t + 8 and the next ones; of b column g; of
+// the sums rows g and g + 8, columns 2t and the next.
+inline void multiply(
+    float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const char* file = __builtin_FILE(),
+    int line = __builtin_LINE()
+) {
+    const unsigned lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    const emulation::Shown* all = emulation::exchange({{a[0], a[1], a[2], a[3], b0, b1}, nullptr}, file, line);
+    for (unsigned e = 0; e < 4; e++) {
+        const unsigned column = 2 * t + e % 2;
+        for (unsigned k = 0; k < 16; k++) {
+            const uint32_t of_a = all[g * 4 + k % 8 / 2].words[k / 8 * 2 + e / 2];
+            const uint32_t of_b = all[column * 4 + k % 8 / 2].words[4 + k / 8];
+            sums[e] += from_half(uint16_t(of_a >> (k % 2 * 16))) * from_half(uint16_t(of_b >> (k % 2 * 16)));
+        }
+    }
 }
 
 // One line for each kernel of a file, after the file.

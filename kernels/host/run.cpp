@@ -37,12 +37,27 @@ struct Fiber {
     char* stack = nullptr;
     void* fake = nullptr;
     uint3 index;
-    enum { Ready, Waiting, Done } state = Done;
+    enum { Ready, Waiting, AtWarp, Done } state = Done;
     const char* file = nullptr;
     int line = 0;
 };
 
+// An asynchronous copy that has not arrived.
+struct Copy {
+    void* to;
+    const void* from;
+    bool there;
+    unsigned group;
+};
+
 static std::vector<Fiber> fibers;
+// Of each thread: its copies, its group, how often it has met its warp.
+static std::vector<std::vector<Copy>> copies;
+static std::vector<unsigned> groups, meetings;
+// Of each warp: what is shown at this meeting and at the one before, which some may still be reading.
+static std::vector<Shown> shown;
+static uint32_t order_now;
+static std::mt19937* chance;
 static ucontext_t scheduler;
 static void* scheduler_fake;
 static const void* scheduler_bottom;
@@ -85,6 +100,52 @@ void barrier(const char* file, int line) {
     leave(false);
 }
 
+const Shown* exchange(const Shown& own, const char* file, int line) {
+    Fiber& fiber = fibers[current];
+    Shown* table = &shown[(current / 32 * 2 + meetings[current]++ % 2) * 32];
+    table[current % 32] = own;
+    fiber.state = Fiber::AtWarp;
+    fiber.file = file;
+    fiber.line = line;
+    leave(false);
+    return table;
+}
+
+static void arrive(const Copy& copy) {
+    if (copy.there) {
+        memcpy(copy.to, copy.from, 16);
+    } else {
+        memset(copy.to, 0, 16);
+    }
+}
+
+void copy_async(void* to, const void* from, bool there) {
+    if (reinterpret_cast<uint64_t>(to) % 16 != 0 || reinterpret_cast<uint64_t>(from) % 16 != 0) {
+        fail("`%s`: an asynchronous copy from or to a place that is no multiple of 16 bytes", kernel->name);
+    }
+    const Copy copy = {to, from, there, groups[current]};
+    if (order_now == 1 || (order_now > 1 && (*chance)() % 2 == 0)) {
+        arrive(copy);
+    } else {
+        copies[current].push_back(copy);
+    }
+}
+
+void commit_async() { groups[current]++; }
+
+void wait_async(int pending) {
+    auto& own = copies[current];
+    size_t kept = 0;
+    for (const Copy& copy : own) {
+        if (int(groups[current] - copy.group) > pending) {
+            arrive(copy);
+        } else {
+            own[kept++] = copy;
+        }
+    }
+    own.resize(kept);
+}
+
 static void start() {
     ENTERED(nullptr, &scheduler_bottom, &scheduler_size);
     kernel->call(*kernel, *arguments);
@@ -105,26 +166,65 @@ __attribute__((no_sanitize("address"))) static void spoil_shared() {
     for (volatile unsigned char* at = __start_cuda_shared; at < __stop_cuda_shared; at++) *at = RUBBISH;
 }
 
-static void block(const std::vector<size_t>& forward, uint32_t order, std::mt19937& random) {
+// Lets the threads of a warp run until each waits or has returned; those that have met go on. Whether any has run.
+static bool advance(size_t warp, size_t threads, uint32_t order, std::mt19937& random) {
+    std::vector<size_t> turn;
+    for (size_t i = warp; i < std::min(warp + 32, threads); i++) {
+        if (fibers[i].state == Fiber::Ready) turn.push_back(i);
+    }
+    if (turn.empty()) return false;
+    if (order == 1) std::reverse(turn.begin(), turn.end());
+    if (order > 1) std::shuffle(turn.begin(), turn.end(), random);
+    for (size_t i : turn) resume(i);
+    size_t come = 0;
+    const Fiber* first = nullptr;
+    for (size_t i = warp; i < std::min(warp + 32, threads); i++) {
+        if (fibers[i].state != Fiber::AtWarp) continue;
+        come++;
+        if (!first) first = &fibers[i];
+        if (fibers[i].line != first->line || strcmp(fibers[i].file, first->file) != 0) {
+            fail("`%s`: threads of a warp meet at two places at once, %s:%d and %s:%d", kernel->name, first->file,
+                 first->line, fibers[i].file, fibers[i].line);
+        }
+    }
+    if (come == 0) return true;
+    if (come != 32) {
+        fail("`%s`: %zu threads of a warp meet at %s:%d, the others never come", kernel->name, come, first->file,
+             first->line);
+    }
+    for (size_t i = warp; i < warp + 32; i++) fibers[i].state = Fiber::Ready;
+    return true;
+}
+
+static void block(size_t threads, uint32_t order, std::mt19937& random) {
     spoil_shared();
-    const size_t threads = forward.size();
     for (size_t i = 0; i < threads; i++) {
         Fiber& fiber = fibers[i];
         fiber.index = {
             unsigned(i) % blockDim.x, unsigned(i) / blockDim.x % blockDim.y, unsigned(i) / (blockDim.x * blockDim.y)};
         fiber.state = Fiber::Ready;
+        copies[i].clear();
+        groups[i] = meetings[i] = 0;
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack;
         fiber.context.uc_stack.ss_size = STACK;
         fiber.context.uc_link = nullptr;
         makecontext(&fiber.context, start, 0);
     }
-    std::vector<size_t> turn = forward;
+    std::vector<size_t> warps;
+    for (size_t i = 0; i < threads; i += 32) warps.push_back(i);
+    if (order == 1) std::reverse(warps.begin(), warps.end());
     for (;;) {
-        if (order == 1) turn.assign(forward.rbegin(), forward.rend());
-        if (order >= 2) std::shuffle(turn.begin(), turn.end(), random);
-        for (size_t i : turn) {
-            if (fibers[i].state == Fiber::Ready) resume(i);
+        // One warp runs ahead of the others as far as barriers let it, or now one and now another.
+        for (bool any = true; any;) {
+            any = false;
+            if (order > 1) std::shuffle(warps.begin(), warps.end(), random);
+            for (size_t warp : warps) {
+                while (advance(warp, threads, order, random)) {
+                    any = true;
+                    if (order > 1) break;
+                }
+            }
         }
         size_t waiting = 0;
         const Fiber* first = nullptr;
@@ -158,16 +258,20 @@ static void run(uint32_t order) {
         if (stack == MAP_FAILED) fail("no memory for a thread");
         fibers.back().stack = static_cast<char*>(stack);
     }
-    std::vector<size_t> forward(threads);
-    for (size_t i = 0; i < threads; i++) forward[i] = i;
+    copies.resize(fibers.size());
+    groups.resize(fibers.size());
+    meetings.resize(fibers.size());
+    shown.resize((fibers.size() + 31) / 32 * 64);
     std::mt19937 random(order);
+    order_now = order;
+    chance = &random;
     for (unsigned z = 0; z < gridDim.z; z++) {
         for (unsigned y = 0; y < gridDim.y; y++) {
             for (unsigned x = 0; x < gridDim.x; x++) {
                 // Blocks in the same order as threads: none may depend on another.
                 const bool back = order == 1;
                 blockIdx = {back ? gridDim.x - 1 - x : x, back ? gridDim.y - 1 - y : y, back ? gridDim.z - 1 - z : z};
-                block(forward, order, random);
+                block(threads, order, random);
             }
         }
     }

@@ -1,5 +1,5 @@
 // Kernels with one mistake each, which the emulation has to find; no test of a kernel means anything without them.
-#include "common.cuh"
+#include "tensor.cuh"
 
 // Writes one float behind its buffer, where `length` is that of the buffer.
 extern "C" __global__ void planted_write_behind(float* out, u32 length) {
@@ -63,4 +63,63 @@ extern "C" __global__ void planted_left_over(u8* out) {
     if (blockIdx.x == 0) row[threadIdx.x] = (u8)threadIdx.x;
     __syncthreads();
     out[blockIdx.x * 64 + threadIdx.x] = row[threadIdx.x];
+}
+
+// Reads what it has copied asynchronously, without waiting.
+extern "C" __global__ void planted_no_wait(u8* out) {
+    __shared__ __align__(16) u8 rows[64 * 16];
+    copy_async(rows + threadIdx.x * 16, out + threadIdx.x * 16, true);
+    commit_async();
+    for (u32 i = 0; i < 16; i++) out[threadIdx.x * 16 + i] = rows[threadIdx.x * 16 + i] + 1;
+}
+
+// Waits for all but the last group, and reads the last.
+extern "C" __global__ void planted_early(u8* out) {
+    __shared__ __align__(16) u8 rows[64 * 16];
+    commit_async();
+    copy_async(rows + threadIdx.x * 16, out + threadIdx.x * 16, true);
+    commit_async();
+    wait_async<1>();
+    for (u32 i = 0; i < 16; i++) out[threadIdx.x * 16 + i] = rows[threadIdx.x * 16 + i] + 1;
+}
+
+// Overwrites what its neighbour may not have read yet, by a copy that is not waited for.
+extern "C" __global__ void planted_over(u8* out) {
+    __shared__ __align__(16) u8 rows[64 * 16];
+    for (u32 i = 0; i < 16; i++) rows[threadIdx.x * 16 + i] = 1;
+    __syncthreads();
+    copy_async(rows + threadIdx.x * 16, out + threadIdx.x * 16, false);
+    commit_async();
+    const u8 next = rows[(threadIdx.x + 1) % 64 * 16];
+    wait_async<0>();
+    for (u32 i = 0; i < 16; i++) out[threadIdx.x * 16 + i] = next;
+}
+
+// The same without a mistake.
+extern "C" __global__ void planted_waits(u8* out) {
+    __shared__ __align__(16) u8 rows[64 * 16];
+    copy_async(rows + threadIdx.x * 16, out + threadIdx.x * 16, true);
+    commit_async();
+    wait_async<0>();
+    __syncthreads();
+    const u8 next = rows[(threadIdx.x + 1) % 64 * 16];
+    for (u32 i = 0; i < 16; i++) out[threadIdx.x * 16 + i] = next + 1;
+}
+
+// A product of which half a warp knows nothing.
+extern "C" __global__ void planted_half_a_warp(float* out) {
+    float sums[4] = {};
+    const u32 a[4] = {};
+    if (threadIdx.x % 32 < 16) multiply(sums, a, 0, 0);
+    out[threadIdx.x] = sums[0];
+}
+
+// Reads what the other warp writes, without a barrier; a product that each warp meets at looks like one.
+extern "C" __global__ void planted_meeting(u8* out) {
+    __shared__ u8 row[64];
+    float sums[4] = {};
+    const u32 a[4] = {};
+    row[threadIdx.x] = (u8)threadIdx.x;
+    multiply(sums, a, 0, 0);
+    out[threadIdx.x] = row[(threadIdx.x + 32) % 64];
 }

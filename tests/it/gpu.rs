@@ -7,6 +7,7 @@ use sonoplex::geometry::Size;
 use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures,
 };
+use super::kernels_cuda_conv::{check_convs, check_ends};
 use super::naive::Random;
 
 /// Bytes of memory that the checks need.
@@ -74,6 +75,8 @@ fn kernels_agree_with_their_cpu_twins_on_the_device() {
         check_crops(&mut device);
         check_resizes(&mut device);
         check_components(&mut device);
+        check_convs(&mut device);
+        check_ends(&mut device);
     }
     let mut random = Random(51);
     for size in [Size::new(1, 1), Size::new(37, 23), Size::new(580, 420), Size::new(1023, 769)] {

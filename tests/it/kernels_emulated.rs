@@ -9,6 +9,7 @@ use super::emulation::{Call, Memory, ORDERS, program};
 use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures,
 };
+use super::kernels_cuda_conv::{check_convs, check_ends};
 use super::naive::Random;
 
 #[test]
@@ -45,6 +46,17 @@ fn what_is_around_a_network_agrees_with_its_cpu_twins_in_any_order_of_threads() 
         check_crops(&mut Memory::in_order(order));
         check_resizes(&mut Memory::in_order(order));
         check_components(&mut Memory::in_order(order));
+    }
+}
+
+#[test]
+fn convolutions_agree_with_naive_ones_in_any_order_of_threads_and_copies() {
+    if program().is_none() {
+        return;
+    }
+    for order in ORDERS {
+        check_convs(&mut Memory::in_order(order));
+        check_ends(&mut Memory::in_order(order));
     }
 }
 
@@ -88,6 +100,39 @@ fn planted_mistakes_are_found() {
         assert_ne!(planted("planted_not_set", 1, 64, &[], order), Ok(vec![1; 64]));
         assert_ne!(planted("planted_left_over", 2, 128, &[], order), Ok((0..64).chain(0..64).collect()));
     }
+}
+
+#[test]
+fn planted_mistakes_with_copies_and_warps_are_found() {
+    if program().is_none() {
+        return;
+    }
+    // In the first order copies arrive as late as they may, in the second at once; each shows other mistakes.
+    let [late, early, _] = ORDERS;
+    let copied = |kernel, order| planted(kernel, 1, 1024, &[], order);
+    let rubbish_and_one = Ok(vec![0xa6; 1024]);
+    for order in ORDERS {
+        assert_eq!(copied("planted_waits", order), rubbish_and_one);
+    }
+    // What is in shared memory before is the same rubbish: without the copy nothing changes but by one.
+    let set = |kernel: &'static str, order| {
+        let mut memory = Memory::in_order(order);
+        let out = memory.upload(&[3; 1024]);
+        let args = vec![Arg::Region(out)];
+        memory.call(&[Call { kernel, grid: [1; 3], block: [64, 1, 1], args }]).expect("it runs");
+        memory.download(out)
+    };
+    assert_eq!(set("planted_waits", late), [4; 1024]);
+    assert_ne!(set("planted_no_wait", late), [4; 1024]);
+    assert_ne!(set("planted_early", late), [4; 1024]);
+    assert_ne!(set("planted_over", early), [1; 1024]);
+    // One warp runs ahead, so that what another writes is not there yet.
+    let others: Vec<u8> = (0..64).map(|i| (i + 32) % 64).collect();
+    for order in [late, early] {
+        assert_ne!(planted("planted_meeting", 1, 64, &[], order), Ok(others.clone()));
+    }
+    let message = planted("planted_half_a_warp", 1, 256, &[], 0).expect_err("half a warp");
+    assert!(message.contains("16 threads of a warp meet"), "{message}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod gpu;
 mod images;
 mod kernels_conv;
 mod kernels_cuda;
+mod kernels_cuda_conv;
 mod kernels_emulated;
 mod kernels_onnx;
 mod kernels_oracle;

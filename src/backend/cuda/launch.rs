@@ -73,6 +73,23 @@ impl Launch {
         Self { kernel, grid, block: [LINE, 1, 1], args: args.into_iter().collect() }
     }
 
+    /// The same, with so many rows of blocks.
+    pub(super) fn down(mut self, count: u32) -> Self {
+        self.grid[1] = count;
+        self
+    }
+
+    /// The same, with so many layers of blocks.
+    pub(super) fn deep(mut self, count: u32) -> Self {
+        self.grid[2] = count;
+        self
+    }
+
+    /// Blocks of so many threads in a row.
+    pub(super) fn tiles(kernel: &'static str, grid: [u32; 3], threads: u32, args: Vec<Arg>) -> Self {
+        Self { kernel, grid, block: [threads, 1, 1], args }
+    }
+
     /// Its name in `kernels/`.
     pub fn kernel(&self) -> &'static str {
         self.kernel

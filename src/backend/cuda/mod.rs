@@ -5,6 +5,9 @@
 
 mod bilateral;
 pub mod components;
+pub mod conv;
+pub mod conv_first;
+pub mod conv_head;
 pub mod crop;
 pub mod despeckle;
 mod frost;
@@ -12,6 +15,7 @@ pub mod gpu;
 mod kuan;
 pub mod launch;
 mod lee;
+pub mod max_pool;
 mod median;
 pub mod module;
 mod nlm;

@@ -1,0 +1,150 @@
+// Convolution on tensor cores, with bias, residual and clipping: `backend/cpu/conv.rs`; and, with one tap and `up` 2, the
+// transposed convolution of 2 × 2 taps that do not overlap: `backend/cpu/conv_transpose.rs`.
+//
+//   out(y, x, o) = clip(bias(o) + Σ src(y·stride + i·dilation − top, x·stride + j·dilation − left, c) · w(o, i, j, c)
+//                       + residual(y, x, o))
+//
+// as one product of matrices that is never written down: rows are pixels of the output, columns output channels, the sum
+// runs over taps and input channels ("implicit GEMM": Chetlur et al., cuDNN, 2014). With `up` 2, block z computes the pixels
+// at (z / 2, z % 2) of every square of 2 × 2 from weights of their own.
+//
+// Shapes      channels last, halves. src: in_height × in_width pixels, `in_pitch` halves from one to the next, of which
+//             `ins` are read; dst, residual: as the output, `out_pitch` and `residual_pitch` apart, so that a tensor may be a
+//             slice of a joined one; `ins` and pitches multiples of 8, which the launcher sees to.
+//             weights: up² × outs (to whole tiles) × taps × ins (to whole steps), zeros beyond; bias: outs floats.
+// A warp      computes 32 pixels × 32 channels, of a block of four warps: 64 × 64 or 128 × 32. Steps of 32 input channels of
+//             one tap come to shared memory by asynchronous copies, two steps ahead.
+// Tolerance   that of halves: inputs and weights are halves, sums floats, the result is rounded once.
+#include "tensor.cuh"
+
+constexpr u32 WARPS = 4;
+constexpr u32 STAGES = 3;
+// Input channels of a step.
+constexpr u32 DEPTH = 32;
+constexpr u32 CHUNKS = DEPTH / 8;
+// Halves from one row of a tile to the next: eight rows of 16 bytes lie in different banks.
+constexpr u32 TILE_PITCH = DEPTH + 8;
+
+template <int DOWN, int ACROSS>
+__device__ inline void convolve(
+    const u16* src, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,
+    const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,
+    u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,
+    u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,
+    float low, float high
+) {
+    constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
+    constexpr u32 THREADS = WARPS * 32;
+    __shared__ __align__(16) u16 pixel_tiles[STAGES * PIXELS * TILE_PITCH];
+    __shared__ __align__(16) u16 weight_tiles[STAGES * CHANNELS * TILE_PITCH];
+    const u32 thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+    const u32 first_pixel = blockIdx.x * PIXELS, first_channel = blockIdx.y * CHANNELS;
+    const u32 blocks = (ins + DEPTH - 1) / DEPTH, taps = kernel_height * kernel_width, steps = taps * blocks;
+    const u64 weight_row = (u64)steps * DEPTH;
+    const u16* own_weights = weights + ((u64)blockIdx.z * gridDim.y * CHANNELS + first_channel) * weight_row;
+
+    // The pixels that this thread copies, four threads to a pixel: where their windows begin.
+    constexpr u32 COPIES = PIXELS * CHUNKS / THREADS;
+    int window_y[COPIES], window_x[COPIES];
+#pragma unroll
+    for (u32 n = 0; n < COPIES; n++) {
+        const u32 pixel = first_pixel + thread / CHUNKS + n * (THREADS / CHUNKS);
+        const u32 y = pixel / out_width, x = pixel % out_width;
+        window_y[n] = (int)(y * stride) - (int)top;
+        window_x[n] = (int)(x * stride) - (int)left;
+    }
+    auto load = [&](u32 step, u32 stage) {
+        const u32 tap = step / blocks, channel = step % blocks * DEPTH + thread % CHUNKS * 8;
+        const int i = (int)(tap / kernel_width * dilation), j = (int)(tap % kernel_width * dilation);
+#pragma unroll
+        for (u32 n = 0; n < COPIES; n++) {
+            const int y = window_y[n] + i, x = window_x[n] + j;
+            const bool there = (u32)y < in_height && (u32)x < in_width && channel < ins;
+            const u64 from = there ? ((u64)y * in_width + x) * in_pitch + channel : 0;
+            const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
+            copy_async(pixel_tiles + (stage * PIXELS + row) * TILE_PITCH + thread % CHUNKS * 8, src + from, there);
+        }
+#pragma unroll
+        for (u32 n = 0; n < CHANNELS * CHUNKS / THREADS; n++) {
+            const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
+            const u16* from = own_weights + row * weight_row + (u64)step * DEPTH + thread % CHUNKS * 8;
+            copy_async(weight_tiles + (stage * CHANNELS + row) * TILE_PITCH + thread % CHUNKS * 8, from, true);
+        }
+    };
+
+    const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
+    float sums[2][4][4] = {};
+    for (u32 step = 0; step < STAGES - 1; step++) {
+        if (step < steps) load(step, step);
+        commit_async();
+    }
+    for (u32 step = 0; step < steps; step++) {
+        wait_async<STAGES - 2>();
+        // Now the step has arrived for all, and nobody reads the one before, whose place is filled next.
+        __syncthreads();
+        if (step + STAGES - 1 < steps) load(step + STAGES - 1, (step + STAGES - 1) % STAGES);
+        commit_async();
+        const u16* pixels = pixel_tiles + (step % STAGES * PIXELS + warp_pixel) * TILE_PITCH;
+        const u16* channels = weight_tiles + (step % STAGES * CHANNELS + warp_channel) * TILE_PITCH;
+#pragma unroll
+        for (u32 k = 0; k < DEPTH; k += 16) {
+            u32 a[2][4], b[2][4];
+#pragma unroll
+            for (u32 m = 0; m < 2; m++) {
+                load_fragments(a[m], pixels + (m * 16 + lane % 16) * TILE_PITCH + k + lane / 16 * 8);
+            }
+#pragma unroll
+            for (u32 n = 0; n < 2; n++) {
+                const u32 row = n * 16 + lane % 8 + lane / 16 * 8;
+                load_fragments(b[n], channels + row * TILE_PITCH + k + lane / 8 % 2 * 8);
+            }
+#pragma unroll
+            for (u32 m = 0; m < 2; m++) {
+#pragma unroll
+                for (u32 n = 0; n < 4; n++) multiply(sums[m][n], a[m], b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]);
+            }
+        }
+    }
+
+    // A lane has two neighbouring channels of pixels g and g + 8 of each fragment.
+    const u32 pixels = out_height * out_width;
+#pragma unroll
+    for (u32 m = 0; m < 2; m++) {
+#pragma unroll
+        for (u32 h = 0; h < 2; h++) {
+            const u32 pixel = first_pixel + warp_pixel + m * 16 + h * 8 + lane / 4;
+            if (pixel >= pixels) continue;
+            const u32 y = pixel / out_width * up + blockIdx.z / up, x = pixel % out_width * up + blockIdx.z % up;
+            const u64 at = (u64)y * (out_width * up) + x;
+#pragma unroll
+            for (u32 n = 0; n < 4; n++) {
+#pragma unroll
+                for (u32 e = 0; e < 2; e++) {
+                    const u32 channel = first_channel + warp_channel + n * 8 + lane % 4 * 2 + e;
+                    if (channel >= outs) continue;
+                    float value = sums[m][n][h * 2 + e] + bias[channel];
+                    if (residual_pitch > 0) value += from_half(residual[at * residual_pitch + channel]);
+                    // What is not a number stays so.
+                    dst[at * out_pitch + channel] = to_half(value < low ? low : (value > high ? high : value));
+                }
+            }
+        }
+    }
+}
+
+#define CONV(name, down, across)                                                                                     \
+    extern "C" __global__ void name(                                                   \
+        const u16* src, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,                                          \
+        const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,                              \
+        u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,                                            \
+        u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,                    \
+        float low, float high                                                                                        \
+    ) {                                                                                                              \
+        convolve<down, across>(src, in_height, in_width, in_pitch, ins, weights, bias, residual, residual_pitch,     \
+                               dst, out_height, out_width, out_pitch, outs, kernel_height, kernel_width, stride,     \
+                               dilation, top, left, up, low, high);                                                  \
+    }
+
+// Few channels: more pixels instead.
+CONV(conv_128x32, 4, 1)
+CONV(conv_64x64, 2, 2)

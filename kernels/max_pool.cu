@@ -1,0 +1,37 @@
+// The largest of each window, channels-last halves: `backend/cpu/max_pool.rs`.
+//
+// Shapes      src: in_height × in_width pixels, `in_pitch` halves apart; dst: out_height × out_width, `out_pitch` apart;
+//             `channels` and pitches multiples of eight.
+// A thread    computes eight channels of one pixel.
+// Tolerance   none: equal to the CPU on the same halves, but that what is not a number is passed over.
+#include "tensor.cuh"
+
+extern "C" __global__ void max_pool(
+    const u16* src, u32 in_height, u32 in_width, u32 in_pitch,
+    u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,
+    u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left
+) {
+    const u32 groups = channels / 8;
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    const u32 pixel = thread / groups, channel = thread % groups * 8;
+    if (pixel >= out_height * out_width) return;
+    const u32 y = pixel / out_width * stride - top, x = pixel % out_width * stride - left;
+    float largest[8];
+#pragma unroll
+    for (u32 c = 0; c < 8; c++) largest[c] = -INFINITY;
+    for (u32 i = 0; i < kernel_height; i++) {
+        for (u32 j = 0; j < kernel_width; j++) {
+            // Wraps to something large before the picture.
+            const u32 v = y + i, u = x + j;
+            if (v >= in_height || u >= in_width) continue;
+            u16 halves[8];
+            load_chunk(halves, src + ((u64)v * in_width + u) * in_pitch + channel);
+#pragma unroll
+            for (u32 c = 0; c < 8; c++) largest[c] = fmaxf(largest[c], from_half(halves[c]));
+        }
+    }
+    u16 halves[8];
+#pragma unroll
+    for (u32 c = 0; c < 8; c++) halves[c] = to_half(largest[c]);
+    store_chunk(dst + (u64)pixel * out_pitch + channel, halves);
+}

@@ -1,0 +1,95 @@
+// Tiles for tensor cores: halves, copies that run beside the computation, fragments and their product.
+//
+// All threads of a warp call `load_fragments` and `multiply` together. On compute capability 7.5 copies are plain and a
+// product is two of half the depth. On the host `host/emulation.hpp` does the same with the fragments' layout as the PTX
+// manual gives it ("Matrix Fragments for mma.m16n8k16", "ldmatrix").
+#pragma once
+#include "common.cuh"
+
+typedef unsigned short u16;
+
+// 16 bytes, which are copied at once.
+constexpr u32 CHUNK_BYTES = 16;
+
+#ifdef __CUDACC__
+
+__device__ inline u16 to_half(float x) {
+    u16 h;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x));
+    return h;
+}
+
+__device__ inline float from_half(u16 h) {
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h));
+    return x;
+}
+
+// Eight halves at once, from and to a multiple of 16 bytes.
+__device__ inline void load_chunk(u16 (&halves)[8], const u16* from) {
+    const uint4 chunk = *(const uint4*)from;
+    const u32 words[4] = {chunk.x, chunk.y, chunk.z, chunk.w};
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) halves[i] = (u16)(words[i / 2] >> (i % 2 * 16));
+}
+
+__device__ inline void store_chunk(u16* to, const u16 (&halves)[8]) {
+    u32 words[4];
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) words[i] = (u32)halves[2 * i] | (u32)halves[2 * i + 1] << 16;
+    *(uint4*)to = make_uint4(words[0], words[1], words[2], words[3]);
+}
+
+// Starts to copy 16 bytes to shared memory, zeros where there are none. Nobody may rely on them before `wait_async` of the
+// thread that copies, and other threads not before the next barrier either.
+__device__ inline void copy_async(void* to, const void* from, bool there) {
+#if __CUDA_ARCH__ >= 800
+    const u32 shared = (u32)__cvta_generic_to_shared(to);
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(from), "r"(there ? 16 : 0) : "memory");
+#else
+    *(uint4*)to = there ? *(const uint4*)from : make_uint4(0, 0, 0, 0);
+#endif
+}
+
+// Ends a group of copies.
+__device__ inline void commit_async() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Waits until all but the last `PENDING` groups of this thread have arrived.
+template <int PENDING>
+__device__ inline void wait_async() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+#endif
+}
+
+// Loads four matrices of 8 × 8 halves: lane 8·i + r gives the address of row r of matrix i, 16 bytes.
+__device__ inline void load_fragments(u32 (&matrices)[4], const u16* row) {
+    const u32 shared = (u32)__cvta_generic_to_shared(row);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(matrices[0]), "=r"(matrices[1]), "=r"(matrices[2]), "=r"(matrices[3])
+                 : "r"(shared)
+                 : "memory");
+}
+
+// sums += a · b, of 16 × 16 and 16 × 8 halves; sums are floats.
+__device__ inline void multiply(float (&sums)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(b0));
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+                 : "r"(a[2]), "r"(a[3]), "r"(b1));
+#endif
+}
+
+#endif

@@ -1,0 +1,169 @@
+//! Launches `kernels/conv.cu`.
+
+use half::f16;
+
+use super::launch::{Arg, Launch, Region};
+use crate::backend::cpu::conv::ConvShape;
+use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+
+/// Input channels of one step of the kernel.
+const DEPTH: usize = 32;
+/// Channels that are copied at once.
+const CHUNK: usize = 8;
+/// Threads of a block.
+const THREADS: u32 = 128;
+
+/// A tensor of halves, channels last, or a slice of channels of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Halves {
+    /// From the first channel of the first pixel to the last of the last.
+    pub region: Region,
+    /// Halves from one pixel to the next.
+    pub pitch: u32,
+}
+
+impl Halves {
+    /// Channels `first..first + channels` of a tensor of so many pixels, each of `pitch` halves.
+    ///
+    /// # Panics
+    /// When they do not lie in it.
+    pub fn slice(whole: Region, pixels: usize, pitch: usize, first: usize, channels: usize) -> Self {
+        assert!(first + channels <= pitch && pixels > 0, "channels {first} to {} of {pitch}", first + channels);
+        let whole = whole.of(2 * (pixels * pitch) as u64, "the tensor");
+        let region = whole.part(2 * first as u64, 2 * ((pixels - 1) * pitch + channels) as u64);
+        Self { region, pitch: pitch as u32 }
+    }
+
+    pub(super) fn args(self, pixels: usize, channels: usize, what: &str) -> [Arg; 2] {
+        let bytes = 2 * ((pixels - 1) * self.pitch as usize + channels) as u64;
+        [Arg::Region(self.region.of(bytes, what)), Arg::U32(self.pitch)]
+    }
+}
+
+/// A convolution, or a transposed one whose taps do not overlap, as the kernel computes it.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    /// With one tap where it is transposed; then one of the pixels of each square.
+    shape: ConvShape,
+    /// Pixels of the output for each of the input, down and across, where it is transposed; else 1.
+    up: usize,
+    /// Pixels and channels of a block.
+    tile: (&'static str, usize, usize),
+}
+
+impl Conv {
+    /// A convolution; none where the kernel does not compute it: grouped, of a number of input channels that is no multiple
+    /// of eight, with other steps down than across, or without output.
+    pub fn convolution(shape: &ConvShape) -> Option<Self> {
+        let square = |pair: [usize; 2]| pair[0] == pair[1];
+        let fits = shape.groups == 1
+            && shape.in_channels.is_multiple_of(CHUNK)
+            && square(shape.stride)
+            && square(shape.dilation)
+            && shape.out_size().iter().all(|&n| n > 0);
+        fits.then(|| Self::tiled(shape.clone(), 1))
+    }
+
+    /// A transposed convolution of 2 × 2 taps, 2 apart; none where it is another.
+    pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
+        let plain = shape.groups == 1
+            && shape.in_channels.is_multiple_of(CHUNK)
+            && shape.kernel == [2, 2]
+            && shape.stride == [2, 2]
+            && shape.pads == [0; 4]
+            && shape.output_padding == [0; 2];
+        let one = ConvShape {
+            in_channels: shape.in_channels,
+            out_channels: shape.out_channels,
+            groups: 1,
+            in_size: shape.in_size,
+            kernel: [1, 1],
+            stride: [1, 1],
+            pads: [0; 4],
+            dilation: [1, 1],
+        };
+        plain.then(|| Self::tiled(one, 2))
+    }
+
+    fn tiled(shape: ConvShape, up: usize) -> Self {
+        let tile = if shape.out_channels <= 32 { ("conv_128x32", 128, 32) } else { ("conv_64x64", 64, 64) };
+        Self { shape, up, tile }
+    }
+
+    /// Floats of a row of packed weights: taps × input channels, each to whole steps.
+    fn row(&self) -> usize {
+        self.shape.kernel.iter().product::<usize>() * self.shape.in_channels.next_multiple_of(DEPTH)
+    }
+
+    fn columns(&self) -> usize {
+        self.shape.out_channels.next_multiple_of(self.tile.2)
+    }
+
+    /// The weights as the kernel reads them.
+    ///
+    /// # Shapes
+    /// out × in × height × width, of a transposed convolution in × out × 2 × 2.
+    ///
+    /// # Panics
+    /// When there are more or fewer.
+    pub fn pack(&self, weights: &[f32]) -> Vec<u8> {
+        let s = &self.shape;
+        let (taps, phases) = (s.kernel.iter().product::<usize>(), self.up * self.up);
+        assert_eq!(weights.len(), s.out_channels * s.in_channels * taps * phases, "weights");
+        let deep = s.in_channels.next_multiple_of(DEPTH);
+        let mut packed = vec![f16::ZERO; phases * self.columns() * self.row()];
+        for (phase, o) in (0..phases).flat_map(|phase| (0..s.out_channels).map(move |o| (phase, o))) {
+            let row = &mut packed[(phase * self.columns() + o) * self.row()..][..self.row()];
+            for (tap, c) in (0..taps).flat_map(|tap| (0..s.in_channels).map(move |c| (tap, c))) {
+                // One of the two is a loop of one round.
+                let at = match self.up {
+                    1 => (o * s.in_channels + c) * taps + tap,
+                    _ => (c * s.out_channels + o) * phases + phase,
+                };
+                row[tap * deep + c] = f16::from_f32(weights[at]);
+            }
+        }
+        packed.iter().flat_map(|half| half.to_le_bytes()).collect()
+    }
+
+    /// Computes clip(convolution + bias + residual) between two bounds.
+    ///
+    /// # Shapes
+    /// `src` the input's pixels; `weights` what [`Conv::pack`] made; `bias` out floats; `dst` and `residual` the output's
+    /// pixels.
+    ///
+    /// # Panics
+    /// When a region has another length or does not lie as its numbers must.
+    pub fn launch(
+        &self,
+        src: Halves,
+        (weights, bias): (Region, Region),
+        residual: Option<Halves>,
+        dst: Halves,
+        [low, high]: [f32; 2],
+    ) -> Launch {
+        let s = &self.shape;
+        let [height, width] = s.out_size();
+        let (out_pixels, outs) = (height * width * self.up * self.up, s.out_channels);
+        let packed = 2 * (self.up * self.up * self.columns() * self.row()) as u64;
+        let whole_chunks = src.region.offset.is_multiple_of(16) && weights.offset.is_multiple_of(16);
+        assert!(whole_chunks && src.pitch.is_multiple_of(CHUNK as u32), "{src:?} and {weights:?} lie in whole chunks");
+        assert!(
+            bias.offset.is_multiple_of(4) && dst.region.offset.is_multiple_of(2),
+            "{bias:?} and {dst:?} lie as they must"
+        );
+        let [from, from_pitch] = src.args(s.in_size[0] * s.in_size[1], s.in_channels, "the input");
+        let [to, to_pitch] = dst.args(out_pixels, outs, "the output");
+        let [added, added_pitch] =
+            residual.map_or([to, Arg::U32(0)], |residual| residual.args(out_pixels, outs, "the residual"));
+        let number = |n: usize| Arg::U32(n as u32);
+        let mut args = vec![from, number(s.in_size[0]), number(s.in_size[1]), from_pitch, number(s.in_channels)];
+        args.extend([weights.of(packed, "the weights"), bias.of(4 * outs as u64, "the bias")].map(Arg::Region));
+        args.extend([added, added_pitch, to, number(height), number(width), to_pitch, number(outs)]);
+        args.extend([s.kernel[0], s.kernel[1], s.stride[0], s.dilation[0], s.pads[0], s.pads[1], self.up].map(number));
+        args.extend([low, high].map(Arg::F32));
+        let (kernel, pixels, channels) = self.tile;
+        let grid = [(height * width).div_ceil(pixels), outs.div_ceil(channels), self.up * self.up];
+        Launch::tiles(kernel, grid.map(|n| n as u32), THREADS, args)
+    }
+}

@@ -1,0 +1,36 @@
+//! Launches `kernels/max_pool.cu`.
+
+use super::conv::Halves;
+use super::launch::{Arg, Launch};
+use crate::backend::cpu::max_pool::PoolShape;
+
+/// The largest of each window; none where the kernel does not compute it: dilated, of a number of channels that is no
+/// multiple of eight, with other steps down than across, or without output.
+///
+/// # Shapes
+/// `src` and `dst` the pixels of the input and the output.
+///
+/// # Panics
+/// When a region has another length or does not lie as its numbers must.
+pub fn launch(shape: &PoolShape, src: Halves, dst: Halves) -> Option<Launch> {
+    let [height, width] = shape.out_size();
+    let fits = shape.channels.is_multiple_of(8)
+        && shape.dilation == [1, 1]
+        && shape.stride[0] == shape.stride[1]
+        && height * width > 0;
+    if !fits {
+        return None;
+    }
+    for halves in [src, dst] {
+        let chunks = halves.pitch.is_multiple_of(8) && halves.region.offset.is_multiple_of(16);
+        assert!(chunks, "{halves:?} lies in whole chunks");
+    }
+    let number = |n: usize| Arg::U32(n as u32);
+    let [from, from_pitch] = src.args(shape.in_size[0] * shape.in_size[1], shape.channels, "the input");
+    let [to, to_pitch] = dst.args(height * width, shape.channels, "the output");
+    let mut args = vec![from, number(shape.in_size[0]), number(shape.in_size[1]), from_pitch];
+    args.extend([to, number(height), number(width), to_pitch, number(shape.channels)]);
+    let window = [shape.kernel[0], shape.kernel[1], shape.stride[0], shape.pads[0], shape.pads[1]];
+    args.extend(window.map(number));
+    Some(Launch::line("max_pool", (height * width * shape.channels / 8) as u32, args))
+}
