@@ -37,9 +37,8 @@ extern "C" __global__ void srad_step(const float* src, float* dst, u32 width, u3
     }
     __syncthreads();
     for (u32 i = thread_of_block(); i < (BLOCK_HEIGHT + 1) * (BLOCK_WIDTH + 1); i += BLOCK_THREADS) {
-        // Beyond the border the coefficient of the last pixel, with that pixel's own neighbours.
-        const u32 x = min(i % (BLOCK_WIDTH + 1), width - 1 - left), y = min(i / (BLOCK_WIDTH + 1), height - 1 - top);
-        const float* at = a + (y + 1) * WIDE + x + 1;
+        // Beyond the border it is any number, since nothing flows there.
+        const float* at = a + (i / (BLOCK_WIDTH + 1) + 1) * WIDE + i % (BLOCK_WIDTH + 1) + 1;
         const float own = at[0];
         const float up = at[-(int)WIDE] - own, before = at[-1] - own, after = at[1] - own, down = at[WIDE] - own;
         const float squares = up * up + before * before + after * after + down * down;

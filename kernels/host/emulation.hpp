@@ -34,32 +34,13 @@ inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
 
-// Threads change places only at barriers, so that nothing comes between.
-template <typename T>
-T atomicAdd(T* at, T value) {
-    const T before = *at;
-    *at = before + value;
-    return before;
-}
-
-template <typename T>
-T atomicMin(T* at, T value) {
-    const T before = *at;
-    if (value < before) *at = value;
-    return before;
-}
-
-template <typename T>
-T atomicMax(T* at, T value) {
-    const T before = *at;
-    if (value > before) *at = value;
-    return before;
-}
-
 namespace emulation {
 
 // The thread stops here until all threads of its block have come.
 void barrier(const char* file, int line);
+
+// Others may come first.
+void pause();
 
 // What a thread shows the others of its warp.
 struct Shown {
@@ -136,6 +117,31 @@ bool add(const char* name, void (*function)(A...)) {
 }
 
 }  // namespace emulation
+
+// Threads change places at barriers, and in shuffled order before an atomic operation too; never inside of one.
+template <typename T>
+T atomicAdd(T* at, T value) {
+    emulation::pause();
+    const T before = *at;
+    *at = before + value;
+    return before;
+}
+
+template <typename T>
+T atomicMin(T* at, T value) {
+    emulation::pause();
+    const T before = *at;
+    if (value < before) *at = value;
+    return before;
+}
+
+template <typename T>
+T atomicMax(T* at, T value) {
+    emulation::pause();
+    const T before = *at;
+    if (value > before) *at = value;
+    return before;
+}
 
 inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     emulation::barrier(file, line);

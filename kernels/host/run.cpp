@@ -100,6 +100,10 @@ void barrier(const char* file, int line) {
     leave(false);
 }
 
+void pause() {
+    if (order_now > 1 && (*chance)() % 4 == 0) leave(false);
+}
+
 const Shown* exchange(const Shown& own, const char* file, int line) {
     Fiber& fiber = fibers[current];
     Shown* table = &shown[(current / 32 * 2 + meetings[current]++ % 2) * 32];
@@ -186,6 +190,10 @@ static bool advance(size_t warp, size_t threads, uint32_t order, std::mt19937& r
             fail("`%s`: threads of a warp meet at two places at once, %s:%d and %s:%d", kernel->name, first->file,
                  first->line, fibers[i].file, fibers[i].line);
         }
+    }
+    // One that has paused may still come.
+    for (size_t i : turn) {
+        if (fibers[i].state == Fiber::Ready) return true;
     }
     if (come == 0) return true;
     if (come != 32) {
