@@ -1,13 +1,16 @@
 //! What the CUDA kernels take on the device that is there: `cargo bench --bench cuda [-- RESULT.json]`.
 //!
-//! Each filter is recorded as a graph and timed between two events on the device, 200 runs to warm up, then 2,000. Nothing is
-//! copied. Without a device it says so and fails.
+//! Each filter, and each kind of layer of a U-Net of 32 channels at 256 × 256, is recorded as a graph and timed between two
+//! events on the device, 200 runs to warm up, then 2,000. Nothing is copied. Without a device it says so and fails.
 
 use anyhow::Context;
+use serde_json::json;
 use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cpu::{ConvShape, ConvTransposeShape};
+use sonoplex::backend::cuda::conv::{Conv, Halves};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
-use sonoplex::backend::cuda::gpu::Gpu;
-use sonoplex::backend::cuda::launch::Region;
+use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
+use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::geometry::Size;
 
 /// The picture of the bars.
@@ -15,8 +18,68 @@ const SIZE: Size = Size::new(580, 420);
 const WARM_UP: usize = 200;
 const RUNS: usize = 2000;
 
+/// Bytes of memory for all of it.
+const ROOM: u64 = 64 << 20;
+
+/// p50, p99 and the longest of many runs, in microseconds.
+fn time(gpu: &mut Gpu, launches: &[Launch]) -> Result<[f32; 3], GpuError> {
+    let graph = gpu.record(launches)?;
+    gpu.time(&graph, WARM_UP)?;
+    let mut times = gpu.time(&graph, RUNS)?;
+    times.sort_by(f32::total_cmp);
+    Ok([RUNS / 2, RUNS * 99 / 100, RUNS - 1].map(|i| 1e3 * times[i]))
+}
+
+/// A layer of each kind, with its operations; all of them read and write the same memory.
+fn unet_layers() -> Vec<(String, u64, Launch)> {
+    let region = |offset: u64, bytes: usize| Region { offset: offset << 20, bytes: bytes as u64 };
+    let halves = |offset, pixels: usize, channels: usize| {
+        Halves::slice(region(offset, 2 * pixels * channels), pixels, channels, 0, channels)
+    };
+    let mut layers = Vec::new();
+    for (level, joined) in (0..5).flat_map(|level| [(level, false), (level, true)]).filter(|&l| l != (4, true)) {
+        let (outs, side) = (32 << level, 256 >> level);
+        let shape = ConvShape {
+            in_channels: if joined { 2 * outs } else { outs },
+            out_channels: outs,
+            groups: 1,
+            in_size: [side; 2],
+            kernel: [3, 3],
+            stride: [1, 1],
+            pads: [1; 4],
+            dilation: [1, 1],
+        };
+        let conv = Conv::convolution(&shape).expect("one that the kernel computes");
+        let packed = conv.pack(&vec![0.0; outs * shape.in_channels * 9]).len();
+        let [from, to] = [(0, shape.in_channels), (16, outs)].map(|(at, channels)| halves(at, side * side, channels));
+        let launch = conv.launch(from, (region(32, packed), region(60, 4 * outs)), None, to, [0.0, f32::INFINITY]);
+        layers.push((format!("conv 3x3, {} to {outs}, {side}x{side}", shape.in_channels), shape.flops(), launch));
+    }
+    for level in 0..4 {
+        let (outs, side) = (32 << level, 128 >> level);
+        let shape = ConvTransposeShape {
+            in_channels: 2 * outs,
+            out_channels: outs,
+            groups: 1,
+            in_size: [side; 2],
+            kernel: [2, 2],
+            stride: [2, 2],
+            pads: [0; 4],
+            dilation: [1, 1],
+            output_padding: [0; 2],
+        };
+        let conv = Conv::transposed(&shape).expect("one that the kernel computes");
+        let packed = conv.pack(&vec![0.0; 8 * outs * outs]).len();
+        let (from, to) = (halves(0, side * side, 2 * outs), halves(16, 4 * side * side, outs));
+        let bounds = [f32::NEG_INFINITY, f32::INFINITY];
+        let launch = conv.launch(from, (region(32, packed), region(60, 4 * outs)), None, to, bounds);
+        layers.push((format!("up 2x2, {} to {outs}, {side}x{side}", 2 * outs), shape.flops(), launch));
+    }
+    layers
+}
+
 fn main() -> anyhow::Result<()> {
-    let mut gpu = Gpu::open(0, 8 << 20)?;
+    let mut gpu = Gpu::open(0, ROOM)?;
     let about = gpu.about().clone();
     println!(
         "{}, compute capability {}, driver {}, kernels for {}",
@@ -24,31 +87,43 @@ fn main() -> anyhow::Result<()> {
     );
     let area = SIZE.area() as u64;
     let (src, dst) = (Region { offset: 0, bytes: area }, Region { offset: 1 << 20, bytes: area });
-    // Speckle on blocks, the same on every run: some filters take longer on some pictures.
+    // The same numbers on every run.
     let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state
+    };
+    // Speckle on blocks: some filters take longer on some pictures.
     let picture: Vec<u8> = (0..area)
         .map(|i| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let block = i % 580 / 60 * 40 + i / 580 / 50 * 30;
-            ((block % 200) as u8) / 4 * 3 + (state >> 58) as u8
+            ((block % 200) as u8) / 4 * 3 + (random() >> 58) as u8
         })
         .collect();
     gpu.upload(src, &picture)?;
-    let mut rows = Vec::new();
-    println!("{:<60} {:>9} {:>9} {:>9}", "filter, microseconds", "p50", "p99", "max");
+    let mut filters = Vec::new();
+    println!("{:<60} {:>9} {:>9} {:>9}", "microseconds", "p50", "p99", "max");
     for filter in Despeckle::ALL.into_iter().skip(1) {
         let scratch = Region { offset: 2 << 20, bytes: scratch_bytes(&filter, SIZE) };
-        let graph = gpu.record(&launches(&filter, SIZE, src, dst, scratch))?;
-        gpu.time(&graph, WARM_UP)?;
-        let mut times = gpu.time(&graph, RUNS)?;
-        times.sort_by(f32::total_cmp);
-        let [p50, p99, max] = [RUNS / 2, RUNS * 99 / 100, RUNS - 1].map(|i| 1e3 * times[i]);
+        let [p50, p99, max] = time(&mut gpu, &launches(&filter, SIZE, src, dst, scratch))?;
         println!("{:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}", filter.to_string());
-        rows.push(serde_json::json!({ "filter": filter.to_string(), "p50_us": p50, "p99_us": p99, "max_us": max }));
+        filters.push(json!({ "filter": filter.to_string(), "p50_us": p50, "p99_us": p99, "max_us": max }));
+    }
+    // Halves between -1 and 1: with zeros a device runs faster than it ever will.
+    let noise: Vec<u8> = (0..ROOM).map(|i| (random() >> 56) as u8 & if i % 2 == 1 { 0xbb } else { 0xff }).collect();
+    gpu.upload(Region { offset: 0, bytes: ROOM }, &noise)?;
+    let mut layers = Vec::new();
+    println!("{:<60} {:>9} {:>9} {:>9} TFLOP/s", "microseconds", "p50", "p99", "max");
+    for (name, flops, launch) in unet_layers() {
+        let [p50, p99, max] = time(&mut gpu, &[launch])?;
+        let rate = flops as f64 / f64::from(p50) / 1e6;
+        println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1} {rate:>7.1}");
+        layers.push(json!({ "layer": name, "p50_us": p50, "p99_us": p99, "max_us": max, "tflops": rate }));
     }
     // Cargo adds `--bench`.
     if let Some(path) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
-        let result = serde_json::json!({ "device": about, "size": [580, 420], "runs": RUNS, "despeckle": rows });
+        let result =
+            json!({ "device": about, "size": [580, 420], "runs": RUNS, "despeckle": filters, "layers": layers });
         std::fs::write(&path, format!("{result:#}\n")).with_context(|| format!("cannot write `{path}`"))?;
     }
     Ok(())

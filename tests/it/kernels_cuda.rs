@@ -1,5 +1,5 @@
 //! What every CUDA kernel is held to, wherever it runs: on the host ([`super::kernels_emulated`]) or a device
-//! ([`super::gpu`]).
+//! (`tests/gpu.rs`).
 
 use sonoplex::backend::cpu::components::Components;
 use sonoplex::backend::cpu::despeckle::{Despeckle, Scratch};

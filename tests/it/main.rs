@@ -28,7 +28,6 @@ mod engine_refusals;
 mod engine_timing;
 mod engine_zoo;
 mod fuzz_corpus;
-mod gpu;
 mod images;
 mod kernels_conv;
 mod kernels_cuda;

@@ -1,14 +1,21 @@
-//! The kernels on a real device; without one these say so and pass, unless `SONOPLEX_GPU` asks for it.
+//! The kernels on a real device; without one these say so and pass, unless `SONOPLEX_GPU` asks for it. A program of its own,
+//! which `make gpu-bundle` takes to such a device: the other tests have all kernels of the CPU with them.
+
+#[path = "it/kernels_cuda.rs"]
+mod kernels_cuda;
+#[path = "it/kernels_cuda_conv.rs"]
+mod kernels_cuda_conv;
+#[allow(dead_code)] // not everything has a kernel yet
+#[path = "it/naive.rs"]
+mod naive;
 
 use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::geometry::Size;
 
-use super::kernels_cuda::{
-    Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures,
-};
-use super::kernels_cuda_conv::{check_convs, check_ends};
-use super::naive::Random;
+use kernels_cuda::{Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures};
+use kernels_cuda_conv::{check_convs, check_ends};
+use naive::Random;
 
 /// Bytes of memory that the checks need.
 const ROOM: u64 = 64 << 20;
@@ -89,6 +96,22 @@ fn kernels_agree_with_their_cpu_twins_on_the_device() {
             device.recorded = true;
             assert!(filtered(&mut device, filter, size, &picture) == found, "{filter} {size}: other bits from a graph");
         }
+    }
+}
+
+/// Every kernel once on small pictures, since a sanitizer watches each access.
+#[test]
+fn kernels_on_the_device_once() {
+    let Some(mut device) = device() else { return };
+    check_crops(&mut device);
+    check_resizes(&mut device);
+    check_components(&mut device);
+    check_convs(&mut device);
+    check_ends(&mut device);
+    let mut random = Random(52);
+    let size = Size::new(67, 41);
+    for (filter, picture) in filters().iter().zip(pictures(&mut random, size).iter().cycle()) {
+        check_filter(&mut device, filter, size, picture);
     }
 }
 
