@@ -193,6 +193,18 @@ impl Gpu {
         launches.iter().try_for_each(|launch| self.launch(launch))
     }
 
+    /// Makes a kernel ready to be launched.
+    fn find(&mut self, name: &'static str) -> Result<(), GpuError> {
+        if !self.functions.contains_key(name) {
+            let function = driver(format!("find the kernel `{name}`"), self.module.load_function(name))?;
+            // A driver loads a kernel when it is first asked about it; while a graph is recorded it may not.
+            let registers = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_NUM_REGS;
+            driver(format!("load the kernel `{name}`"), function.get_attribute(registers))?;
+            self.functions.insert(name, function);
+        }
+        Ok(())
+    }
+
     fn launch(&mut self, launch: &Launch) -> Result<(), GpuError> {
         enum Value {
             Pointer(u64),
@@ -207,10 +219,7 @@ impl Gpu {
         };
         let values: Vec<Value> = launch.args().iter().map(value).collect();
         let name = launch.kernel();
-        if !self.functions.contains_key(name) {
-            let function = driver(format!("find the kernel `{name}`"), self.module.load_function(name))?;
-            self.functions.insert(name, function);
-        }
+        self.find(name)?;
         let mut builder = self.stream.launch_builder(&self.functions[name]);
         for value in &values {
             match value {
@@ -234,6 +243,7 @@ impl Gpu {
     /// # Panics
     /// As [`Gpu::enqueue`].
     pub fn record(&mut self, launches: &[Launch]) -> Result<Graph, GpuError> {
+        launches.iter().try_for_each(|launch| self.find(launch.kernel()))?;
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         driver("record a graph", self.stream.begin_capture(mode))?;
         let recorded = self.enqueue(launches);
