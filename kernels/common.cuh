@@ -23,10 +23,6 @@ __device__ inline u32 clamped(int at, u32 last) {
     return at < 0 ? 0 : ((u32)at < last ? (u32)at : last);
 }
 
-#ifndef INFINITY
-#define INFINITY __int_as_float(0x7f800000)
-#endif
-
 // The index of this thread in its block, row by row.
 __device__ inline u32 thread_of_block() { return threadIdx.y * blockDim.x + threadIdx.x; }
 

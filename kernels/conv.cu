@@ -148,3 +148,71 @@ __device__ inline void convolve(
 // Few channels: more pixels instead.
 CONV(conv_128x32, 4, 1)
 CONV(conv_64x64, 2, 2)
+
+// The first convolution of a network, from planes of floats to channels-last halves.
+//
+// A picture has one plane, or three: too few for a step of tensor cores, and little to read. Its inputs stay floats.
+//
+// Shapes      src: ins × in_height × in_width floats; weights: ins × taps × outs floats; bias: outs; dst: out_height ×
+//             out_width pixels, `out_pitch` halves apart.
+// A thread    computes eight channels of one pixel; 32 threads of a row share weights, which come through the cache.
+// Tolerance   one rounding to a half.
+constexpr u32 GROUP = 8;
+
+extern "C" __global__ void conv_first(
+    const float* src, u32 ins, u32 in_height, u32 in_width, const float* weights, const float* bias,
+    u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,
+    u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left, float low, float high
+) {
+    const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
+    const u32 first = blockIdx.z * GROUP;
+    if (x >= out_width || y >= out_height) return;
+    float sums[GROUP] = {};
+    const float* row = weights + first;
+    for (u32 c = 0; c < ins; c++) {
+        for (u32 i = 0; i < kernel_height; i++) {
+            // Wraps to something large before the picture.
+            const u32 v = y * stride + i - top;
+            for (u32 j = 0; j < kernel_width; j++, row += outs) {
+                const u32 u = x * stride + j - left;
+                if (v >= in_height || u >= in_width) continue;
+                const float value = src[((u64)c * in_height + v) * in_width + u];
+#pragma unroll
+                for (u32 o = 0; o < GROUP; o++) {
+                    if (first + o < outs) sums[o] += value * row[o];
+                }
+            }
+        }
+    }
+    u16* to = dst + ((u64)y * out_width + x) * out_pitch + first;
+#pragma unroll
+    for (u32 o = 0; o < GROUP; o++) {
+        if (first + o >= outs) break;
+        const float value = sums[o] + bias[first + o];
+        // What is not a number stays so.
+        to[o] = to_half(value < low ? low : (value > high ? high : value));
+    }
+}
+
+// The last convolution of a network, 1 × 1, from channels-last halves to planes of floats.
+//
+// Shapes      src: `pixels` pixels, `in_pitch` halves apart, of which `ins` are read, both multiples of eight; weights:
+//             outs × ins floats; bias: outs; dst: outs × pixels floats.
+// A thread    computes one channel of one pixel; row y of blocks is channel y.
+// Tolerance   that of a sum of floats.
+extern "C" __global__ void conv_head(
+    const u16* src, u32 pixels, u32 in_pitch, u32 ins, const float* weights, const float* bias, float* dst
+) {
+    const u32 pixel = blockIdx.x * blockDim.x + threadIdx.x, o = blockIdx.y;
+    if (pixel >= pixels) return;
+    const u16* from = src + (u64)pixel * in_pitch;
+    float sum = bias[o];
+    for (u32 c = 0; c < ins; c += 8) {
+        // Eight halves are 16 bytes, which are read at once.
+        u16 halves[8];
+        load_chunk(halves, from + c);
+#pragma unroll
+        for (u32 i = 0; i < 8; i++) sum += from_half(halves[i]) * weights[o * ins + c + i];
+    }
+    dst[(u64)o * pixels + pixel] = sum;
+}

@@ -11,21 +11,17 @@
 #include "statistics.cuh"
 
 extern "C" __global__ void frost(const u8* src, u8* dst, u32 width, u32 height, u32 radius, float damping) {
-    __shared__ u8 tile[TILE_HEIGHT * TILE_WIDTH];
     const Statistics at = statistics(src, width, height, radius);
-    const u32 pitch = BLOCK_WIDTH + 2 * radius;
-    load_tile(src, width, height, BLOCK_HEIGHT, radius, tile, pitch);
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= width || y >= height) return;
     const float alpha = at.mean > 0.0f ? fminf(damping * at.variance / (at.mean * at.mean), 1e30f) : 0.0f;
-    const u8* middle = tile + (threadIdx.y + radius) * pitch + threadIdx.x + radius;
     float sum = at.pixel, weights = 1.0f;
     // A quarter of the window: rows below, columns to the right and the middle one; the rest by turning it.
     for (int v = 1; v <= (int)radius; v++) {
         for (int u = 0; u <= (int)radius; u++) {
             const float weight = expf(-alpha * sqrtf((float)(u * u + v * v)));
-            const int at_p = v * (int)pitch + u, at_q = u * (int)pitch - v;
-            sum += weight * (float)(middle[at_p] + middle[-at_p] + middle[at_q] + middle[-at_q]);
+            const int at_p = v * (int)at.pitch + u, at_q = u * (int)at.pitch - v;
+            sum += weight * (float)(at.at[at_p] + at.at[-at_p] + at.at[at_q] + at.at[-at_q]);
             weights += 4.0f * weight;
         }
     }

@@ -18,7 +18,7 @@ extern "C" __global__ void max_pool(
     const u32 y = pixel / out_width * stride - top, x = pixel % out_width * stride - left;
     float largest[8];
 #pragma unroll
-    for (u32 c = 0; c < 8; c++) largest[c] = -INFINITY;
+    for (u32 c = 0; c < 8; c++) largest[c] = from_half(0xfc00);  // less than any
     for (u32 i = 0; i < kernel_height; i++) {
         for (u32 j = 0; j < kernel_width; j++) {
             // Wraps to something large before the picture.

@@ -4,6 +4,9 @@
 
 struct Statistics {
     float pixel, mean, variance;
+    // The pixel in the tile, whose rows are `pitch` bytes.
+    const u8* at;
+    u32 pitch;
 };
 
 // The statistics of this thread's pixel. All threads of the block take part.
@@ -34,7 +37,9 @@ __device__ inline Statistics statistics(const u8* src, u32 width, u32 height, u3
     const u32 area = side * side;
     const u64 spread = (u64)square * area - (u64)sum * sum;
     Statistics found;
-    found.pixel = tile[(threadIdx.y + radius) * pitch + threadIdx.x + radius];
+    found.at = tile + (threadIdx.y + radius) * pitch + threadIdx.x + radius;
+    found.pitch = pitch;
+    found.pixel = *found.at;
     found.mean = (float)sum / (float)area;
     found.variance = (float)spread / (float)(area * area);
     return found;

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 KERNELS = ROOT / "kernels"
 # What PTX is made for, and the chip that registers are counted on.
 TARGETS = {"compute_75": "sm_75", "compute_80": "sm_80", "compute_90": "sm_90"}
-OPTIONS = ["--std=c++17", "--extra-device-vectorization"]
+OPTIONS = ["--std=c++17"]
 
 
 def sources():

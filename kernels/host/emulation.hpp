@@ -29,11 +29,6 @@ typedef uint3 dim3;
 
 extern uint3 threadIdx, blockIdx, blockDim, gridDim;
 
-inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
-inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
-inline int min(int a, int b) { return a < b ? a : b; }
-inline int max(int a, int b) { return a > b ? a : b; }
-
 namespace emulation {
 
 // The thread stops here until all threads of its block have come.

@@ -170,6 +170,15 @@ __attribute__((no_sanitize("address"))) static void spoil_shared() {
     for (volatile unsigned char* at = __start_cuda_shared; at < __stop_cuda_shared; at++) *at = RUBBISH;
 }
 
+// The first of those that wait; all of them have to be at the same place.
+static const Fiber* together(const Fiber* first, const Fiber* next, const char* mistake) {
+    if (!first) return next;
+    if (next->line != first->line || strcmp(next->file, first->file) != 0) {
+        fail("`%s`: %s, %s:%d and %s:%d", kernel->name, mistake, first->file, first->line, next->file, next->line);
+    }
+    return first;
+}
+
 // Lets the threads of a warp run until each waits or has returned; those that have met go on. Whether any has run.
 static bool advance(size_t warp, size_t threads, uint32_t order, std::mt19937& random) {
     std::vector<size_t> turn;
@@ -185,11 +194,7 @@ static bool advance(size_t warp, size_t threads, uint32_t order, std::mt19937& r
     for (size_t i = warp; i < std::min(warp + 32, threads); i++) {
         if (fibers[i].state != Fiber::AtWarp) continue;
         come++;
-        if (!first) first = &fibers[i];
-        if (fibers[i].line != first->line || strcmp(fibers[i].file, first->file) != 0) {
-            fail("`%s`: threads of a warp meet at two places at once, %s:%d and %s:%d", kernel->name, first->file,
-                 first->line, fibers[i].file, fibers[i].line);
-        }
+        first = together(first, &fibers[i], "threads of a warp meet at two places at once");
     }
     // One that has paused may still come.
     for (size_t i : turn) {
@@ -239,11 +244,7 @@ static void block(size_t threads, uint32_t order, std::mt19937& random) {
         for (size_t i = 0; i < threads; i++) {
             if (fibers[i].state != Fiber::Waiting) continue;
             waiting++;
-            if (!first) first = &fibers[i];
-            if (fibers[i].line != first->line || strcmp(fibers[i].file, first->file) != 0) {
-                fail("`%s`: threads of a block wait at two barriers at once, %s:%d and %s:%d", kernel->name, first->file,
-                     first->line, fibers[i].file, fibers[i].line);
-            }
+            first = together(first, &fibers[i], "threads of a block wait at two barriers at once");
         }
         if (waiting == 0) return;
         if (waiting != threads) {

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::backend::cpu::{ConvShape, Filter, PoolShape, Resampler};
-use sonoplex::backend::cuda::conv::{Conv, Halves};
-use sonoplex::backend::cuda::conv_first::ConvFirst;
+use sonoplex::backend::cuda::conv::first::ConvFirst;
+use sonoplex::backend::cuda::conv::{Conv, Halves, head};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 use sonoplex::backend::cuda::module::MODULES;
-use sonoplex::backend::cuda::{components, conv_head, crop, max_pool, resize};
+use sonoplex::backend::cuda::{components, crop, max_pool, resize};
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::Size;
 
 use super::kernels_cuda::filters;
+use super::kernels_cuda_conv::shape;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -80,28 +81,13 @@ fn launched() -> Vec<Launch> {
     };
     all.extend(components::launches(size, 1, 1, &memory));
     for outs in [8, 64] {
-        let shape = ConvShape {
-            in_channels: 8,
-            out_channels: outs,
-            groups: 1,
-            in_size: [4, 4],
-            kernel: [3, 3],
-            stride: [1, 1],
-            pads: [1; 4],
-            dilation: [1, 1],
-        };
+        let shape = shape(8, outs, [4, 4], 3, 1, 1, 1);
         let conv = Conv::convolution(&shape).expect("one that the kernel computes");
         let packed = region(conv.pack(&vec![0.0; outs * 72]).len() as u64);
         let tensor = |channels: usize| Halves::slice(region(32 * channels as u64), 16, channels, 0, channels);
         let bias = region(4 * outs as u64);
         all.push(conv.launch(tensor(8), (packed, bias), None, tensor(outs), [0.0, 1.0]));
-        all.push(conv_head::launch(
-            16,
-            [8, outs],
-            tensor(8),
-            [region(32 * outs as u64), bias],
-            region(64 * outs as u64),
-        ));
+        all.push(head::launch(16, [8, outs], tensor(8), [region(32 * outs as u64), bias], region(64 * outs as u64)));
         let shape = ConvShape { in_channels: 1, ..shape };
         let first = ConvFirst::new(&shape).expect("one that the kernel computes");
         all.push(first.launch(region(64), [region(36 * outs as u64), bias], tensor(outs), [0.0, 1.0]));

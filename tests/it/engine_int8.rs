@@ -56,7 +56,9 @@ fn bytes_change_little_whatever_the_tensors_meet_in() {
         let exact = plan(&network, Precision::Fp32, None).expect("a plan");
         let own = plan(&network, Precision::Int8, Some(calibration)).expect("a plan");
         assert!(in_bytes(&own).len() >= 5, "{:?}", own.tactics());
-        assert!(own.arena_bytes() < exact.arena_bytes() * 4 / 5, "{} {}", own.arena_bytes(), exact.arena_bytes());
+        // Where bf16 is multiplied, what is not kept as bytes is kept as halves.
+        let [most, of] = if Isa::has_bf16() { [2, 3] } else { [4, 5] };
+        assert!(own.arena_bytes() < exact.arena_bytes() * most / of, "{} {}", own.arena_bytes(), exact.arena_bytes());
         let expected = run(exact, &inputs[0]);
         let found = run(own.clone(), &inputs[0]);
         let apart = deviation(&found, &expected);

@@ -2,9 +2,9 @@
 
 use half::f16;
 use sonoplex::backend::cpu::{ConvShape, ConvTransposeShape, PoolShape};
-use sonoplex::backend::cuda::conv::{Conv, Halves};
-use sonoplex::backend::cuda::conv_first::ConvFirst;
-use sonoplex::backend::cuda::{conv_head, max_pool};
+use sonoplex::backend::cuda::conv::first::ConvFirst;
+use sonoplex::backend::cuda::conv::{Conv, Halves, head};
+use sonoplex::backend::cuda::max_pool;
 
 use super::kernels_cuda::Machine;
 use super::naive::{self, Random};
@@ -74,19 +74,31 @@ fn compare(
     }
 }
 
-/// Sizes that fill tiles and that do not; every way to fuse.
-pub fn check_convs(machine: &mut dyn Machine) {
-    let mut random = Random(71);
-    let shape = |ins, outs, in_size, kernel: usize, stride, dilation, pad| ConvShape {
+/// A convolution that is the same down and across.
+pub fn shape(
+    ins: usize,
+    outs: usize,
+    in_size: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+) -> ConvShape {
+    ConvShape {
         in_channels: ins,
         out_channels: outs,
         groups: 1,
         in_size,
-        kernel: [kernel, kernel],
+        kernel: [kernel; 2],
         stride: [stride; 2],
         pads: [pad; 4],
         dilation: [dilation; 2],
-    };
+    }
+}
+
+/// Sizes that fill tiles and that do not; every way to fuse.
+pub fn check_convs(machine: &mut dyn Machine) {
+    let mut random = Random(71);
     let shapes = [
         shape(8, 1, [1, 1], 1, 1, 1, 0),
         shape(8, 3, [5, 7], 3, 1, 1, 1),
@@ -139,16 +151,7 @@ pub fn check_ends(machine: &mut dyn Machine) {
     for (ins, outs, in_size, kernel, stride) in
         [(1, 32, [13, 35], 3, 1), (3, 9, [6, 5], 7, 2), (1, 1, [1, 1], 1, 1), (4, 17, [9, 40], 3, 2)]
     {
-        let s = ConvShape {
-            in_channels: ins,
-            out_channels: outs,
-            groups: 1,
-            in_size,
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            pads: [kernel / 2; 4],
-            dilation: [1, 1],
-        };
+        let s = shape(ins, outs, in_size, kernel, stride, 1, kernel / 2);
         let conv = ConvFirst::new(&s).expect("one that the kernel computes");
         let input = random.floats(ins * in_size[0] * in_size[1]);
         let (weights, bias) = (random.floats(outs * ins * kernel * kernel), random.floats(outs));
@@ -172,7 +175,7 @@ pub fn check_ends(machine: &mut dyn Machine) {
         let [packed, added] = [&weights, &bias].map(|numbers| machine.upload(&floats(numbers)));
         let dst = machine.allocate(4 * (outs * pixels) as u64);
         let from = Halves::slice(src, pixels, ins + 24, 16, ins);
-        let launch = conv_head::launch(pixels, [ins, outs], from, [packed, added], dst);
+        let launch = head::launch(pixels, [ins, outs], from, [packed, added], dst);
         machine.run(&[launch]).unwrap_or_else(|e| panic!("head of {ins} to {outs}: {e}"));
         let found: Vec<f32> = machine.download(dst).as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
         let expected: Vec<f32> = (0..outs * pixels)
@@ -218,16 +221,7 @@ pub fn check_ends(machine: &mut dyn Machine) {
 
 #[test]
 fn what_the_kernel_does_not_compute_is_left_to_others() {
-    let good = ConvShape {
-        in_channels: 16,
-        out_channels: 4,
-        groups: 1,
-        in_size: [8, 8],
-        kernel: [3, 3],
-        stride: [1, 1],
-        pads: [1; 4],
-        dilation: [1, 1],
-    };
+    let good = shape(16, 4, [8, 8], 3, 1, 1, 1);
     assert!(Conv::convolution(&good).is_some());
     for other in [
         ConvShape { groups: 2, ..good.clone() },

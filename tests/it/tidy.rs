@@ -124,9 +124,8 @@ fn every_kernel_has_a_cpu_twin() {
     let mut broken = Vec::new();
     for (path, _) in files("kernels", &[".cu"]) {
         let stem = Path::new(&path).file_stem().and_then(|s| s.to_str()).unwrap_or_default();
-        // `conv_first` is a tactic of `conv`.
-        let stems = [stem, stem.rsplit_once('_').map_or(stem, |(operation, _)| operation)];
-        if !stems.iter().any(|stem| root().join(format!("src/backend/cpu/{stem}.rs")).exists()) {
+        let twin = [format!("src/backend/cpu/{stem}.rs"), format!("src/backend/cpu/{stem}/mod.rs")];
+        if !twin.iter().any(|t| root().join(t).exists()) {
             broken.push(format!("{path}: no src/backend/cpu/{stem}.rs"));
         }
     }

@@ -31,7 +31,15 @@ pub(crate) trait Lanes: Copy {
     ///
     /// # Safety
     /// `count` floats are readable, and at most `COUNT`.
-    unsafe fn load_part(from: *const f32, count: usize) -> Self;
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> Self {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's promise; no register has more lanes.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// Writes all lanes.
     ///
     /// # Safety
@@ -115,7 +123,15 @@ pub(crate) trait Lanes: Copy {
     ///
     /// # Safety
     /// `count` floats are writable, and at most `COUNT`.
-    unsafe fn store_part(self, to: *mut f32, count: usize);
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, count: usize) {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's promise; no register has more lanes.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+        }
+    }
     /// self · x + sum.
     ///
     /// # Safety

@@ -10,7 +10,6 @@ pub(super) fn launch(filter: Bilateral, size: Size, src: Region, dst: Region) ->
     let radius = filter.radius.min(MAX_RADIUS);
     // As on the CPU, a deviation of zero is one that leaves every pixel as it is.
     let factor = |deviation: f32| Arg::F32(-0.5 / deviation.max(1e-3).powi(2));
-    let picture = [Arg::Region(src), Arg::Region(dst), Arg::U32(size.width), Arg::U32(size.height)];
     let settings = [Arg::U32(radius), factor(filter.space), factor(filter.range)];
-    Launch::pixels("bilateral", size, 1, picture.into_iter().chain(settings))
+    Launch::filter("bilateral", (size, 1), [src, dst], settings)
 }

@@ -1,5 +1,8 @@
 //! Launches `kernels/conv.cu`.
 
+pub mod first;
+pub mod head;
+
 use half::f16;
 
 use super::launch::{Arg, Launch, Region};

@@ -61,7 +61,18 @@ const BLOCK: [u32; 2] = [32, 8];
 const LINE: u32 = 256;
 
 impl Launch {
-    /// A filter whose threads compute `rows` pixels each, one below the other.
+    /// A filter from one picture to another of the same size, whose threads compute `rows` pixels each.
+    pub(super) fn filter(
+        kernel: &'static str,
+        (size, rows): (Size, u32),
+        [src, dst]: [Region; 2],
+        settings: impl IntoIterator<Item = Arg>,
+    ) -> Self {
+        let picture = [Arg::Region(src), Arg::Region(dst), Arg::U32(size.width), Arg::U32(size.height)];
+        Self::pixels(kernel, size, rows, picture.into_iter().chain(settings))
+    }
+
+    /// Threads for the pixels of a picture, each for `rows` of them, one below the other.
     pub(super) fn pixels(kernel: &'static str, size: Size, rows: u32, args: impl IntoIterator<Item = Arg>) -> Self {
         let grid = [size.width.div_ceil(BLOCK[0]), size.height.div_ceil(BLOCK[1] * rows), 1];
         Self { kernel, grid, block: [BLOCK[0], BLOCK[1], 1], args: args.into_iter().collect() }

@@ -8,6 +8,5 @@ use crate::geometry::Size;
 /// Lee's filter of a picture; regions as [`super::despeckle::launches`] has checked them.
 pub(super) fn launch(filter: Lee, size: Size, src: Region, dst: Region) -> Launch {
     let (radius, noise2) = (filter.radius.min(MAX_RADIUS), filter.noise * filter.noise);
-    let picture = [Arg::Region(src), Arg::Region(dst), Arg::U32(size.width), Arg::U32(size.height)];
-    Launch::pixels("lee", size, 1, picture.into_iter().chain([Arg::U32(radius), Arg::F32(noise2)]))
+    Launch::filter("lee", (size, 1), [src, dst], [Arg::U32(radius), Arg::F32(noise2)])
 }

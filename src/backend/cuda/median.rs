@@ -8,6 +8,5 @@ use crate::geometry::Size;
 /// The median of a picture; regions as [`super::despeckle::launches`] has checked them.
 pub(super) fn launch(filter: Median, size: Size, src: Region, dst: Region) -> Launch {
     let radius = filter.radius.min(MAX_RADIUS);
-    let args = [Arg::Region(src), Arg::Region(dst), Arg::U32(size.width), Arg::U32(size.height), Arg::U32(radius)];
-    Launch::pixels("median", size, 1, args)
+    Launch::filter("median", (size, 1), [src, dst], [Arg::U32(radius)])
 }

@@ -6,8 +6,6 @@
 mod bilateral;
 pub mod components;
 pub mod conv;
-pub mod conv_first;
-pub mod conv_head;
 pub mod crop;
 pub mod despeckle;
 mod frost;

@@ -13,7 +13,6 @@ const ROWS: u32 = 4;
 /// Non-local means of a picture; regions as [`super::despeckle::launches`] has checked them.
 pub(super) fn launch(filter: Nlm, size: Size, src: Region, dst: Region) -> Launch {
     let (patch, search) = (filter.patch.min(MAX_PATCH), filter.search.min(MAX_SEARCH));
-    let picture = [Arg::Region(src), Arg::Region(dst), Arg::U32(size.width), Arg::U32(size.height)];
     let settings = [Arg::U32(search), Arg::F32(Nlm { patch, ..filter }.fall())];
-    Launch::pixels(KERNELS[patch as usize], size, ROWS, picture.into_iter().chain(settings))
+    Launch::filter(KERNELS[patch as usize], (size, ROWS), [src, dst], settings)
 }

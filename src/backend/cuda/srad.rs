@@ -20,15 +20,8 @@ pub(super) fn launches(filter: Srad, size: Size, src: Region, dst: Region, scrat
     let [mut current, mut next] = [scratch.part(0, plane), scratch.part(plane, plane)];
     let mut launches = vec![linear("srad_amplitude", src, current)];
     for iteration in 0..filter.held_iterations() {
-        let args = [
-            Arg::Region(current),
-            Arg::Region(next),
-            Arg::U32(size.width),
-            Arg::U32(size.height),
-            Arg::F32(step),
-            Arg::F32(filter.q2(iteration)),
-        ];
-        launches.push(Launch::pixels("srad_step", size, 1, args));
+        let settings = [Arg::F32(step), Arg::F32(filter.q2(iteration))];
+        launches.push(Launch::filter("srad_step", (size, 1), [current, next], settings));
         std::mem::swap(&mut current, &mut next);
     }
     launches.push(linear("srad_grey", current, dst));

@@ -39,38 +39,38 @@ struct Signed;
 #[derive(Clone, Copy)]
 struct Widened;
 
-impl Multiply for Mixed {
-    #[inline(always)]
-    unsafe fn add_to(mut sum: int32x4_t, codes: uint8x16_t, weights: int8x16_t) -> int32x4_t {
-        // SAFETY: it changes this register alone, on a processor that has it.
-        unsafe {
-            asm!(
-                ".arch_extension i8mm",
-                "usdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
-                inout(vreg) sum, in(vreg) codes, in(vreg) weights,
-                options(pure, nomem, nostack, preserves_flags),
-            );
+/// One instruction that adds four products of bytes to each sum.
+macro_rules! dot {
+    ($name:ident, $codes:ty, $extension:literal, $instruction:literal) => {
+        /// sum + codes · weights.
+        ///
+        /// # Safety
+        /// The processor has the instruction.
+        #[inline(always)]
+        unsafe fn $name(mut sum: int32x4_t, codes: $codes, weights: int8x16_t) -> int32x4_t {
+            // SAFETY: it changes this register alone, on a processor that has it.
+            unsafe {
+                asm!(
+                    concat!(".arch_extension ", $extension),
+                    concat!($instruction, " {0:v}.4s, {1:v}.16b, {2:v}.16b"),
+                    inout(vreg) sum, in(vreg) codes, in(vreg) weights,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            sum
         }
-        sum
-    }
+    };
 }
 
-/// sum + a · b of bytes with a sign.
-///
-/// # Safety
-/// The processor has DotProd.
-#[inline(always)]
-unsafe fn signed(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: it changes this register alone, on a processor that has it.
-    unsafe {
-        asm!(
-            ".arch_extension dotprod",
-            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
-            inout(vreg) sum, in(vreg) a, in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags),
-        );
+dot!(mixed, uint8x16_t, "i8mm", "usdot");
+dot!(signed, int8x16_t, "dotprod", "sdot");
+
+impl Multiply for Mixed {
+    #[inline(always)]
+    unsafe fn add_to(sum: int32x4_t, codes: uint8x16_t, weights: int8x16_t) -> int32x4_t {
+        // SAFETY: the caller's promise.
+        unsafe { mixed(sum, codes, weights) }
     }
-    sum
 }
 
 impl Multiply for Signed {

@@ -21,27 +21,9 @@ impl Lanes for Neon {
         Self(unsafe { vld1q_f32(from) })
     }
     #[inline(always)]
-    unsafe fn load_part(from: *const f32, count: usize) -> Self {
-        let mut lanes = [0.0; 4];
-        // SAFETY: the trait's promises, passed on by the caller.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
-            Self::load(lanes.as_ptr())
-        }
-    }
-    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the trait's promises, passed on by the caller.
         unsafe { vst1q_f32(to, self.0) }
-    }
-    #[inline(always)]
-    unsafe fn store_part(self, to: *mut f32, count: usize) {
-        let mut lanes = [0.0; 4];
-        // SAFETY: the trait's promises, passed on by the caller.
-        unsafe {
-            self.store(lanes.as_mut_ptr());
-            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
-        }
     }
     #[inline(always)]
     unsafe fn load_half(from: *const u16) -> Self {

@@ -20,27 +20,9 @@ impl Lanes for Portable {
         Self(unsafe { _mm_loadu_ps(from) })
     }
     #[inline(always)]
-    unsafe fn load_part(from: *const f32, count: usize) -> Self {
-        let mut lanes = [0.0; 4];
-        // SAFETY: the trait's promises, passed on by the caller.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
-            Self::load(lanes.as_ptr())
-        }
-    }
-    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the trait's promises, passed on by the caller.
         unsafe { _mm_storeu_ps(to, self.0) }
-    }
-    #[inline(always)]
-    unsafe fn store_part(self, to: *mut f32, count: usize) {
-        let mut lanes = [0.0; 4];
-        // SAFETY: the trait's promises, passed on by the caller.
-        unsafe {
-            _mm_storeu_ps(lanes.as_mut_ptr(), self.0);
-            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
-        }
     }
     #[inline(always)]
     unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {

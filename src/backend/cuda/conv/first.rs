@@ -1,8 +1,9 @@
-//! Launches `kernels/conv_first.cu`.
+//! Launches `kernels/conv.cu` for the first convolution of a network.
 
-use super::conv::Halves;
-use super::launch::{Arg, Launch, Region};
+use super::Halves;
 use crate::backend::cpu::conv::ConvShape;
+use crate::backend::cuda::launch::{Arg, Launch, Region};
+use crate::geometry::Size;
 
 /// Output channels of a thread.
 const GROUP: usize = 8;
@@ -66,7 +67,7 @@ impl ConvFirst {
         args.extend([to, number(height), number(width), pitch, number(outs)]);
         args.extend([s.kernel[0], s.kernel[1], s.stride[0], s.pads[0], s.pads[1]].map(number));
         args.extend([low, high].map(Arg::F32));
-        let size = crate::geometry::Size::new(width as u32, height as u32);
+        let size = Size::new(width as u32, height as u32);
         Launch::pixels("conv_first", size, 1, args).deep(outs.div_ceil(GROUP) as u32)
     }
 }

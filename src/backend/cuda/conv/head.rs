@@ -1,7 +1,7 @@
-//! Launches `kernels/conv_head.cu`.
+//! Launches `kernels/conv.cu` for the last convolution of a network.
 
-use super::conv::Halves;
-use super::launch::{Arg, Launch, Region};
+use super::Halves;
+use crate::backend::cuda::launch::{Arg, Launch, Region};
 
 /// Brings `ins` channels to `outs` planes of floats: a convolution of 1 × 1.
 ///
