@@ -116,7 +116,8 @@ impl ExecutionContext {
         header.inputs.iter().for_each(|&v| show(&self.arena, &header.values[v]));
         for (step, kernel) in header.steps.iter().zip(&inner.kernels) {
             kernel.run(inner, step, &mut self.arena, &mut self.scratch);
-            show(&self.arena, &header.values[step.output]);
+            let written = std::iter::once(step.output).chain(step.op.second_output());
+            written.for_each(|v| show(&self.arena, &header.values[v]));
         }
         Ok(())
     }

@@ -34,10 +34,8 @@ pub(super) enum Kernel {
 
 /// The arena without what a step writes: all that it may read.
 struct Readable<'a> {
-    before: &'a [f32],
-    after: &'a [f32],
-    /// Where `after` begins.
-    resume: usize,
+    /// Pieces in order, each with where it begins.
+    pieces: [(usize, &'a [f32]); 3],
     weights: &'a [Weights],
 }
 
@@ -55,10 +53,12 @@ impl<'a> Readable<'a> {
     fn slice(&self, place: Place, start: impl Fn(usize, usize) -> usize, in_weights: usize, len: usize) -> &'a [f32] {
         match place {
             Place::Weights(index) => &self.weights[index][in_weights..in_weights + len],
-            Place::Arena { offset, stride } => match start(offset, stride) {
-                at if at >= self.resume => &self.after[at - self.resume..at - self.resume + len],
-                at => &self.before[at..at + len],
-            },
+            Place::Arena { offset, stride } => {
+                let at = start(offset, stride);
+                let piece = self.pieces.iter().rev().find(|(from, _)| *from <= at);
+                let (from, piece) = piece.expect("the first begins where the arena does");
+                &piece[at - from..at - from + len]
+            }
             Place::Nowhere => unreachable!("a plan is checked: every tensor that is read has a place"),
         }
     }
@@ -66,10 +66,25 @@ impl<'a> Readable<'a> {
 
 /// The arena as what is written and what may be read beside it.
 fn split<'a>(arena: &'a mut [f32], written: Range<usize>, weights: &'a [Weights]) -> (&'a mut [f32], Readable<'a>) {
-    let resume = written.end;
-    let (before, rest) = arena.split_at_mut(written.start);
-    let (output, after) = rest.split_at_mut(written.len());
-    (output, Readable { before, after, resume, weights })
+    let end = arena.len();
+    let ([output, _], readable) = split_twice(arena, [written, end..end], weights);
+    (output, readable)
+}
+
+/// As [`split`], for a step that writes two values.
+fn split_twice<'a>(
+    arena: &'a mut [f32],
+    written: [Range<usize>; 2],
+    weights: &'a [Weights],
+) -> ([&'a mut [f32]; 2], Readable<'a>) {
+    let swapped = written[0].start > written[1].start;
+    let [first, second] = if swapped { [1, 0] } else { [0, 1] }.map(|i: usize| written[i].clone());
+    let (rest, after) = arena.split_at_mut(second.end);
+    let (rest, upper) = rest.split_at_mut(second.start);
+    let (rest, between) = rest.split_at_mut(first.end);
+    let (before, lower) = rest.split_at_mut(first.start);
+    let outputs = if swapped { [upper, lower] } else { [lower, upper] };
+    (outputs, Readable { pieces: [(0, before), (first.end, between), (second.end, after)], weights })
 }
 
 fn written(value: &PlanValue, image: usize, len: usize) -> Range<usize> {
@@ -86,10 +101,14 @@ impl Kernel {
         let layouts = [step.inputs[0], step.output].map(|v| values[v].layout);
         let numbers = |bias: &Option<usize>| bias.map_or(&[] as &[f32], |b| &weights[b]);
         Ok(match &step.op {
-            Op::Conv { shape, weights: w, bias, .. } => {
+            Op::Conv { shape, weights: w, bias, pooled, .. } => {
                 let conv = Conv::between(shape.clone(), layouts, &step.tactic, &weights[*w], numbers(bias))?;
                 let residual = step.inputs.get(1).map(|&v| values[v].layout);
-                Self::Conv(Box::new(conv.adding(residual.unwrap_or(layouts[1]))))
+                let conv = conv.adding(residual.unwrap_or(layouts[1]));
+                Self::Conv(Box::new(match pooled {
+                    Some(pooled) => conv.pooling(pooled.shape.clone())?,
+                    None => conv,
+                }))
             }
             Op::ConvTranspose { shape, weights: w, bias, .. } => Self::ConvTranspose(Box::new(ConvTranspose::between(
                 shape.clone(),
@@ -126,8 +145,12 @@ impl Kernel {
             let (out, readable) = split(arena, written(output, 0, room), &inner.plan.weights);
             return self.run_whole(inner, step, &readable, out);
         }
+        let second = step.op.second_output().map(|v| &values[v]);
         for image in 0..output.images() {
-            let (out, readable) = split(arena, written(output, image, output.image_room()), &inner.plan.weights);
+            let end = arena.len();
+            let second = second.map_or(end..end, |v| written(v, image, v.image_room()));
+            let written = [written(output, image, output.image_room()), second];
+            let (out, readable) = split_twice(arena, written, &inner.plan.weights);
             self.run_image(inner, step, image, &readable, out, scratch);
         }
     }
@@ -138,7 +161,7 @@ impl Kernel {
         step: &PlanStep,
         image: usize,
         readable: &Readable,
-        out: &mut [f32],
+        [out, second]: [&mut [f32]; 2],
         scratch: &mut [f32],
     ) {
         let (pool, values) = (&inner.pool, &inner.plan.header.values);
@@ -148,7 +171,7 @@ impl Kernel {
         match (&step.op, self) {
             (Op::Conv { activation, .. }, Self::Conv(conv)) => {
                 let residual = step.inputs.get(1).map(|&v| readable.image(&values[v], image));
-                conv.run(pool, input, residual, *activation, out, scratch);
+                conv.run_pooled(pool, input, residual, *activation, [out, second], scratch);
             }
             (Op::ConvTranspose { activation, .. }, Self::ConvTranspose(conv)) => {
                 conv.run(pool, input, *activation, out, scratch);

@@ -87,6 +87,9 @@ pub enum Op {
         bias: Option<usize>,
         /// Applied last.
         activation: Activation,
+        /// What is pooled of its output in the same step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pooled: Option<Pooled>,
     },
     /// Transposed convolution.
     ConvTranspose {
@@ -152,7 +155,24 @@ pub enum Op {
     Tensor(TensorOp),
 }
 
+/// A second value that a step writes: the largest of windows of the first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pooled {
+    /// Geometry.
+    pub shape: PoolShape,
+    /// The value.
+    pub output: usize,
+}
+
 impl Op {
+    /// The second value that it writes.
+    pub fn second_output(&self) -> Option<usize> {
+        match self {
+            Self::Conv { pooled: Some(pooled), .. } => Some(pooled.output),
+            _ => None,
+        }
+    }
+
     /// The word for people.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -187,7 +207,7 @@ impl Op {
         }
     }
 
-    /// What it does with `inputs` inputs, for people: `conv 3x3 + add + relu`.
+    /// What it does with `inputs` inputs, for people: `conv 3x3 + add + relu + max_pool`.
     pub fn summary(&self, inputs: usize) -> String {
         let (mut text, activation) = match self {
             Self::Conv { shape, activation, .. } => {
@@ -207,6 +227,9 @@ impl Op {
         if activation != Activation::None {
             text.push_str(" + ");
             text.push_str(&name_of(activation));
+        }
+        if self.second_output().is_some() {
+            text.push_str(" + max_pool");
         }
         text
     }

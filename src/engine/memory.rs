@@ -49,7 +49,8 @@ pub fn lifetimes(graph: &Graph) -> Vec<Option<Lifetime>> {
         }
     };
     for (index, step) in graph.steps.iter().enumerate() {
-        step.inputs.iter().chain([&step.output]).for_each(|&v| touch(v, index, index));
+        let written = std::iter::once(step.output).chain(step.op.second_output());
+        step.inputs.iter().copied().chain(written).for_each(|v| touch(v, index, index));
     }
     for value in graph.inputs.iter().chain(graph.outputs.iter().map(|(_, v)| v)) {
         touch(*value, 0, graph.steps.len());

@@ -10,6 +10,7 @@ use super::lower::{self, OPERATORS};
 use super::memory;
 use super::network::Network;
 use super::passes::PASSES;
+use crate::backend::cpu::layout::Layout;
 
 /// What would become of a network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -142,6 +143,8 @@ pub fn survey(network: &Network, given: &BTreeMap<String, Vec<usize>>) -> Survey
 /// Runs the passes and says what each does.
 fn fuse(survey: &mut Survey, mut graph: Graph) {
     survey.steps_before = graph.steps.len();
+    // As in full precision.
+    graph.blocks = Layout::Blocked;
     for (name, pass) in PASSES {
         let (steps, values) = (graph.steps.clone(), graph.values.clone());
         pass(&mut graph);
@@ -193,6 +196,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("fuse_activation", "activations into the steps before them"),
     ("fuse_activation_planar", "activations into steps that are not in blocks"),
     ("fuse_bias", "biases into products of matrices"),
+    ("fuse_max_pool", "max-pooling beside the convolutions that it reads"),
     ("fuse_residual", "additions of shortcuts into convolutions"),
     ("merge_moves", "movements that follow each other become one, or none"),
     ("merge_norm", "normalisations that were written out, with their scale"),

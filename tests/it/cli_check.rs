@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::{path, sonoplex, succeeds, text};
 use crate::cli_explain::{all_explained, explained};
 use crate::engine_exports::exports;
-use crate::engine_networks::{Up, unet};
+use crate::engine_networks::{Up, unet, wide};
 use crate::onnx_writer::Writer;
 
 fn save(folder: &std::path::Path, name: &str, writer: &Writer) -> String {
@@ -23,12 +23,20 @@ fn a_model_that_runs_says_what_is_fused() {
         assert!(said.contains(words), "{words}: {said}");
     }
     // What it says of the plan is what the plan is.
-    for (name, _, writer) in exports(1) {
+    let wide = ("in blocks", Vec::new(), wide(1));
+    for (name, _, writer) in exports(1).into_iter().chain([wide]) {
         let model = save(dir.path(), "export.onnx", &writer);
         let report: Value = serde_json::from_str(&succeeds(&["check", &model, "--json", "-"])).expect("JSON");
         let network = sonoplex::engine::Network::from_onnx(&writer.bytes()).expect("sound");
         let plan = sonoplex::engine::Builder::default().build(&network).expect("it runs");
         assert_eq!(report["steps_after"].as_u64(), Some(plan.steps().len() as u64), "{name}");
+        assert_eq!(report["arena_bytes"].as_u64(), Some(plan.arena_bytes() as u64), "{name}");
+        let mut steps = serde_json::Map::new();
+        for row in plan.table() {
+            let count = steps.get(&row.op).and_then(Value::as_u64).unwrap_or(0);
+            steps.insert(row.op, (count + 1).into());
+        }
+        assert_eq!(report["steps"], Value::Object(steps), "{name}");
         assert!(report["steps_after"].as_u64() < report["steps_before"].as_u64(), "{name}");
     }
 }

@@ -7,7 +7,7 @@ use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan};
 
 use crate::engine_exports::exports;
 use crate::engine_networks::{Up, residual, unet, wide};
-use crate::onnx_writer::Writer;
+use crate::onnx_writer::{Set, Writer};
 
 pub fn build(writer: &Writer, passes: &[Pass]) -> Plan {
     let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
@@ -101,6 +101,34 @@ fn convolutions_of_enough_channels_speak_in_blocks() {
     let plan = Builder::default().build(&Network::from_onnx(&wide(1).bytes()).expect("sound")).expect("supported");
     let ops: Vec<String> = plan.table().into_iter().map(|row| row.op).collect();
     assert_eq!(ops.iter().filter(|op| *op == "copy").count(), 7, "{ops:?}");
+}
+
+#[test]
+fn poolings_go_beside_the_convolutions() {
+    for images in [1, 3] {
+        let mut w = Writer::new(13);
+        let x = w.input("image", &[images, 1, 21, 18]);
+        let skip = w.conv(&x, 1, 24, 3);
+        let skip = w.node("Relu", &[&skip], &[]);
+        let half: [(&str, Set); 2] = [("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))];
+        let deep = w.node("MaxPool", &[&skip], &half);
+        let deep = w.conv(&deep, 24, 32, 3);
+        // More than bounds, so that it follows the convolution.
+        let deep = w.node("Tanh", &[&deep], &[]);
+        let deep = w.node("MaxPool", &[&deep], &half);
+        let joined = [w.node("GlobalAveragePool", &[&skip], &[]), w.node("GlobalAveragePool", &[&deep], &[])];
+        let joined = w.node("Concat", &[&joined[0], &joined[1]], &[("axis", Set::Int(1))]);
+        w.output(&joined);
+        let at = PASSES.iter().position(|(name, _)| *name == "fuse_max_pool").expect("it is one of them");
+        let rows = |plan: &Plan| {
+            let ops: Vec<String> = plan.table().into_iter().map(|row| row.op).collect();
+            let count = |op: &str| ops.iter().filter(|found| *found == op).count();
+            [count("max_pool"), count("conv 3x3 + relu + max_pool")]
+        };
+        let (before, after) = (build(&w, &PASSES[..at]), build(&w, &PASSES[..=at]));
+        assert_eq!((rows(&before), rows(&after)), ([2, 0], [1, 1]), "{:?}", after.table());
+        assert_eq!(run(before), run(after));
+    }
 }
 
 #[test]

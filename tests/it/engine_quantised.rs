@@ -82,8 +82,9 @@ fn rounding_becomes_the_grids_of_tensors() {
         assert!(count(&exact, "quantize") >= 5 && count(&exact, "dequantize") >= 5);
         let table = own.table();
         assert_eq!((count(&own, "quantize"), count(&own, "dequantize")), (0, 0), "{table:#?}");
-        // All that is left are convolutions, with what was between them, and pooling.
-        assert_eq!(table.len(), 6, "{table:#?}");
+        // All that is left are convolutions, with what was between them, one of them with the pooling.
+        assert_eq!(table.len(), 5, "{table:#?}");
+        assert_eq!(count(&own, "max_pool"), 1, "{table:#?}");
         let bytes = own.steps().iter().filter(|s| s.tactic.contains("_int8")).count();
         assert_eq!(bytes, 3, "{table:#?}");
         let (expected, found) = (run(exact, &input), run(own, &input));

@@ -12,7 +12,7 @@ use super::pool::{Pool, SharedMut};
 
 mod pool;
 
-pub use pool::{Count, pool};
+pub use pool::{Count, max_row, pool};
 
 /// A pixel of a block, as it is kept.
 type Pixel<C> = [C; BLOCK];

@@ -3,12 +3,15 @@
 //! `out[o, y, x] = act(bias[o] + Σ w[o, c, i, j] · in[c, y·s − p + i·d, x·s − p + j·d] + residual[o, y, x])`
 
 use super::activation::Activation;
+use super::blocked;
 use super::dot::Factor;
 use super::error::KernelError;
 use super::isa::{self, Isa};
 use super::layout::{BLOCK, Layout, Reader, pack, unpack};
+use super::max_pool::PoolShape;
 use super::pool::Pool;
 
+mod beside;
 mod depthwise;
 mod direct;
 mod head;
@@ -19,6 +22,7 @@ mod shape;
 pub(super) mod taps;
 mod winograd;
 
+use beside::{Beside, Pooled};
 use keep::{Keep, Way};
 pub(super) use run::{Finish, Run};
 pub use shape::ConvShape;
@@ -32,6 +36,8 @@ pub struct Conv {
     layouts: [Layout; 2],
     /// Of what is added.
     residual: Layout,
+    /// What is pooled beside it.
+    pooled: Option<PoolShape>,
     tactic: Tactic,
 }
 
@@ -150,12 +156,28 @@ impl Conv {
             "direct" => Tactic::Direct(Box::new(direct::Direct::new(&shape, needed, weights, bias))),
             _ => Tactic::Naive(naive::Naive { weights: weights.to_vec(), bias }),
         };
-        Ok(Self { shape, layouts, residual: layouts[1], tactic })
+        Ok(Self { shape, layouts, residual: layouts[1], pooled: None, tactic })
     }
 
     /// The same convolution where what is added has a layout of its own; else it has the output's.
     pub fn adding(self, residual: Layout) -> Self {
         Self { residual, ..self }
+    }
+
+    /// The same convolution with a max-pooling of its output in the same step, for [`Conv::run_pooled`].
+    ///
+    /// # Errors
+    /// When the pooling takes something else, or values that are further apart than one, or the output lies in planes.
+    pub fn pooling(self, shape: PoolShape) -> Result<Self, KernelError> {
+        shape.check()?;
+        let fits = shape.channels == self.shape.out_channels
+            && shape.in_size == self.shape.out_size()
+            && shape.dilation == [1, 1]
+            && self.layouts[1].is_blocked();
+        match fits {
+            true => Ok(Self { pooled: Some(shape), ..self }),
+            false => Err(KernelError::shape("conv", "a pooling of its own output in blocks", format!("{shape:?}"))),
+        }
     }
 
     /// Its sizes.
@@ -165,6 +187,11 @@ impl Conv {
 
     /// The floats of scratch memory that [`Conv::run`] needs on so many threads.
     pub fn scratch_len(&self, threads: usize) -> usize {
+        self.own_scratch_len(threads) + self.pooled.as_ref().map_or(0, Pooled::scratch_len)
+    }
+
+    /// The same without what pooling needs.
+    fn own_scratch_len(&self, threads: usize) -> usize {
         match &self.tactic {
             Tactic::Naive(_) => self.converted_len(),
             Tactic::Direct(direct) => direct.scratch_len() + self.converted_len(),
@@ -188,7 +215,8 @@ impl Conv {
     /// [`Layout::len`] says.
     ///
     /// # Panics
-    /// When a slice has another length, or the scratch memory is shorter than [`Conv::scratch_len`].
+    /// When a slice has another length, the scratch memory is shorter than [`Conv::scratch_len`], or something is to be
+    /// pooled.
     pub fn run(
         &self,
         pool: &Pool,
@@ -198,24 +226,56 @@ impl Conv {
         output: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let s = &self.shape;
+        assert!(self.pooled.is_none(), "a convolution that pools nothing");
+        self.run_pooled(pool, input, residual, activation, [output, &mut []], scratch);
+    }
+
+    /// As [`Conv::run`], and beside it the largest values of the windows of [`Conv::pooling`], where it was asked for.
+    ///
+    /// # Shapes
+    /// The second output out × height × width of [`PoolShape::out_size`], else empty.
+    ///
+    /// # Panics
+    /// When a slice has another length, or the scratch memory is shorter than [`Conv::scratch_len`].
+    pub fn run_pooled(
+        &self,
+        pool: &Pool,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        activation: Activation,
+        [output, pooled]: [&mut [f32]; 2],
+        scratch: &mut [f32],
+    ) {
+        let (s, layout) = (&self.shape, self.layouts[1]);
         let pixels = [s.in_size, s.out_size()].map(|[h, w]| h * w);
         assert_eq!(input.len(), self.layouts[0].len(s.in_channels, pixels[0]), "values of the input");
-        assert_eq!(output.len(), self.layouts[1].len(s.out_channels, pixels[1]), "values of the output");
+        assert_eq!(output.len(), layout.len(s.out_channels, pixels[1]), "values of the output");
         let added = self.residual.len(s.out_channels, pixels[1]);
         assert!(residual.is_none_or(|r| r.len() == added), "values of the residual");
-        assert!(scratch.len() >= self.scratch_len(pool.threads()), "floats of scratch memory");
+        let windows = self.pooled.as_ref().map_or(0, |p| layout.len(p.channels, p.out_size().iter().product()));
+        assert_eq!(pooled.len(), windows, "values of the pooling");
+        let threads = pool.threads();
+        assert!(scratch.len() >= self.scratch_len(threads), "floats of scratch memory");
+        let (scratch, rest) = scratch[..self.scratch_len(threads)].split_at_mut(self.own_scratch_len(threads));
+        // An activation that is more than bounds follows, on all values.
+        let follows = activation.bounds().is_none() && !matches!(layout, Layout::BlockedU8(_));
+        let able = !follows && matches!(self.tactic, Tactic::Taps(_) | Tactic::Winograd(_));
         let residual = residual.map(|r| Reader::new(r, self.residual));
-        let run = Run { pool, input, residual, activation, output, scratch };
+        let beside = self.pooled.as_ref().filter(|_| able);
+        let beside = beside.map(|shape| Pooled { shape, output: &mut *pooled, scratch: rest });
+        let run = Run { pool, input, residual, activation, output: &mut *output, scratch };
         match &self.tactic {
-            Tactic::Naive(_) | Tactic::Direct(_) => return self.planar(run),
-            Tactic::Taps(taps) => taps.run(run),
+            Tactic::Naive(_) | Tactic::Direct(_) => self.planar(run),
+            Tactic::Taps(taps) => taps.run(run, beside),
             Tactic::Depthwise(depthwise) => depthwise.run(run),
             Tactic::Head(head) => head.run(run),
-            Tactic::Winograd(winograd) => winograd.run(run),
+            Tactic::Winograd(winograd) => winograd.run(run, beside),
         }
-        if activation.bounds().is_none() && !matches!(self.layouts[1], Layout::BlockedU8(_)) {
-            activation.run_on(pool, self.layouts[1], output);
+        if follows && !matches!(self.tactic, Tactic::Naive(_) | Tactic::Direct(_)) {
+            activation.run_on(pool, layout, output);
+        }
+        if let Some(shape) = self.pooled.as_ref().filter(|_| !able) {
+            blocked::pool(pool, layout, shape, None, output, pooled);
         }
     }
 

@@ -221,7 +221,7 @@ impl ConvTranspose {
                 pack(pool, self.layouts[1], s.out_channels, pixels[1], &rest[..s.out_len()], output);
             }
             Tactic::Taps(taps) => {
-                taps.run(Run { pool, input, residual: None, activation, output, scratch });
+                taps.run(Run { pool, input, residual: None, activation, output, scratch }, None);
                 if activation.bounds().is_none() && !matches!(self.layouts[1], Layout::BlockedU8(_)) {
                     activation.run_on(pool, self.layouts[1], output);
                 }

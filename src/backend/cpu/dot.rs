@@ -4,7 +4,9 @@
 //! in all lanes, with a vector of words and adds what comes out to a vector of sums. So a loop over words serves every
 //! precision.
 
-use super::isa::{Isa, WIDE};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::WIDE;
 use super::lanes::{self, Lanes, Vectorised};
 
 #[cfg(not(target_arch = "x86_64"))]

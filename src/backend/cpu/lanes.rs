@@ -1,6 +1,8 @@
 //! A few floats that are computed together: one interface over the vector registers of each [`Isa`](super::Isa).
 
-use super::isa::{Isa, WIDE};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::WIDE;
 
 #[cfg(not(target_arch = "x86_64"))]
 mod array;

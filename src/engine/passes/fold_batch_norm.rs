@@ -32,7 +32,7 @@ fn fold(graph: &mut Graph, at: usize) -> Option<()> {
         (0..gain.len()).map(|c| batch_norm_affine(gain[c], offset[c], mean[c], variance[c], epsilon)).unzip();
     // Where the output channel stands among the weights: OIHW has it outermost; IOHW has it second, within a group.
     let (weights, bias, group, channels, run) = match &graph.steps[at].op {
-        Op::Conv { shape, weights, bias, activation: Activation::None } if graph.steps[at].inputs.len() == 1 => {
+        Op::Conv { shape, weights, bias, activation: Activation::None, .. } if graph.steps[at].inputs.len() == 1 => {
             let run = shape.in_channels / shape.groups * shape.kernel[0] * shape.kernel[1];
             (*weights, *bias, shape.out_channels * run, shape.out_channels, run)
         }

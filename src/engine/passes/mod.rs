@@ -10,6 +10,7 @@ pub mod fold_batch_norm;
 pub mod fold_pad;
 pub mod fuse_activation;
 pub mod fuse_bias;
+pub mod fuse_max_pool;
 pub mod fuse_residual;
 pub mod grids;
 pub mod merge_moves;
@@ -51,4 +52,5 @@ pub const PASSES: &[Pass] = &[
     ("remove_concat", remove_concat::run),
     ("alias_reshape", alias_reshape::run),
     ("alias_slice", alias_slice::run),
+    ("fuse_max_pool", fuse_max_pool::run),
 ];

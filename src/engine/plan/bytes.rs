@@ -28,7 +28,7 @@ use crate::engine::device::DeviceError;
 use crate::engine::network::hex;
 
 /// Version of the bytes; a plan of another version is refused.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 const PREFIX: usize = 28;
 const SHA: usize = 32;

@@ -3,6 +3,7 @@
 use super::{Header, Place, PlanStep, PlanValue};
 use crate::backend::cpu::blocked::Repeat;
 use crate::backend::cpu::layout::{BLOCK, Layout};
+use crate::backend::cpu::max_pool::PoolShape;
 use crate::engine::graph::Op;
 use crate::engine::memory::MAX_ARENA;
 use crate::engine::tensor;
@@ -104,11 +105,15 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
         expected("the shape of a tensor in blocks", fits)
     };
     match &step.op {
-        Op::Conv { shape, .. } => {
+        Op::Conv { shape, pooled, .. } => {
             shape.check().map_err(|e| e.to_string())?;
             picture(first, shape.in_channels, shape.in_size)?;
             picture(output, shape.out_channels, shape.out_size())?;
-            images(shape.in_len(), shape.out_len(), 2)
+            images(shape.in_len(), shape.out_len(), 2)?;
+            match pooled {
+                Some(pooled) => check_pooled(&pooled.shape, value(pooled.output)?, output, &inputs),
+                None => Ok(()),
+            }
         }
         Op::ConvTranspose { shape, .. } => {
             shape.check().map_err(|e| e.to_string())?;
@@ -192,6 +197,21 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             expected("concat", fits)
         }
     }
+}
+
+/// What is pooled beside a convolution is its own output, and has a place of its own.
+fn check_pooled(shape: &PoolShape, to: &PlanValue, from: &PlanValue, inputs: &[&PlanValue]) -> Result<(), String> {
+    shape.check().map_err(|e| e.to_string())?;
+    inputs.iter().chain([&from]).try_for_each(|value| apart(value, to))?;
+    let ([h, w], [down, across]) = (shape.in_size, shape.out_size());
+    let of = |value: &PlanValue, size: [usize; 2]| value.shape == [from.images(), shape.channels, size[0], size[1]];
+    let fits = from.layout.is_blocked()
+        && to.layout == from.layout
+        && matches!(to.place, Place::Arena { .. })
+        && shape.dilation == [1, 1]
+        && of(from, [h, w])
+        && of(to, [down, across]);
+    if fits { Ok(()) } else { Err("its pooling does not fit its shapes".to_owned()) }
 }
 
 /// What works on planes alone gets planes, and what keeps its layout the same on both sides.

@@ -30,14 +30,36 @@ fn pool_cells<C: Cell>(threads: &Pool, shape: &PoolShape, mean: Option<Count>, i
         let row = first / across % down;
         match mean {
             Some(count) => lanes::run(isa, MeanRow { shape, count, plane, row, out }),
-            None => lanes::run(isa, MaxRow { shape, plane, row, out }),
+            None => lanes::run(isa, MaxRow { shape, from: plane, first: 0, row, out }),
         }
     });
 }
 
+/// The largest values of the windows of one `row` of one block, from rows of the input from row `first` on, which are all
+/// that it sees.
+pub fn max_row(
+    isa: Isa,
+    layout: Layout,
+    shape: &PoolShape,
+    (row, first): (usize, usize),
+    from: &[f32],
+    out: &mut [f32],
+) {
+    fn cells<C: Cell>(isa: Isa, shape: &PoolShape, (row, first): (usize, usize), from: &[C], out: &mut [C]) {
+        lanes::run(isa, MaxRow { shape, from: pixels(from), first, row, out: out.as_chunks_mut::<BLOCK>().0 });
+    }
+    match layout {
+        Layout::BlockedBf16 => cells(isa, shape, (row, first), halves(from), halves_mut(out)),
+        Layout::BlockedU8(_) => cells(isa, shape, (row, first), codes(from), codes_mut(out)),
+        _ => cells(isa, shape, (row, first), from, out),
+    }
+}
+
 struct MaxRow<'a, C> {
     shape: &'a PoolShape,
-    plane: &'a [Pixel<C>],
+    /// Rows of a block, from row `first` on.
+    from: &'a [Pixel<C>],
+    first: usize,
     row: usize,
     out: &'a mut [Pixel<C>],
 }
@@ -46,6 +68,9 @@ impl<C: Cell> Vectorised for MaxRow<'_, C> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let (shape, [h, w]) = (self.shape, self.shape.in_size);
+        if [shape.kernel, shape.stride] == [[2, 2]; 2] && shape.pads == [0; 4] && 2 * self.row + 1 < h {
+            return self.pairs();
+        }
         self.out.fill([C::LOWEST; BLOCK]);
         for i in 0..shape.kernel[0] {
             let v = (self.row * shape.stride[0] + i * shape.dilation[0]).wrapping_sub(shape.pads[0]);
@@ -58,8 +83,8 @@ impl<C: Cell> Vectorised for MaxRow<'_, C> {
                 if range.is_empty() {
                     continue;
                 }
-                let first = v * w + range.start * shape.stride[1] + tap - shape.pads[1];
-                let from = self.plane[first..(v + 1) * w].iter().step_by(shape.stride[1]);
+                let line = &self.from[(v - self.first) * w..][..w];
+                let from = line[range.start * shape.stride[1] + tap - shape.pads[1]..].iter().step_by(shape.stride[1]);
                 for (out, from) in self.out[range].iter_mut().zip(from) {
                     // Copies, which become vectors.
                     let (mut largest, from) = (*out, *from);
@@ -69,6 +94,22 @@ impl<C: Cell> Vectorised for MaxRow<'_, C> {
                     *out = largest;
                 }
             }
+        }
+    }
+}
+
+impl<C: Cell> MaxRow<'_, C> {
+    /// The pooling of every U-Net: windows of two by two values, which are read once.
+    #[inline(always)]
+    fn pairs(self) {
+        let w = self.shape.in_size[1];
+        let (upper, lower) = self.from[(2 * self.row - self.first) * w..][..2 * w].split_at(w);
+        for ((out, a), b) in self.out.iter_mut().zip(upper.chunks(2)).zip(lower.chunks(2)) {
+            let mut largest = [C::LOWEST; BLOCK];
+            for from in a.iter().chain(b) {
+                (0..BLOCK).for_each(|c| largest[c] = largest[c].larger(from[c]));
+            }
+            *out = largest;
         }
     }
 }

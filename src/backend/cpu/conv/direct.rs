@@ -13,7 +13,9 @@
 
 use super::{ConvShape, Run};
 use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::isa::{Isa, WIDE};
+use crate::backend::cpu::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::backend::cpu::isa::WIDE;
 #[cfg(target_arch = "aarch64")]
 use crate::backend::cpu::lanes::Neon;
 #[cfg(target_arch = "x86_64")]

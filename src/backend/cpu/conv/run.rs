@@ -60,6 +60,11 @@ impl<'a> Finish<'a> {
         }
     }
 
+    /// Where the output begins.
+    pub fn start(&self) -> *const f32 {
+        self.output.start()
+    }
+
     /// Keeps value `at` of an output of planes.
     ///
     /// # Safety

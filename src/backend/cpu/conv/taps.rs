@@ -7,7 +7,7 @@
 //! # References
 //! Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018.
 
-use super::{ConvShape, Finish, Keep, Run, Way};
+use super::{Beside, ConvShape, Finish, Keep, Pooled, Run, Way};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::dot::{self, Factor};
@@ -247,8 +247,11 @@ impl Taps {
         f32::from_bits(word)
     }
 
-    pub fn run(&self, mut run: Run) {
+    /// Input and output as the layouts say; only a convolution pools beside itself.
+    pub fn run(&self, mut run: Run, pooled: Option<Pooled>) {
         let finish = run.finish(self.layouts[1]);
+        // SAFETY: the tasks below alone keep outputs.
+        let beside = pooled.map(|pooled| unsafe { Beside::new((self.isa, self.layouts[1]), pooled, &finish) });
         let Run { pool, input, scratch, .. } = run;
         let input = self.factors(pool, input, scratch);
         let panels = self.bias.len() / self.panel;
@@ -263,8 +266,8 @@ impl Taps {
         let (cuts, panels) = if weights_first { (panels, 1) } else { (1, panels) };
         pool.run(ranges * cuts, &|i| {
             let (range, cut) = (i % ranges, i / ranges);
-            let task =
-                Task { taps: self, range: (range, ranges), panels: cut * panels..(cut + 1) * panels, input, finish };
+            let (panels, beside) = (cut * panels..(cut + 1) * panels, beside.as_ref());
+            let task = Task { taps: self, range: (range, ranges), panels, input, finish, beside };
             dot::run(self.isa, self.factor, task);
         });
     }

@@ -13,7 +13,7 @@
 //! # References
 //! Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3.
 
-use super::{ConvShape, Finish, Keep, Run, Way};
+use super::{Beside, ConvShape, Finish, Keep, Pooled, Run, Way};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::dot::{self, Dot, Factor, Products};
 use crate::backend::cpu::isa::Isa;
@@ -118,8 +118,10 @@ impl Winograd {
     }
 
     /// Input and output in blocks.
-    pub fn run(&self, mut run: Run) {
+    pub fn run(&self, mut run: Run, pooled: Option<Pooled>) {
         let finish = run.finish(self.layouts[1]);
+        // SAFETY: the tasks below alone keep outputs.
+        let beside = pooled.map(|pooled| unsafe { Beside::new((self.isa, self.layouts[1]), pooled, &finish) });
         let Run { pool, input, scratch, .. } = run;
         let own = self.scratch_len(1);
         let scratch = SharedMut::new(scratch);
@@ -138,6 +140,7 @@ impl Winograd {
                 panels: start(panels, self.cuts, cut)..start(panels, self.cuts, cut + 1),
                 input: Reader::new(input, self.layouts[0]),
                 finish,
+                beside: beside.as_ref(),
                 v,
                 m,
             };
@@ -152,6 +155,7 @@ struct Task<'a> {
     panels: std::ops::Range<usize>,
     input: Reader<'a>,
     finish: Finish<'a>,
+    beside: Option<&'a Beside<'a>>,
     v: &'a mut [f32],
     m: &'a mut [f32],
 }
@@ -185,6 +189,24 @@ impl Task<'_> {
         let total = w.tiles[0] * w.tiles[1];
         let first = start(total, w.groups, group);
         (first, start(total, w.groups, group + 1) - first)
+    }
+
+    /// Tells which outputs of a panel are stored: those of these tiles, row by row of tiles.
+    ///
+    /// # Safety
+    /// They are, and this is told once.
+    unsafe fn tell(&self, beside: &Beside, panel: usize, tiles: std::ops::Range<usize>) {
+        let w = self.winograd;
+        let ([h, width], across) = (w.shape.out_size(), w.tiles[1]);
+        for line in tiles.start / across..tiles.end.div_ceil(across) {
+            let first = tiles.start.max(line * across) - line * across;
+            let last = tiles.end.min((line + 1) * across) - line * across;
+            for row in line * w.m..((line + 1) * w.m).min(h) {
+                let pixels = row * width + first * w.m..row * width + (last * w.m).min(width);
+                // SAFETY: the caller's promise.
+                unsafe { beside.stored([panel * w.panel, w.panel], pixels) };
+            }
+        }
     }
 
     /// V of all tiles: `A` = m + 2.
@@ -342,6 +364,10 @@ impl Task<'_> {
                         }
                     }
                 }
+            }
+            if let Some(beside) = self.beside {
+                // SAFETY: the outputs of the panel of these tiles are stored.
+                unsafe { self.tell(beside, panel, first..first + count) };
             }
         }
     }

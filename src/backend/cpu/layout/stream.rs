@@ -103,6 +103,11 @@ impl Writer {
         Self { start, kept: Kept::of(layout) }
     }
 
+    /// Where its memory begins.
+    pub fn start(self) -> *const f32 {
+        self.start
+    }
+
     /// Its memory as what is kept there.
     #[inline(always)]
     pub fn cells(self) -> CellsMut {

@@ -4,7 +4,7 @@ use std::hint::select_unpredictable;
 use std::mem::MaybeUninit;
 
 use super::line::Line;
-use super::{Finish, Phase, Taps, Way};
+use super::{Beside, Finish, Phase, Taps, Way};
 use crate::backend::cpu::dot::{Dot, Factor, Products};
 use crate::backend::cpu::lanes::Lanes;
 use crate::backend::cpu::layout::{BLOCK, Layout};
@@ -39,6 +39,11 @@ impl Tiles {
         self.rows * self.across
     }
 
+    /// The first pixel of a tile, counted along the rows; that after the last of the tile before.
+    fn pixel(self, i: usize) -> usize {
+        i / self.across * self.columns + start(self.columns, self.across, i % self.across)
+    }
+
     /// Row and first column of a tile, and how many pixels it has.
     fn tile(self, i: usize) -> ([usize; 2], usize) {
         let (row, at) = (i / self.across, i % self.across);
@@ -55,6 +60,7 @@ pub(super) struct Task<'a> {
     pub panels: std::ops::Range<usize>,
     pub input: &'a [f32],
     pub finish: Finish<'a>,
+    pub beside: Option<&'a Beside<'a>>,
 }
 
 impl Products for Task<'_> {
@@ -78,6 +84,11 @@ impl Products for Task<'_> {
                         unsafe { self.sized::<D>(phase, panel, at, count, &way) };
                     }
                 }
+            }
+            if let Some(beside) = self.beside {
+                let ((tiles, range), width) = (own(&self.taps.phases[0]), self.taps.panel);
+                // SAFETY: a convolution has one phase; tiles follow each other along the rows.
+                unsafe { beside.stored([panel * width, width], tiles.pixel(range.start)..tiles.pixel(range.end)) };
             }
         }
     }
