@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::engine::Inner;
-use super::graph::Op;
+use super::graph::{Op, Then};
 use super::plan::{Place, PlanStep, PlanValue, Weights};
 use super::tensor_op::TensorKernel;
 use crate::backend::cpu::blocked::{self, Repeat};
@@ -17,6 +17,7 @@ use crate::backend::cpu::max_pool::{
 };
 use crate::backend::cpu::pool::Pool;
 use crate::backend::cpu::resize_tensor::ResizeTensor;
+use crate::backend::cpu::softmax::softmax;
 
 /// What a step has prepared before its first run.
 pub(super) enum Kernel {
@@ -101,12 +102,13 @@ impl Kernel {
         let layouts = [step.inputs[0], step.output].map(|v| values[v].layout);
         let numbers = |bias: &Option<usize>| bias.map_or(&[] as &[f32], |b| &weights[b]);
         Ok(match &step.op {
-            Op::Conv { shape, weights: w, bias, pooled, .. } => {
+            Op::Conv { shape, weights: w, bias, then, .. } => {
                 let conv = Conv::between(shape.clone(), layouts, &step.tactic, &weights[*w], numbers(bias))?;
                 let residual = step.inputs.get(1).map(|&v| values[v].layout);
                 let conv = conv.adding(residual.unwrap_or(layouts[1]));
-                Self::Conv(Box::new(match pooled {
-                    Some(pooled) => conv.pooling(pooled.shape.clone())?,
+                Self::Conv(Box::new(match then {
+                    Some(Then::MaxPool { shape, .. }) => conv.pooling(shape.clone())?,
+                    Some(Then::Softmax) => conv.softmax()?,
                     None => conv,
                 }))
             }
@@ -218,9 +220,9 @@ impl Kernel {
                 };
                 kernel.run(op, &inner.pool, &inner.plan.weights, &read, out, &values[step.output].shape);
             }
-            Op::Softmax { outer, axis, inner } => {
+            Op::Softmax { outer, axis, inner: size } => {
                 out.copy_from_slice(readable.whole(first));
-                elementwise::softmax(out, *outer, *axis, *inner);
+                softmax(&inner.pool, out, [*outer, *axis, *size]);
             }
             Op::Binary(op) => {
                 let (second, shape) = (&values[step.inputs[1]], &values[step.output].shape);

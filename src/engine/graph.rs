@@ -87,9 +87,9 @@ pub enum Op {
         bias: Option<usize>,
         /// Applied last.
         activation: Activation,
-        /// What is pooled of its output in the same step.
+        /// What follows in the same step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pooled: Option<Pooled>,
+        then: Option<Then>,
     },
     /// Transposed convolution.
     ConvTranspose {
@@ -155,20 +155,26 @@ pub enum Op {
     Tensor(TensorOp),
 }
 
-/// A second value that a step writes: the largest of windows of the first.
+/// What follows a convolution in the same step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pooled {
-    /// Geometry.
-    pub shape: PoolShape,
-    /// The value.
-    pub output: usize,
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The largest of windows of what it writes, as a second value.
+    MaxPool {
+        /// Geometry.
+        shape: PoolShape,
+        /// The value.
+        output: usize,
+    },
+    /// Softmax of the channels of each pixel.
+    Softmax,
 }
 
 impl Op {
     /// The second value that it writes.
     pub fn second_output(&self) -> Option<usize> {
         match self {
-            Self::Conv { pooled: Some(pooled), .. } => Some(pooled.output),
+            Self::Conv { then: Some(Then::MaxPool { output, .. }), .. } => Some(*output),
             _ => None,
         }
     }
@@ -228,10 +234,11 @@ impl Op {
             text.push_str(" + ");
             text.push_str(&name_of(activation));
         }
-        if self.second_output().is_some() {
-            text.push_str(" + max_pool");
+        match self {
+            Self::Conv { then: Some(Then::MaxPool { .. }), .. } => text + " + max_pool",
+            Self::Conv { then: Some(Then::Softmax), .. } => text + " + softmax",
+            _ => text,
         }
-        text
     }
 
     /// Indices of the constant numbers it carries.

@@ -198,6 +198,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("fuse_bias", "biases into products of matrices"),
     ("fuse_max_pool", "max-pooling beside the convolutions that it reads"),
     ("fuse_residual", "additions of shortcuts into convolutions"),
+    ("fuse_softmax", "softmax of the channels into the convolutions before it"),
     ("merge_moves", "movements that follow each other become one, or none"),
     ("merge_norm", "normalisations that were written out, with their scale"),
     ("merge_norm_moved", "the same, after transpositions have gone"),

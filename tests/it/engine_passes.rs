@@ -132,6 +132,18 @@ fn poolings_go_beside_the_convolutions() {
 }
 
 #[test]
+fn softmax_goes_into_the_last_convolution() {
+    for images in [1, 3] {
+        let net = unet([images, 2, 16, 12], Up::Transpose, true, false, "Softmax");
+        let at = PASSES.iter().position(|(name, _)| *name == "fuse_softmax").expect("it is one of them");
+        let (before, after) = (build(&net, &PASSES[..at]), build(&net, &PASSES[..=at]));
+        let last = |plan: &Plan| plan.table().pop().expect("steps").op;
+        assert_eq!((last(&before), last(&after)), ("softmax".to_owned(), "conv 1x1 + softmax".to_owned()));
+        assert_eq!(run(before), run(after));
+    }
+}
+
+#[test]
 fn reshapes_cost_nothing() {
     let (before, after, worst) = before_and_after(&residual(1), "alias_reshape", "copy");
     assert!(after < before, "{before} to {after}");

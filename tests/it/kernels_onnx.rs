@@ -1,9 +1,10 @@
 //! Every operator against onnxruntime on random shapes, with one start of Python.
 
 use serde_json::json;
-use sonoplex::backend::cpu::elementwise::{Arithmetic, batch_norm, broadcast, broadcast_shape, softmax};
+use sonoplex::backend::cpu::elementwise::{Arithmetic, batch_norm, broadcast, broadcast_shape};
 use sonoplex::backend::cpu::max_pool::average_pool_padded;
 use sonoplex::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeShape, ResizeTensor, Rounding};
+use sonoplex::backend::cpu::softmax::softmax;
 use sonoplex::backend::cpu::{
     Activation, Conv, ConvTranspose, ConvTransposeShape, Isa, Pool, PoolShape, average_pool, max_pool,
 };
@@ -155,7 +156,8 @@ impl Cases {
         let x: Vec<f32> = self.random.floats(shape.iter().product()).iter().map(|x| 80.0 * x).collect();
         for axis in 0..4 {
             let mut out = x.clone();
-            softmax(&mut out, shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product());
+            let sizes = [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()];
+            softmax(&self.pool, &mut out, sizes);
             self.oracle.add("Softmax", json!({ "axis": axis }), &[Floats(&x, &shape)]);
             self.found(format!("softmax of {shape:?} along {axis}"), &shape, out);
         }

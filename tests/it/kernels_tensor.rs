@@ -1,6 +1,6 @@
 //! Operations on whole tensors against references of a few lines, on any number of threads.
 
-use sonoplex::backend::cpu::elementwise::{affine, log_softmax, softmax};
+use sonoplex::backend::cpu::elementwise::{affine, log_softmax};
 use sonoplex::backend::cpu::matmul::MatMul;
 use sonoplex::backend::cpu::normalize::Normalize;
 use sonoplex::backend::cpu::quantize::Quantize;
@@ -8,6 +8,7 @@ use sonoplex::backend::cpu::reduce::{ArgExtreme, Reduce, Reduction};
 use sonoplex::backend::cpu::resize_axis::{AxisFilter, AxisTable, ResizeAxis};
 use sonoplex::backend::cpu::resize_tensor::{Coordinates, Rounding};
 use sonoplex::backend::cpu::select::select;
+use sonoplex::backend::cpu::softmax::softmax;
 use sonoplex::backend::cpu::strided::Strided;
 use sonoplex::backend::cpu::take::Take;
 
@@ -281,7 +282,7 @@ fn choices_offsets_and_logarithms() {
     let mut random = Random(7);
     let input: Vec<f32> = random.floats(2 * 5 * 3).iter().map(|x| 50.0 * x).collect();
     let (mut plain, mut logarithm) = (input.clone(), vec![0.0; 30]);
-    softmax(&mut plain, 2, 5, 3);
+    softmax(&sonoplex::backend::cpu::Pool::new(2), &mut plain, [2, 5, 3]);
     log_softmax(&input, 2, 5, 3, &mut logarithm);
     for (p, l) in plain.iter().zip(&logarithm).filter(|(p, _)| **p > 1e-30) {
         assert!((p.ln() - l).abs() < 1e-4, "{p} and {l}");

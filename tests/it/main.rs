@@ -30,7 +30,7 @@ mod engine_zoo;
 mod fuzz_corpus;
 mod images;
 mod kernels_conv;
-mod kernels_conv_pooled;
+mod kernels_conv_then;
 mod kernels_cuda;
 mod kernels_cuda_conv;
 mod kernels_emulated;

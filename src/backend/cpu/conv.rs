@@ -10,6 +10,7 @@ use super::isa::{self, Isa};
 use super::layout::{BLOCK, Layout, Reader, pack, unpack};
 use super::max_pool::PoolShape;
 use super::pool::Pool;
+use super::softmax::softmax;
 
 mod beside;
 mod depthwise;
@@ -38,6 +39,8 @@ pub struct Conv {
     residual: Layout,
     /// What is pooled beside it.
     pooled: Option<PoolShape>,
+    /// Whether softmax of the channels follows.
+    softmax: bool,
     tactic: Tactic,
 }
 
@@ -156,7 +159,7 @@ impl Conv {
             "direct" => Tactic::Direct(Box::new(direct::Direct::new(&shape, needed, weights, bias))),
             _ => Tactic::Naive(naive::Naive { weights: weights.to_vec(), bias }),
         };
-        Ok(Self { shape, layouts, residual: layouts[1], pooled: None, tactic })
+        Ok(Self { shape, layouts, residual: layouts[1], pooled: None, softmax: false, tactic })
     }
 
     /// The same convolution where what is added has a layout of its own; else it has the output's.
@@ -177,6 +180,17 @@ impl Conv {
         match fits {
             true => Ok(Self { pooled: Some(shape), ..self }),
             false => Err(KernelError::shape("conv", "a pooling of its own output in blocks", format!("{shape:?}"))),
+        }
+    }
+
+    /// The same convolution followed by the softmax of the channels of each pixel.
+    ///
+    /// # Errors
+    /// When its output does not lie in planes.
+    pub fn softmax(self) -> Result<Self, KernelError> {
+        match self.layouts[1] {
+            Layout::Planar => Ok(Self { softmax: true, ..self }),
+            other => Err(KernelError::shape("conv", "planes to take the softmax of", format!("{other:?}"))),
         }
     }
 
@@ -208,7 +222,7 @@ impl Conv {
         input + made * self.shape.out_len()
     }
 
-    /// Convolves one picture: output = act(conv + bias + residual).
+    /// Convolves one picture: output = act(conv + bias + residual), or the softmax of that.
     ///
     /// # Shapes
     /// `input` in × height × width; `residual` and `output` out × height × width of [`ConvShape::out_size`], each as
@@ -268,11 +282,14 @@ impl Conv {
             Tactic::Naive(_) | Tactic::Direct(_) => self.planar(run),
             Tactic::Taps(taps) => taps.run(run, beside),
             Tactic::Depthwise(depthwise) => depthwise.run(run),
-            Tactic::Head(head) => head.run(run),
+            Tactic::Head(head) => head.run(run, self.softmax && !follows),
             Tactic::Winograd(winograd) => winograd.run(run, beside),
         }
         if follows && !matches!(self.tactic, Tactic::Naive(_) | Tactic::Direct(_)) {
             activation.run_on(pool, layout, output);
+        }
+        if self.softmax && (follows || !matches!(self.tactic, Tactic::Head(_))) {
+            softmax(pool, output, [1, s.out_channels, pixels[1]]);
         }
         if let Some(shape) = self.pooled.as_ref().filter(|_| !able) {
             blocked::pool(pool, layout, shape, None, output, pooled);

@@ -234,32 +234,6 @@ fn combine(
     }
 }
 
-/// Softmax along the middle axis, in place: e^(x − max) / Σ e^(x − max).
-///
-/// # Shapes
-/// `data` outer × axis_len × inner.
-///
-/// # Panics
-/// When `data` has another length.
-pub fn softmax(data: &mut [f32], outer: usize, axis_len: usize, inner: usize) {
-    assert_eq!(data.len(), outer * axis_len * inner, "values of the tensor");
-    if data.is_empty() {
-        return;
-    }
-    for part in data.chunks_exact_mut(axis_len * inner) {
-        for i in 0..inner {
-            let at = |k: usize| k * inner + i;
-            let largest = (0..axis_len).map(|k| part[at(k)]).fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.0;
-            for k in 0..axis_len {
-                part[at(k)] = (part[at(k)] - largest).exp();
-                sum += part[at(k)];
-            }
-            (0..axis_len).for_each(|k| part[at(k)] /= sum);
-        }
-    }
-}
-
 /// The logarithm of softmax along the middle axis: x − max − ln Σ e^(x − max).
 ///
 /// # Panics

@@ -40,6 +40,7 @@ pub mod resize;
 pub mod resize_axis;
 pub mod resize_tensor;
 pub mod select;
+pub mod softmax;
 pub mod srad;
 pub mod strided;
 pub mod take;

@@ -193,7 +193,7 @@ pub(super) fn conv_of(lowering: &mut Lowering, node: &Node, value: usize, filter
     shape.check().map_err(|e| e.to_string())?;
     let (weights, bias) = filter.store(lowering, out_channels)?;
     let [h, w] = shape.out_size();
-    let op = Op::Conv { shape, weights, bias, activation: Activation::None, pooled: None };
+    let op = Op::Conv { shape, weights, bias, activation: Activation::None, then: None };
     let output = lowering.emit(node, op, vec![value], vec![images, out_channels, h, w])?;
     unplaned(lowering, node, output, line)
 }
@@ -322,6 +322,6 @@ pub(super) fn gemm(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> 
     shape.check().map_err(|e| e.to_string())?;
     let weights = lowering.graph.weight(weights);
     let bias = bias.map(|b| lowering.graph.weight(b));
-    let op = Op::Conv { shape, weights, bias, activation: Activation::None, pooled: None };
+    let op = Op::Conv { shape, weights, bias, activation: Activation::None, then: None };
     lowering.step(node, op, vec![value], vec![rows, columns])
 }

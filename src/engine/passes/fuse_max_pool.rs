@@ -3,7 +3,7 @@
 //!
 //! Architecture invariant: the last of the passes, since no other one knows that a step may write two values.
 
-use super::super::graph::{Graph, Op, Pooled};
+use super::super::graph::{Graph, Op, Then};
 use crate::backend::cpu::layout::Layout;
 
 /// Runs the pass.
@@ -23,12 +23,12 @@ fn fuse(graph: &mut Graph, at: usize) -> Option<()> {
     let (shape, from, output) = (shape.clone(), graph.steps[at].inputs[0], graph.steps[at].output);
     let layout = graph.values[from].layout;
     let writer = graph.writer(from)?;
-    let Op::Conv { activation, pooled: pooled @ None, .. } = &mut graph.steps[writer].op else { return None };
+    let Op::Conv { activation, then: then @ None, .. } = &mut graph.steps[writer].op else { return None };
     // An activation that is more than bounds is applied to all values after the convolution, unless they are bytes.
     let whole = activation.bounds().is_some() || matches!(layout, Layout::BlockedU8(_));
     if !whole || !layout.is_blocked() || shape.dilation != [1, 1] {
         return None;
     }
-    *pooled = Some(Pooled { shape, output });
+    *then = Some(Then::MaxPool { shape, output });
     Some(())
 }

@@ -12,6 +12,7 @@ pub mod fuse_activation;
 pub mod fuse_bias;
 pub mod fuse_max_pool;
 pub mod fuse_residual;
+pub mod fuse_softmax;
 pub mod grids;
 pub mod merge_moves;
 pub mod merge_norm;
@@ -49,6 +50,7 @@ pub const PASSES: &[Pass] = &[
     ("affine", affine::run),
     ("open_binary", open_binary::run),
     ("fuse_activation_planar", fuse_activation::run),
+    ("fuse_softmax", fuse_softmax::run),
     ("remove_concat", remove_concat::run),
     ("alias_reshape", alias_reshape::run),
     ("alias_slice", alias_slice::run),

@@ -4,7 +4,7 @@ use super::{Header, Place, PlanStep, PlanValue};
 use crate::backend::cpu::blocked::Repeat;
 use crate::backend::cpu::layout::{BLOCK, Layout};
 use crate::backend::cpu::max_pool::PoolShape;
-use crate::engine::graph::Op;
+use crate::engine::graph::{Op, Then};
 use crate::engine::memory::MAX_ARENA;
 use crate::engine::tensor;
 
@@ -105,13 +105,14 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
         expected("the shape of a tensor in blocks", fits)
     };
     match &step.op {
-        Op::Conv { shape, pooled, .. } => {
+        Op::Conv { shape, then, .. } => {
             shape.check().map_err(|e| e.to_string())?;
             picture(first, shape.in_channels, shape.in_size)?;
             picture(output, shape.out_channels, shape.out_size())?;
             images(shape.in_len(), shape.out_len(), 2)?;
-            match pooled {
-                Some(pooled) => check_pooled(&pooled.shape, value(pooled.output)?, output, &inputs),
+            match then {
+                Some(Then::MaxPool { shape, output: to }) => check_pooled(shape, value(*to)?, output, &inputs),
+                Some(Then::Softmax) => expected("softmax", output.layout == Layout::Planar),
                 None => Ok(()),
             }
         }

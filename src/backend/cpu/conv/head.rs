@@ -8,6 +8,7 @@ use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{self, Lanes, Vectorised};
 use crate::backend::cpu::layout::{BLOCK, Cell, Cells, Grid, Layout, Reader};
 use crate::backend::cpu::pool::SharedMut;
+use crate::backend::cpu::softmax;
 use crate::backend::cpu::unroll::{opaque, unrolled};
 use crate::backend::cpu::window::{extent, inside};
 
@@ -45,7 +46,8 @@ impl Head {
         Self { isa, layout: input, shape: shape.clone(), weights, bias: bias.to_vec() }
     }
 
-    pub fn run(&self, run: Run) {
+    /// Rows of all planes, and with `softmax` theirs over the planes.
+    pub fn run(&self, run: Run, softmax: bool) {
         let bounds = run.bounds();
         let Run { pool, input, residual, output, .. } = run;
         let [rows, columns] = self.shape.out_size();
@@ -58,6 +60,11 @@ impl Head {
                 let residual = residual.map(|r| &r.values()[from..from + columns]);
                 let input = Reader::new(input, self.layout);
                 lanes::run(self.isa, Row { head: self, o, row, input, residual, bounds, output });
+            }
+            if softmax {
+                let (outs, pixels, first) = (self.shape.out_channels, rows * columns, row * columns);
+                // SAFETY: the same row of all planes.
+                unsafe { softmax::columns(output.as_mut_ptr(), outs, pixels, first..first + columns) };
             }
         });
     }

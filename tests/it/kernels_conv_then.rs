@@ -1,6 +1,8 @@
-//! Max-pooling beside a convolution: what every tactic pools is what its own output holds.
+//! What follows a convolution in the same step: every tactic pools what its own output holds, and its softmax is that of
+//! the same output.
 
 use sonoplex::backend::cpu::layout::{Grid, Layout, pack, unpack};
+use sonoplex::backend::cpu::softmax::softmax;
 use sonoplex::backend::cpu::{Activation, Conv, ConvShape, Isa, Pool, PoolShape};
 
 use super::naive::{Random, pools, window};
@@ -116,6 +118,55 @@ fn every_tactic_pools_what_it_stores() {
             let tactics = Case::new(conv.clone(), pool, &mut random).check(&pools);
             assert!(tactics >= 10, "{tactics} tactics of {conv:?}");
         }
+    }
+}
+
+#[test]
+fn softmax_in_the_same_step_is_that_of_the_output() {
+    let (mut random, pools) = (Random(33), pools());
+    for (outs, kernel, size) in [(2, 1, [33, 70]), (3, 3, [17, 129]), (1, 1, [5, 5]), (20, 1, [9, 7])] {
+        let shape = ConvShape {
+            in_channels: 24,
+            out_channels: outs,
+            groups: 1,
+            in_size: size,
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            pads: [kernel / 2; 4],
+            dilation: [1; 2],
+        };
+        let pixels = size[0] * size[1];
+        let (input, weights) = (random.floats(24 * pixels), random.floats(shape.weights_len()));
+        for from in [Layout::Planar, Layout::Blocked] {
+            let layouts = [from, Layout::Planar];
+            let mut kept = vec![f32::NAN; from.len(24, pixels)];
+            match from {
+                Layout::Planar => kept.copy_from_slice(&input),
+                _ => pack(&pools[0], from, 24, pixels, &input, &mut kept),
+            }
+            for tactic in Conv::tactics_between(&shape, layouts, Isa::detect()) {
+                let plain = Conv::between(shape.clone(), layouts, &tactic, &weights, &[]).unwrap();
+                let then = plain.clone().softmax().unwrap();
+                // The second is more than bounds, and applied to all values first.
+                for (pool, activation) in
+                    pools.iter().flat_map(|p| [(p, Activation::None), (p, Activation::LeakyRelu(0.5))])
+                {
+                    let run = |conv: &Conv| {
+                        let mut out = vec![f32::NAN; outs * pixels];
+                        let mut scratch = vec![f32::NAN; conv.scratch_len(pool.threads())];
+                        conv.run(pool, &kept, None, activation, &mut out, &mut scratch);
+                        out
+                    };
+                    let (mut expected, found) = (run(&plain), run(&then));
+                    softmax(pool, &mut expected, [1, outs, pixels]);
+                    assert_eq!(found, expected, "{tactic} {layouts:?} {activation:?}");
+                    let sum: f32 = found.iter().step_by(pixels).sum();
+                    assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+                }
+            }
+        }
+        let blocks = Conv::between(shape.clone(), [Layout::Blocked; 2], "naive", &weights, &[]).unwrap();
+        assert!(blocks.softmax().is_err(), "the channels of a pixel lie apart in blocks");
     }
 }
 
