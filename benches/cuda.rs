@@ -1,7 +1,11 @@
 //! What the CUDA kernels take on the device that is there: `cargo bench --bench cuda [-- RESULT.json]`.
 //!
 //! Each filter, and each kind of layer of a U-Net of 32 channels at 256 × 256, is recorded as a graph and timed between two
-//! events on the device, 200 runs to warm up, then 2,000. Nothing is copied. Without a device it says so and fails.
+//! events on the device, 200 runs to warm up, then 2,000. Nothing is copied. So is that whole U-Net; and it is timed from the
+//! copy of a picture to the device to the arrival of its maps, by the clock of the host. Without a device it says so and
+//! fails.
+
+use std::time::Instant;
 
 use anyhow::Context;
 use serde_json::json;
@@ -11,7 +15,15 @@ use sonoplex::backend::cuda::conv::{Conv, Halves};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
 use sonoplex::backend::cuda::launch::{Launch, Region};
+use sonoplex::engine::cuda::Program;
+use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Precision};
 use sonoplex::geometry::Size;
+
+#[allow(dead_code)] // tests write more
+#[path = "../tests/it/onnx_writer.rs"]
+mod onnx_writer;
+
+use onnx_writer::{Set, Writer};
 
 /// The picture of the bars.
 const SIZE: Size = Size::new(580, 420);
@@ -78,6 +90,59 @@ fn unet_layers() -> Vec<(String, u64, Launch)> {
     layers
 }
 
+/// A U-Net of 32 channels and four levels, one plane of 256 × 256, with random weights.
+fn unet() -> anyhow::Result<Network> {
+    let mut w = Writer::new(13);
+    let relu = |w: &mut Writer, x: &str, from: usize, to: usize| {
+        let x = w.conv(x, from, to, 3);
+        w.node("Relu", &[&x], &[])
+    };
+    let twice = |w: &mut Writer, x: &str, from: usize, to: usize| {
+        let x = relu(w, x, from, to);
+        relu(w, &x, to, to)
+    };
+    let image = w.input("image", &[1, 1, 256, 256]);
+    let mut x = twice(&mut w, &image, 1, 32);
+    let mut skips = Vec::new();
+    for outs in [64, 128, 256, 512] {
+        let down = w.max_pool(&x);
+        skips.push((std::mem::take(&mut x), outs / 2));
+        x = twice(&mut w, &down, outs / 2, outs);
+    }
+    for (skip, outs) in skips.into_iter().rev() {
+        let (weight, bias) = (w.weights(&[2 * outs, outs, 2, 2], 2 * outs), w.weights(&[outs], 8));
+        let two = [("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))];
+        let up = w.node("ConvTranspose", &[&x, &weight, &bias], &two);
+        let joined = w.node("Concat", &[&skip, &up], &[("axis", Set::Int(1))]);
+        x = twice(&mut w, &joined, 2 * outs, outs);
+    }
+    let logits = w.conv(&x, 32, 1, 1);
+    w.output(&logits);
+    Ok(Network::from_onnx(&w.bytes())?)
+}
+
+/// p50, p99 and the longest, in microseconds, of the graph on the device, and from picture to maps on the host.
+fn network() -> anyhow::Result<[[f32; 3]; 2]> {
+    let (device, precision) = (Device::Cuda(0), Precision::Fp16);
+    let plan = Builder::new(BuilderConfig { device, precision, ..BuilderConfig::default() }).build(&unet()?)?;
+    let program = Program::new(&plan)?;
+    let mut gpu = Gpu::open(0, program.room)?;
+    program.constants.iter().try_for_each(|(region, bytes)| gpu.upload(*region, bytes))?;
+    let on_device = time(&mut gpu, &program.launches)?;
+    let mut context = Engine::new(plan)?.context();
+    context.bind_noise();
+    let mut times = Vec::new();
+    for _ in 0..WARM_UP + RUNS {
+        let start = Instant::now();
+        context.enqueue()?;
+        context.synchronize()?;
+        times.push(start.elapsed().as_secs_f32() * 1e6);
+    }
+    let mut times = times.split_off(WARM_UP);
+    times.sort_by(f32::total_cmp);
+    Ok([on_device, [RUNS / 2, RUNS * 99 / 100, RUNS - 1].map(|i| times[i])])
+}
+
 fn main() -> anyhow::Result<()> {
     let mut gpu = Gpu::open(0, ROOM)?;
     let about = gpu.about().clone();
@@ -120,10 +185,15 @@ fn main() -> anyhow::Result<()> {
         println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1} {rate:>7.1}");
         layers.push(json!({ "layer": name, "p50_us": p50, "p99_us": p99, "max_us": max, "tflops": rate }));
     }
+    let [on_device, on_host] = network()?;
+    for (name, [p50, p99, max]) in [("U-Net on the device", on_device), ("U-Net with copies, by the host", on_host)] {
+        println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}");
+    }
+    let of = |[p50, p99, max]: [f32; 3]| json!({ "p50_us": p50, "p99_us": p99, "max_us": max });
+    let unet = json!({ "on_device": of(on_device), "with_copies": of(on_host) });
     // Cargo adds `--bench`.
     if let Some(path) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
-        let result =
-            json!({ "device": about, "size": [580, 420], "runs": RUNS, "despeckle": filters, "layers": layers });
+        let result = json!({ "device": about, "size": [580, 420], "runs": RUNS, "despeckle": filters, "layers": layers, "unet": unet });
         std::fs::write(&path, format!("{result:#}\n")).with_context(|| format!("cannot write `{path}`"))?;
     }
     Ok(())

@@ -5,16 +5,24 @@
 mod kernels_cuda;
 #[path = "it/kernels_cuda_conv.rs"]
 mod kernels_cuda_conv;
+#[path = "it/kernels_cuda_net.rs"]
+mod kernels_cuda_net;
 #[allow(dead_code)] // not everything has a kernel yet
 #[path = "it/naive.rs"]
 mod naive;
+#[allow(dead_code)] // the other tests write more
+#[path = "it/onnx_writer.rs"]
+mod onnx_writer;
 
 use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
 use sonoplex::backend::cuda::launch::{Launch, Region};
+use sonoplex::engine::cuda::Program;
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Precision};
 use sonoplex::geometry::Size;
 
 use kernels_cuda::{Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures};
 use kernels_cuda_conv::{check_convs, check_ends};
+use kernels_cuda_net::check_networks;
 use naive::Random;
 
 /// Bytes of memory that the checks need.
@@ -52,6 +60,16 @@ impl Machine for Device {
         bytes
     }
 
+    fn load(&mut self, program: &Program) {
+        assert!(program.room <= ROOM, "a program of {} bytes", program.room);
+        self.gpu.upload(Region { offset: 0, bytes: ROOM }, &vec![0xa5; ROOM as usize]).expect("an upload");
+        program.constants.iter().for_each(|(region, bytes)| self.write(*region, bytes));
+    }
+
+    fn write(&mut self, region: Region, bytes: &[u8]) {
+        self.gpu.upload(region, bytes).expect("an upload");
+    }
+
     fn run(&mut self, launches: &[Launch]) -> Result<(), String> {
         let run = |gpu: &mut Gpu| match self.recorded {
             true => gpu.record(launches)?.run(),
@@ -84,6 +102,7 @@ fn kernels_agree_with_their_cpu_twins_on_the_device() {
         check_components(&mut device);
         check_convs(&mut device);
         check_ends(&mut device);
+        check_networks(&mut device);
     }
     let mut random = Random(51);
     for size in [Size::new(1, 1), Size::new(37, 23), Size::new(580, 420), Size::new(1023, 769)] {
@@ -108,10 +127,48 @@ fn kernels_on_the_device_once() {
     check_components(&mut device);
     check_convs(&mut device);
     check_ends(&mut device);
+    check_networks(&mut device);
     let mut random = Random(52);
     let size = Size::new(67, 41);
     for (filter, picture) in filters().iter().zip(pictures(&mut random, size).iter().cycle()) {
         check_filter(&mut device, filter, size, picture);
+    }
+}
+
+#[test]
+fn an_engine_on_the_device_gives_what_one_on_the_processor_does() {
+    if device().is_none() {
+        return;
+    }
+    let network = Network::from_onnx(include_bytes!("../models/nerve-vessel.onnx")).expect("the model of the program");
+    let run = |device, precision| {
+        let config = BuilderConfig { device, precision, ..BuilderConfig::default() };
+        let engine = Engine::new(Builder::new(config).build(&network).expect("a plan")).expect("an engine");
+        println!("{}", engine.device_name());
+        // Contexts do not see each other.
+        let mut contexts = [engine.context(), engine.context()];
+        let mut outputs = Vec::new();
+        for (seed, context) in contexts.iter_mut().enumerate() {
+            let shape = engine.inputs()[0].shape.clone();
+            let image = Random(90 + seed as u64).floats(shape.iter().product());
+            context.bind(&engine.inputs()[0].name, &shape, &image).expect("its own shape");
+        }
+        for context in &mut contexts {
+            context.enqueue().expect("a run");
+        }
+        for context in &mut contexts {
+            context.synchronize().expect("a run");
+            outputs.push(context.output(&engine.outputs()[0].name).expect("an output").to_vec());
+        }
+        outputs
+    };
+    let expected = run(sonoplex::engine::Device::Cpu, Precision::Fp32);
+    let found = run(sonoplex::engine::Device::Cuda(0), Precision::Fp16);
+    for (found, expected) in found.iter().zip(&expected) {
+        let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("worst difference of the logits {worst}, the largest {largest}");
+        assert!(worst <= 0.01 * largest, "{worst} of {largest}");
     }
 }
 

@@ -165,7 +165,10 @@ const CHECK: &[Field] = &[
 const BUILD: &[Field] = &[
     ("file", "the plan that was written"),
     ("model", "the model as it was given"),
-    ("precision", "how far the factors of convolutions may be rounded: fp32 (not at all), bf16, bf16-fast or int8"),
+    (
+        "precision",
+        "how far the factors of convolutions may be rounded: fp32 (not at all), bf16, bf16-fast, int8, or on a GPU fp16",
+    ),
     ("sha256", "SHA-256 of the plan: network, precision and the tactic of every step"),
     ("network_sha256", "SHA-256 of the model's file, hexadecimal"),
     ("steps", "steps of the plan"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan, npy};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan, Precision, npy};
 
 use super::args::InferArgs;
 
@@ -39,7 +39,7 @@ fn plan(args: &InferArgs, inputs: BTreeMap<String, Vec<usize>>) -> anyhow::Resul
     if Plan::is_plan(&args.model) {
         return Ok(Plan::open(&args.model)?.on(args.device, args.threads, args.precision)?);
     }
-    let precision = args.precision.unwrap_or_default();
+    let precision = Precision::on(args.precision, args.device);
     let (device, threads) = (args.device, args.threads);
     let config = BuilderConfig { device, threads, precision, inputs, ..BuilderConfig::default() };
     Ok(Builder::new(config).build(&Network::open(&args.model)?)?)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attribute::Node;
 use super::calibration::Calibration;
 use super::device::{Device, DeviceError};
+use super::graph::Graph;
 use super::network::Network;
 use super::plan::Plan;
 use super::{lower, memory, passes, tactic};
@@ -44,16 +45,23 @@ pub enum Precision {
     /// To bytes, with a scale for each tensor and for the weights of each output channel; what does not gain by it is
     /// rounded as by `Bf16Fast`.
     Int8,
+    /// To halves, tensors too: what a GPU computes in.
+    Fp16,
 }
 
 impl Precision {
     /// All of them, the exact one first.
-    pub const ALL: [Self; 4] = [Self::Fp32, Self::Bf16, Self::Bf16Fast, Self::Int8];
+    pub const ALL: [Self; 5] = [Self::Fp32, Self::Bf16, Self::Bf16Fast, Self::Int8, Self::Fp16];
+
+    /// What is meant on a device: what was asked for, else the most exact that it computes in.
+    pub fn on(asked: Option<Self>, device: Device) -> Self {
+        asked.unwrap_or(if matches!(device, Device::Cuda(_)) { Self::Fp16 } else { Self::Fp32 })
+    }
 
     /// Whether a tactic rounds no further.
     pub fn allows(self, tactic: &str) -> bool {
         match self {
-            Self::Fp32 => !tactic.contains("_bf16") && !tactic.contains("_int8"),
+            Self::Fp32 | Self::Fp16 => !tactic.contains("_bf16") && !tactic.contains("_int8"),
             Self::Bf16 => !tactic.starts_with("winograd4_bf16") && !tactic.contains("_int8"),
             Self::Bf16Fast => !tactic.contains("_int8"),
             Self::Int8 => true,
@@ -68,6 +76,7 @@ impl std::fmt::Display for Precision {
             Self::Bf16 => "bf16",
             Self::Bf16Fast => "bf16-fast",
             Self::Int8 => "int8",
+            Self::Fp16 => "fp16",
         })
     }
 }
@@ -78,7 +87,8 @@ impl std::str::FromStr for Precision {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|p| p.to_string() == text).ok_or_else(|| {
             let known = Self::ALL.map(|p| format!("`{p}`"));
-            format!("expected {} or {}, found `{text}`", known[..3].join(", "), known[3])
+            let (last, others) = known.split_last().expect("there are some");
+            format!("expected {} or {last}, found `{text}`", others.join(", "))
         })
     }
 }
@@ -112,7 +122,12 @@ impl Builder {
     /// When an input has no fixed shape, an operator is not understood, a node contradicts its inputs, the device is
     /// not there, or a stored tactic does not fit.
     pub fn build(&self, network: &Network) -> Result<Plan, BuildError> {
-        self.build_with(network, passes::PASSES)
+        let (device, precision) = (self.config.device.resolve()?, self.config.precision);
+        match (device, precision) {
+            (Device::Cuda(_), Precision::Fp16) => self.build_for_gpu(network),
+            (Device::Cuda(_), _) | (_, Precision::Fp16) => Err(BuildError::Precision { device, precision }),
+            _ => self.build_with(network, passes::PASSES),
+        }
     }
 
     /// The plan of `network` with these passes alone, to compare a pass with its absence.
@@ -120,7 +135,6 @@ impl Builder {
     /// # Errors
     /// As for [`Builder::build`].
     pub fn build_with(&self, network: &Network, passes: &[passes::Pass]) -> Result<Plan, BuildError> {
-        self.config.device.resolve()?;
         let mut graph = lower::lower(network, &self.config.inputs)?;
         graph.blocks = match self.config.precision {
             Precision::Fp32 => Layout::Blocked,
@@ -136,8 +150,31 @@ impl Builder {
             return Err(BuildError::Calibration);
         }
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
+        self.placed(network, self.config.precision, graph, tactics)
+    }
+
+    /// The plan of `network` for a GPU, which need not be there: with the steps that [`super::cuda`] makes launches of.
+    ///
+    /// # Errors
+    /// As for [`Builder::build`].
+    pub fn build_for_gpu(&self, network: &Network) -> Result<Plan, BuildError> {
+        let mut graph = lower::lower(network, &self.config.inputs)?;
+        let passes = passes::PASSES.iter().filter(|(name, _)| !passes::CPU_ALONE.contains(name));
+        passes.for_each(|(_, pass)| pass(&mut graph));
+        let tactics = vec![String::new(); graph.steps.len()];
+        self.placed(network, Precision::Fp16, graph, tactics)
+    }
+
+    fn placed(
+        &self,
+        network: &Network,
+        precision: Precision,
+        graph: Graph,
+        tactics: Vec<String>,
+    ) -> Result<Plan, BuildError> {
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
-        Ok(Plan::new(network, &self.config, graph, arena, tactics))
+        let config = BuilderConfig { precision, ..self.config.clone() };
+        Ok(Plan::new(network, &config, graph, arena, tactics))
     }
 }
 
@@ -234,6 +271,16 @@ pub enum BuildError {
     Memory {
         /// What is wrong.
         found: String,
+    },
+    /// The device does not compute in it.
+    #[error(
+        "cannot compute in {precision} on `{device}`: a GPU computes in fp16, which nothing else does; leave `--precision` out, or change `--device`"
+    )]
+    Precision {
+        /// Where it was to run.
+        device: Device,
+        /// What was asked for.
+        precision: Precision,
     },
     /// The device is not there.
     #[error(transparent)]

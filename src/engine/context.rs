@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::engine::{EngineError, Inner, TensorInfo};
+use super::gpu_run::Runner;
 use super::plan::{Place, PlanValue};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::layout::unpack;
@@ -12,14 +13,19 @@ use crate::backend::cpu::layout::unpack;
 /// One stream through an [`super::Engine`]. After it is made, nothing is allocated.
 pub struct ExecutionContext {
     inner: Arc<Inner>,
+    /// On a GPU what is bound and what comes out, one after the other.
     arena: Aligned,
     scratch: Aligned,
+    /// What runs on a GPU; made for the first run.
+    runner: Option<Runner>,
 }
 
 impl ExecutionContext {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        let (arena, scratch) = (Aligned::zeros(inner.plan.header.arena), Aligned::zeros(inner.scratch));
-        Self { inner, arena, scratch }
+        let ends = || inner.inputs.iter().chain(&inner.outputs).map(|t| t.shape.iter().product::<usize>()).sum();
+        let arena = Aligned::zeros(if inner.gpu.is_some() { ends() } else { inner.plan.header.arena });
+        let scratch = Aligned::zeros(inner.scratch);
+        Self { inner, arena, scratch, runner: None }
     }
 
     /// The memory of an input, to write to; it keeps what was written for the runs that follow.
@@ -28,15 +34,14 @@ impl ExecutionContext {
     /// When there is no such input.
     pub fn input_mut(&mut self, name: &str) -> Result<&mut [f32], EngineError> {
         let inner = &self.inner;
-        let index = find(&inner.inputs, name, "input")?;
-        let range = self.range(self.inner.plan.header.inputs[index]);
+        let range = self.input_range(find(&inner.inputs, name, "input")?);
         Ok(&mut self.arena[range])
     }
 
     /// Fills every input with numbers from 0 to 1 that follow no pattern, to measure times.
     pub fn bind_noise(&mut self) {
-        for &value in &self.inner.plan.header.inputs {
-            let range = self.range(value);
+        for index in 0..self.inner.inputs.len() {
+            let range = self.input_range(index);
             for (i, number) in self.arena[range].iter_mut().enumerate() {
                 *number = (i as u32 + 1).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
             }
@@ -67,6 +72,13 @@ impl ExecutionContext {
     /// On the CPU never; a GPU may refuse.
     pub fn enqueue(&mut self) -> Result<(), EngineError> {
         let inner = &self.inner;
+        if let Some(gpu) = &inner.gpu {
+            let runner = match &mut self.runner {
+                Some(runner) => runner,
+                none => none.insert(gpu.runner()?),
+            };
+            return runner.enqueue(&gpu.program, &self.arena);
+        }
         for (step, kernel) in inner.plan.header.steps.iter().zip(&inner.kernels) {
             kernel.run(inner, step, &mut self.arena, &mut self.scratch);
         }
@@ -76,9 +88,10 @@ impl ExecutionContext {
     /// Runs on what is bound, and how long each step took.
     ///
     /// # Errors
-    /// As for [`ExecutionContext::enqueue`].
+    /// On a GPU, whose steps are one graph.
     pub fn profile(&mut self) -> Result<Vec<Duration>, EngineError> {
         let inner = &self.inner;
+        self.on_the_cpu()?;
         let timed = inner.plan.header.steps.iter().zip(&inner.kernels).map(|(step, kernel)| {
             let start = Instant::now();
             kernel.run(inner, step, &mut self.arena, &mut self.scratch);
@@ -91,9 +104,10 @@ impl ExecutionContext {
     /// for each image, plane by plane.
     ///
     /// # Errors
-    /// As for [`ExecutionContext::enqueue`].
+    /// On a GPU, whose steps are one graph.
     pub fn enqueue_observed(&mut self, see: &mut dyn FnMut(&str, &[f32])) -> Result<(), EngineError> {
         let inner = &self.inner;
+        self.on_the_cpu()?;
         let header = &inner.plan.header;
         let mut planes = Vec::new();
         let mut show = |arena: &[f32], value: &PlanValue| {
@@ -127,7 +141,15 @@ impl ExecutionContext {
     /// # Errors
     /// On the CPU never; a GPU may have failed since.
     pub fn synchronize(&mut self) -> Result<(), EngineError> {
-        Ok(())
+        match (&self.inner.gpu, &mut self.runner) {
+            (Some(gpu), Some(runner)) => runner.fetch(&gpu.program, &mut self.arena),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_the_cpu(&self) -> Result<(), EngineError> {
+        let found = || "its steps are one graph, which is not looked into".to_owned();
+        if self.inner.gpu.is_some() { Err(EngineError::Gpu { found: found() }) } else { Ok(()) }
     }
 
     /// The numbers of an output, as the last run left them.
@@ -136,7 +158,28 @@ impl ExecutionContext {
     /// When there is no such output.
     pub fn output(&self, name: &str) -> Result<&[f32], EngineError> {
         let index = find(&self.inner.outputs, name, "output")?;
-        Ok(&self.arena[self.range(self.inner.plan.header.outputs[index].1)])
+        Ok(&self.arena[self.output_range(index)])
+    }
+
+    fn input_range(&self, index: usize) -> Range<usize> {
+        match self.inner.gpu {
+            Some(_) => self.end_range(index),
+            None => self.range(self.inner.plan.header.inputs[index]),
+        }
+    }
+
+    fn output_range(&self, index: usize) -> Range<usize> {
+        match self.inner.gpu {
+            Some(_) => self.end_range(self.inner.inputs.len() + index),
+            None => self.range(self.inner.plan.header.outputs[index].1),
+        }
+    }
+
+    /// Where one of the inputs, then outputs, lies where they follow each other.
+    fn end_range(&self, index: usize) -> Range<usize> {
+        let mut lens = self.inner.inputs.iter().chain(&self.inner.outputs).map(|t| t.shape.iter().product::<usize>());
+        let start: usize = lens.by_ref().take(index).sum();
+        start..start + lens.next().unwrap_or(0)
     }
 
     fn range(&self, value: usize) -> Range<usize> {

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::context::ExecutionContext;
+use super::cuda::Program;
+use super::device::Device;
 use super::execute::Kernel;
+use super::gpu_run::Loaded;
 use super::plan::{Plan, PlanStep, Weights};
 use crate::backend::cpu::error::KernelError;
 use crate::backend::cpu::isa::Isa;
@@ -18,6 +21,8 @@ pub struct Engine {
 /// What all contexts of an engine share.
 pub(super) struct Inner {
     pub plan: Plan,
+    /// What runs it on a GPU; then there are no kernels.
+    pub gpu: Option<Loaded>,
     pub kernels: Vec<Kernel>,
     pub scratch: usize,
     pub pool: Pool,
@@ -38,9 +43,19 @@ impl Engine {
     /// Prepares a plan for this machine.
     ///
     /// # Errors
-    /// When a tactic of the plan needs what this processor has not, or the plan's file was changed since it was opened.
+    /// When a tactic of the plan needs what this processor has not, the plan's file was changed since it was opened, or a GPU
+    /// is not there, refuses, or has no kernel for a step.
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
         let mut plan = plan;
+        if let Device::Cuda(index) = plan.device() {
+            let program = Program::new(&plan).map_err(|e| EngineError::Gpu { found: e.to_string() })?;
+            let gpu = Some(Loaded::new(program, index)?);
+            plan.take_weights();
+            let (inputs, outputs, pool) = (plan.inputs(), plan.outputs(), Pool::new(1));
+            return Ok(Self {
+                inner: Arc::new(Inner { plan, gpu, kernels: Vec::new(), scratch: 0, pool, inputs, outputs }),
+            });
+        }
         let pool = Pool::new(plan.threads());
         let file = plan.weights.iter().find_map(Weights::file).cloned();
         let unchanged = |plan: &Plan| match &file {
@@ -53,7 +68,7 @@ impl Engine {
         unchanged(&plan)?;
         let (inputs, outputs) = (plan.inputs(), plan.outputs());
         let scratch = kernels.iter().map(|k| k.scratch_len(pool.threads())).max().unwrap_or(0);
-        Ok(Self { inner: Arc::new(Inner { plan, kernels, scratch, pool, inputs, outputs }) })
+        Ok(Self { inner: Arc::new(Inner { plan, gpu: None, kernels, scratch, pool, inputs, outputs }) })
     }
 
     /// All that changes during a run, allocated once; one for each stream of frames.
@@ -76,8 +91,12 @@ impl Engine {
         &self.inner.plan
     }
 
-    /// What computes: `cpu avx512, 8 threads`. The first two words decide the bits of a result, the threads do not.
+    /// What computes: `cpu avx512, 8 threads`, or `cuda sm_90, NVIDIA H200, driver 12040`. The first two words decide the bits of a result, the threads do not.
     pub fn device_name(&self) -> String {
+        if let Some(gpu) = &self.inner.gpu {
+            let (major, minor) = (gpu.about.capability / 10, gpu.about.capability % 10);
+            return format!("cuda sm_{major}{minor}, {}, driver {}", gpu.about.name, gpu.about.driver);
+        }
         let threads = self.inner.pool.threads();
         format!("cpu {}, {threads} thread{}", Isa::detect(), if threads == 1 { "" } else { "s" })
     }
@@ -136,6 +155,12 @@ pub enum EngineError {
     Changed {
         /// What builds the plan again.
         command: String,
+    },
+    /// A GPU cannot do it.
+    #[error("cannot compute on the GPU: {found}")]
+    Gpu {
+        /// What is in the way.
+        found: String,
     },
     /// No such input or output.
     #[error("cannot find the {kind} `{name}`: the model has {known}")]

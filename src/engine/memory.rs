@@ -65,14 +65,28 @@ pub fn lifetimes(graph: &Graph) -> Vec<Option<Lifetime>> {
 pub fn place(graph: &Graph) -> Result<Arena, String> {
     let lifetimes = lifetimes(graph);
     let mut arena = Arena { len: 0, offsets: vec![None; graph.values.len()] };
-    let mut order: Vec<(usize, usize, Lifetime)> = lifetimes
+    let items: Vec<(usize, usize, Lifetime)> = lifetimes
         .iter()
         .enumerate()
         .filter_map(|(v, life)| life.map(|life| (v, graph.values[v].room().next_multiple_of(ALIGN), life)))
         .collect();
-    order.sort_by_key(|&(value, len, life)| (std::cmp::Reverse(len), life.first, value));
-    let mut placed: Vec<(usize, usize, Lifetime)> = Vec::with_capacity(order.len()); // offset, length, lifetime
-    for (value, len, life) in order {
+    for (value, offset, end) in arrange(items) {
+        if end > MAX_ARENA {
+            return Err(format!("they take more than {MAX_ARENA} elements at once; give the network a smaller input"));
+        }
+        arena.len = arena.len.max(end);
+        arena.offsets[value] = Some(offset);
+    }
+    Ok(arena)
+}
+
+/// Where each item begins and ends, of its number, length and lifetime: the largest first, each at the lowest offset that is
+/// free during its lifetime.
+pub(super) fn arrange(mut items: Vec<(usize, usize, Lifetime)>) -> Vec<(usize, usize, usize)> {
+    items.sort_by_key(|&(number, len, life)| (std::cmp::Reverse(len), life.first, number));
+    let mut placed: Vec<(usize, usize, Lifetime)> = Vec::with_capacity(items.len()); // offset, length, lifetime
+    let mut places = Vec::with_capacity(items.len());
+    for (number, len, life) in items {
         let mut offset = 0;
         // Kept sorted by offset, so the first gap that is wide enough is the lowest.
         for &(other, other_len, _) in placed.iter().filter(|p| p.2.meets(life)) {
@@ -81,16 +95,11 @@ pub fn place(graph: &Graph) -> Result<Arena, String> {
             }
             offset = offset.max(other + other_len);
         }
-        let end = offset + len;
-        if end > MAX_ARENA {
-            return Err(format!("they take more than {MAX_ARENA} elements at once; give the network a smaller input"));
-        }
-        arena.len = arena.len.max(end);
-        arena.offsets[value] = Some(offset);
+        places.push((number, offset, offset + len));
         let at = placed.partition_point(|p| p.0 <= offset);
         placed.insert(at, (offset, len, life));
     }
-    Ok(arena)
+    places
 }
 
 #[cfg(test)]

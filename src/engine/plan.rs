@@ -29,6 +29,7 @@ pub struct Plan {
     origin: Origin,
     sha256: String,
     threads: usize,
+    device: Device,
     /// Where it was read from; empty where it was built.
     file: PathBuf,
 }
@@ -198,7 +199,8 @@ impl Plan {
             metadata: network.metadata.clone(),
         };
         let sha256 = hex(&bytes::sha256(&bytes::json(&header), &weights));
-        Self { header, weights, origin, sha256, threads: config.threads, file: PathBuf::new() }
+        let (threads, device) = (config.threads, config.device);
+        Self { header, weights, origin, sha256, threads, device, file: PathBuf::new() }
     }
 
     /// The same plan as that of the model of this name, for [`Plan::command`].
@@ -218,7 +220,9 @@ impl Plan {
     /// # Errors
     /// When the device is not there, or the plan has another precision.
     pub fn on(self, device: Device, threads: usize, precision: Option<Precision>) -> Result<Self, PlanError> {
-        device.resolve()?;
+        if let Device::Cuda(_) = device.resolve()? {
+            return Err(PlanError::Gpu { path: self.file, device });
+        }
         match precision {
             Some(expected) if expected != self.precision() => {
                 let mut origin = self.origin.clone();
@@ -288,6 +292,11 @@ impl Plan {
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
+    }
+
+    /// Where it is to run.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Threads it is to run on; 0 is one a core.

@@ -43,7 +43,7 @@ pub const KEYS: &[Key] = keys! {
             "the ONNX model; the one that comes with the program where this is not given";
         "device": "\"auto\", \"cpu\" or \"cuda:N\"", "\"auto\"", "what computes the network";
         "threads": "a whole number, 0 for all cores", "0", "threads of the CPU";
-        "precision": "\"fp32\", \"bf16\", \"bf16-fast\" or \"int8\"", "\"fp32\"",
+        "precision": "\"fp32\", \"bf16\", \"bf16-fast\", \"int8\" or \"fp16\"", "\"fp32\"",
             "how far the factors of the network may be rounded; a plan has its own, int8 is for plans and quantised models";
         "despeckle": "a filter, for example \"median:radius=2\"", "\"off\"",
             "`off`, `median`, `bilateral`, `lee`, `kuan`, `frost`, `nlm`, `srad`, with parameters after a colon";

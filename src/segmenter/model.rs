@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::engine::network::{Declared, Dim};
-use crate::engine::{Engine, ExecutionContext, Plan, Precision};
+use crate::engine::{Device, Engine, ExecutionContext, Plan, Precision};
 use crate::geometry::Size;
 use crate::segmentation::Class;
 
@@ -230,6 +230,10 @@ impl Model {
         let shape = s.input_shape(&inputs, &spec)?;
         let input = inputs[0].name.clone();
         let engine = Engine::new(plan)?;
+        if let Device::Cuda(_) = engine.plan().device() {
+            s.notes
+                .push("fp16 on a GPU, proven in an emulation and on no device yet: compare with `--device cpu`".into());
+        }
         let mut context = engine.context();
 
         let (mask, maps, map_size) = s.maps(&engine, &spec)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::engine::network::{Declared, Dim, NetworkError};
-use crate::engine::{Builder, BuilderConfig, Network, Plan};
+use crate::engine::{Builder, BuilderConfig, Network, Plan, Precision};
 
 use super::model::Settling;
 use super::spec::ModelSpec;
@@ -48,7 +48,7 @@ fn sized(config: &SegmenterConfig, network: &Network) -> Result<(Builder, Vec<St
     let builder = Builder::new(BuilderConfig {
         device: config.device,
         threads: config.threads,
-        precision: config.precision.unwrap_or_default(),
+        precision: Precision::on(config.precision, config.device),
         inputs: BTreeMap::from([(network.inputs[0].name.clone(), shape)]),
         tactics: config.tactics.clone(),
         calibration: None,

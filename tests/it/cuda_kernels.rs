@@ -11,7 +11,7 @@ use sonoplex::backend::cuda::conv::{Conv, Halves, head};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 use sonoplex::backend::cuda::module::MODULES;
-use sonoplex::backend::cuda::{components, crop, max_pool, resize};
+use sonoplex::backend::cuda::{activation, components, crop, layout, max_pool, resize, softmax};
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::Size;
 
@@ -101,6 +101,11 @@ fn launched() -> Vec<Launch> {
             ceil_mode: false,
         };
         all.extend(max_pool::launch(&pool, tensor(outs), tensor(outs)));
+        let (sizes, planes) = ([outs, 16], region(64 * outs as u64));
+        all.push(layout::to_last(sizes, planes, tensor(outs), outs));
+        all.push(layout::to_planes(sizes, tensor(outs), planes));
+        all.push(softmax::launch(sizes, planes));
+        all.push(activation::sigmoid(16 * outs, planes));
     }
     all
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
+use sonoplex::engine::cuda::Program;
 
 use super::kernels_cuda::Machine;
 
@@ -60,6 +61,23 @@ impl Machine for Memory {
     fn download(&mut self, region: Region) -> Vec<u8> {
         let (at, offset) = self.find(region);
         self.regions[at].1[offset as usize..][..region.bytes as usize].to_vec()
+    }
+
+    fn load(&mut self, program: &Program) {
+        let disjoint = |a: &Region, b: &Region| a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+        let tensors = &program.tensors;
+        let shared = (1..tensors.len()).any(|i| tensors[..i].iter().any(|other| !disjoint(other, &tensors[i])));
+        let end = tensors.iter().map(|r| r.offset + r.bytes).max().unwrap_or(0);
+        let whole = [Region { offset: 0, bytes: end }];
+        for &region in if shared { &whole[..] } else { tensors } {
+            self.regions.push((region, vec![RUBBISH; region.bytes as usize]));
+        }
+        self.regions.extend(program.constants.iter().cloned());
+    }
+
+    fn write(&mut self, region: Region, bytes: &[u8]) {
+        let (at, offset) = self.find(region);
+        self.regions[at].1[offset as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 
     fn run(&mut self, launches: &[Launch]) -> Result<(), String> {

@@ -6,6 +6,7 @@ use sonoplex::backend::cpu::despeckle::{Despeckle, Scratch};
 use sonoplex::backend::cpu::{Filter, Pool, Resampler};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::backend::cuda::{components, crop, despeckle, resize};
+use sonoplex::engine::cuda::Program;
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::{Rect, Size};
 
@@ -19,6 +20,9 @@ pub trait Machine {
     fn allocate(&mut self, bytes: u64) -> Region;
     fn upload(&mut self, bytes: &[u8]) -> Region;
     fn download(&mut self, region: Region) -> Vec<u8>;
+    /// Makes the memory of a program, with its constants.
+    fn load(&mut self, program: &Program);
+    fn write(&mut self, region: Region, bytes: &[u8]);
     fn run(&mut self, launches: &[Launch]) -> Result<(), String>;
 }
 

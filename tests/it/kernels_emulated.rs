@@ -10,6 +10,7 @@ use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures,
 };
 use super::kernels_cuda_conv::{check_convs, check_ends};
+use super::kernels_cuda_net::check_networks;
 use super::naive::Random;
 
 #[test]
@@ -57,6 +58,16 @@ fn convolutions_agree_with_naive_ones_in_any_order_of_threads_and_copies() {
     for order in ORDERS {
         check_convs(&mut Memory::in_order(order));
         check_ends(&mut Memory::in_order(order));
+    }
+}
+
+#[test]
+fn networks_agree_with_the_engine_of_the_cpu_in_any_order_of_threads_and_copies() {
+    if program().is_none() {
+        return;
+    }
+    for order in ORDERS {
+        check_networks(&mut Memory::in_order(order));
     }
 }
 

@@ -42,6 +42,10 @@ pub struct About {
 /// Launches that were recorded once and run again with one call.
 pub struct Graph(CudaGraph);
 
+// SAFETY: it is no `Sync`, so that one thread at a time uses it, which is all that the driver asks; every call binds its
+// context to the calling thread.
+unsafe impl Send for Graph {}
+
 /// Why a GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {

@@ -3,7 +3,7 @@
 use crate::geometry::Size;
 
 /// Bytes of device memory, from the start of the one arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Region {
     /// Where they begin.
     pub offset: u64,

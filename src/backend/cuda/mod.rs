@@ -3,6 +3,7 @@
 //! A launcher checks lengths and makes a [`Launch`](launch::Launch), a plain value. A [`Gpu`](gpu::Gpu) runs it; a test
 //! runs it on the host.
 
+pub mod activation;
 mod bilateral;
 pub mod components;
 pub mod conv;
@@ -12,12 +13,14 @@ mod frost;
 pub mod gpu;
 mod kuan;
 pub mod launch;
+pub mod layout;
 mod lee;
 pub mod max_pool;
 mod median;
 pub mod module;
 mod nlm;
 pub mod resize;
+pub mod softmax;
 mod srad;
 
 /// Whether the library of the NVIDIA driver can be loaded; every other call of `cudarc` panics without it.

@@ -27,6 +27,18 @@ use super::graph::Graph;
 /// A pass: its name and what it does.
 pub type Pass = (&'static str, fn(&mut Graph));
 
+/// Passes that a GPU does without: there tensors are channels-last whatever the steps, and joined ones placed by
+/// [`super::cuda`].
+pub const CPU_ALONE: [&str; 7] = [
+    "pool_planes",
+    "block_channels",
+    "reduce_planes",
+    "remove_concat",
+    "alias_reshape",
+    "alias_slice",
+    "fuse_max_pool",
+];
+
 /// All passes in their order: what exporters wrote apart first, then weights, then what a convolution can do on its way
 /// out, then layout and memory.
 pub const PASSES: &[Pass] = &[

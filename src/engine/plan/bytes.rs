@@ -24,7 +24,7 @@ use super::{Header, Origin, Plan, Weights, check};
 use crate::backend::cpu::pool::Pool;
 use crate::backend::file_map::FileMap;
 use crate::engine::builder::Precision;
-use crate::engine::device::DeviceError;
+use crate::engine::device::{Device, DeviceError};
 use crate::engine::network::hex;
 
 /// Version of the bytes; a plan of another version is refused.
@@ -174,7 +174,7 @@ fn read(bytes: &[u8], file: Option<&Arc<FileMap>>, known: &mut Option<Origin>) -
     if own != bytes[end..] {
         return Err(PlanFault::Damaged);
     }
-    Ok(Plan { header, weights, origin, sha256: hex(&own), threads: 0, file: PathBuf::new() })
+    Ok(Plan { header, weights, origin, sha256: hex(&own), threads: 0, device: Device::Cpu, file: PathBuf::new() })
 }
 
 /// Why bytes are not a plan that can be run.
@@ -238,6 +238,14 @@ pub enum PlanError {
         found: Precision,
         /// What builds the one that was asked for.
         command: String,
+    },
+    /// A plan for another device.
+    #[error("cannot run the plan `{path}` on `{device}`: plan files are for the CPU; give the model itself")]
+    Gpu {
+        /// File.
+        path: PathBuf,
+        /// What was asked for.
+        device: Device,
     },
     /// The device is not there.
     #[error(transparent)]

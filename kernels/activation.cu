@@ -1,0 +1,13 @@
+// The logistic function of every value, in place: `backend/cpu/activation.rs`.
+//
+//   y = 1 / (1 + exp(−x))
+//
+// Shapes      values: `count` floats.
+// A thread    computes one value.
+// Tolerance   some units of the last place: `expf` is not the CPU's.
+#include "common.cuh"
+
+extern "C" __global__ void sigmoid(float* values, u32 count) {
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count) values[i] = 1.0f / (1.0f + expf(-values[i]));
+}

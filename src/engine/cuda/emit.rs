@@ -1,0 +1,191 @@
+//! Launches and constants, step by step.
+
+use super::super::graph::{Op, Then};
+use super::super::plan::{Header, Plan, PlanStep};
+use super::tensors::{ALIGN, Tensors, is_head, reads_planes};
+use super::{CudaError, Program};
+use crate::backend::cpu::activation::Activation;
+use crate::backend::cpu::conv::ConvShape;
+use crate::backend::cpu::max_pool::PoolShape;
+use crate::backend::cuda::conv::first::ConvFirst;
+use crate::backend::cuda::conv::{Conv, head};
+use crate::backend::cuda::launch::{Launch, Region};
+use crate::backend::cuda::{activation, layout, max_pool, softmax};
+
+pub(super) fn program(plan: &Plan, share: bool) -> Result<Program, CudaError> {
+    let header = &plan.header;
+    let (tensors, end) = Tensors::new(header, share)?;
+    let mut emit = Emit { plan, tensors: &tensors, end, constants: Vec::new(), launches: Vec::new() };
+    emit.all(header)?;
+    let Emit { end, constants, launches, .. } = emit;
+    let inputs = plan.inputs().into_iter().zip(header.inputs.iter().map(|&v| tensors.planes(v))).collect();
+    let outputs = plan.outputs().into_iter().zip(header.outputs.iter().map(|(_, v)| tensors.planes(*v))).collect();
+    Ok(Program { room: end, launches, inputs, outputs, tensors: tensors.regions().collect(), constants })
+}
+
+struct Emit<'a> {
+    plan: &'a Plan,
+    tensors: &'a Tensors,
+    /// Where the memory that is taken ends.
+    end: u64,
+    constants: Vec<(Region, Vec<u8>)>,
+    launches: Vec<Launch>,
+}
+
+impl<'a> Emit<'a> {
+    fn all(&mut self, header: &Header) -> Result<(), CudaError> {
+        for &v in &header.inputs {
+            let own = self.tensors.of(v);
+            if own.halves {
+                let sizes = [own.channels, own.pixels];
+                self.launches.push(layout::to_last(sizes, self.tensors.planes(v), self.tensors.halves(v), own.width));
+            }
+        }
+        for step in &header.steps {
+            self.step(header, step)?;
+            let out = self.tensors.of(step.output);
+            if out.planes && !out.made_as_planes {
+                if !out.places.iter().enumerate().all(|(i, &place)| i == place) {
+                    return Err(CudaError::of(step, "what it joins does not fill whole chunks of eight channels"));
+                }
+                let (sizes, from) = ([out.channels, out.pixels], self.tensors.slice(step.output, 0, out.channels));
+                self.launches.push(layout::to_planes(sizes, from, self.tensors.planes(step.output)));
+            }
+        }
+        Ok(())
+    }
+
+    fn constant(&mut self, bytes: Vec<u8>) -> Region {
+        let region = Region { offset: self.end, bytes: bytes.len() as u64 };
+        self.end = (self.end + region.bytes).next_multiple_of(ALIGN as u64);
+        self.constants.push((region, bytes));
+        region
+    }
+
+    fn floats(&mut self, numbers: &[f32]) -> Region {
+        self.constant(numbers.iter().flat_map(|x| x.to_le_bytes()).collect())
+    }
+
+    fn step(&mut self, header: &Header, step: &PlanStep) -> Result<(), CudaError> {
+        let (from, to) = (self.tensors.of(step.inputs[0]), self.tensors.of(step.output));
+        let no_kernel = || CudaError::of(step, "no kernel computes it yet");
+        match &step.op {
+            Op::Conv { shape, activation, .. } if reads_planes(header, step) => {
+                let wide = ConvShape { out_channels: to.width, ..shape.clone() };
+                let conv = ConvFirst::new(&wide).ok_or_else(no_kernel)?;
+                let (mut weights, mut bias) = self.numbers(step);
+                weights.resize(weights.len() / shape.out_channels * to.width, 0.0);
+                bias.resize(to.width, 0.0);
+                let constants = [self.constant(conv.pack(&weights)), self.floats(&bias)];
+                let (src, dst) = (self.tensors.planes(step.inputs[0]), self.tensors.halves(step.output));
+                let [low, high] = bounds(*activation).ok_or_else(no_kernel)?;
+                self.launches.push(conv.launch(src, constants, dst, [low, high]));
+            }
+            Op::Conv { activation, then, .. } if is_head(step) && to.made_as_planes => {
+                let (weights, bias) = self.numbers(step);
+                let mut spread = vec![0.0; to.channels * from.width];
+                for (i, &weight) in weights.iter().enumerate() {
+                    spread[i / from.channels * from.width + from.places[i % from.channels]] = weight;
+                }
+                let constants = [self.floats(&spread), self.floats(&bias)];
+                let (src, dst) = (self.tensors.halves(step.inputs[0]), self.tensors.planes(step.output));
+                self.launches.push(head::launch(to.pixels, [from.width, to.channels], src, constants, dst));
+                if *then == Some(Then::Softmax) {
+                    self.launches.push(softmax::launch([to.channels, to.pixels], dst));
+                } else if *activation == Activation::Sigmoid {
+                    self.launches.push(activation::sigmoid(to.channels * to.pixels, dst));
+                }
+            }
+            Op::Conv { shape, activation, then: None, .. } => {
+                let wide = ConvShape { in_channels: from.width, out_channels: to.width, ..shape.clone() };
+                let conv = Conv::convolution(&wide).ok_or_else(no_kernel)?;
+                let (weights, bias) = self.numbers(step);
+                let taps = shape.kernel[0] * shape.kernel[1];
+                let mut spread = vec![0.0; to.width * from.width * taps];
+                for (i, &weight) in weights.iter().enumerate() {
+                    let (o, c, tap) = (i / taps / shape.in_channels, i / taps % shape.in_channels, i % taps);
+                    spread[(o * from.width + from.places[c]) * taps + tap] = weight;
+                }
+                self.conv(step, &conv, (spread, bias), *activation).ok_or_else(no_kernel)?;
+            }
+            Op::ConvTranspose { shape, activation, .. } => {
+                let mut wide = shape.clone();
+                (wide.in_channels, wide.out_channels) = (from.width, to.width);
+                let conv = Conv::transposed(&wide).ok_or_else(no_kernel)?;
+                let (weights, bias) = self.numbers(step);
+                let taps = shape.kernel[0] * shape.kernel[1];
+                let mut spread = vec![0.0; to.width * from.width * taps];
+                for (i, &weight) in weights.iter().enumerate() {
+                    let (c, o, tap) = (i / taps / shape.out_channels, i / taps % shape.out_channels, i % taps);
+                    spread[(from.places[c] * to.width + o) * taps + tap] = weight;
+                }
+                self.conv(step, &conv, (spread, bias), *activation).ok_or_else(no_kernel)?;
+            }
+            Op::MaxPool(shape) => {
+                let wide = PoolShape { channels: from.width, ..shape.clone() };
+                let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+                self.launches.push(max_pool::launch(&wide, src, dst).ok_or_else(no_kernel)?);
+            }
+            Op::Concat { axis: 1 } => self.join(step),
+            _ => return Err(no_kernel()),
+        }
+        Ok(())
+    }
+
+    /// Weights and bias of a convolution; zeros where it has none.
+    fn numbers(&self, step: &PlanStep) -> (Vec<f32>, Vec<f32>) {
+        let (Op::Conv { weights, bias, .. } | Op::ConvTranspose { weights, bias, .. }) = &step.op else {
+            unreachable!("asked of convolutions alone")
+        };
+        let none = || vec![0.0; self.tensors.of(step.output).channels];
+        (self.plan.weights[*weights].to_vec(), bias.map_or_else(none, |bias| self.plan.weights[bias].to_vec()))
+    }
+
+    /// A convolution between halves; none where its activation is more than bounds, or what is added lies in other places.
+    fn conv(
+        &mut self,
+        step: &PlanStep,
+        conv: &Conv,
+        (weights, mut bias): (Vec<f32>, Vec<f32>),
+        activation: Activation,
+    ) -> Option<()> {
+        let to = self.tensors.of(step.output);
+        bias.resize(to.width, 0.0);
+        let constants = (self.constant(conv.pack(&weights)), self.floats(&bias));
+        let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+        let added = match step.inputs.get(1) {
+            Some(&v) if self.tensors.of(v).places != to.places => return None,
+            added => added.map(|&v| self.tensors.halves(v)),
+        };
+        self.launches.push(conv.launch(src, constants, added, dst, bounds(activation)?));
+        Some(())
+    }
+
+    /// Copies those parts of a joined tensor that were not written where they belong: the largest of windows of one pixel.
+    fn join(&mut self, step: &PlanStep) {
+        let mut first = 0;
+        for (number, &v) in step.inputs.iter().enumerate() {
+            let part = self.tensors.of(v);
+            let is_first = !step.inputs[..number].contains(&v);
+            if !is_first || !self.tensors.is_part(v, step.output, first) {
+                let (src, dst) = (self.tensors.halves(v), self.tensors.slice(step.output, first, part.width));
+                let single = PoolShape {
+                    channels: part.width,
+                    in_size: [1, part.pixels],
+                    kernel: [1, 1],
+                    stride: [1, 1],
+                    pads: [0; 4],
+                    dilation: [1, 1],
+                    ceil_mode: false,
+                };
+                self.launches.extend(max_pool::launch(&single, src, dst));
+            }
+            first += part.width;
+        }
+    }
+}
+
+/// What an activation holds values between; none where it is more than that.
+fn bounds(activation: Activation) -> Option<[f32; 2]> {
+    activation.bounds().map(|(low, high)| [low, high])
+}

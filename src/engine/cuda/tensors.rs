@@ -1,0 +1,236 @@
+//! How the tensors of a plan lie in the memory of a GPU: as planes of floats at the ends of a network, between them as
+//! channels-last halves, the parts of a joined one in slices of its pixels.
+
+use super::super::graph::{Op, Then};
+use super::super::memory::{Lifetime, arrange};
+use super::super::plan::{Header, PlanStep};
+use super::CudaError;
+use crate::backend::cpu::activation::Activation;
+use crate::backend::cuda::conv::Halves;
+use crate::backend::cuda::conv::first::ConvFirst;
+use crate::backend::cuda::launch::Region;
+
+/// Channels that are copied at once.
+const CHUNK: usize = 8;
+/// Tensors and constants begin at multiples of so many bytes.
+pub(super) const ALIGN: usize = 256;
+
+/// One tensor.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tensor {
+    pub channels: usize,
+    pub pixels: usize,
+    /// Where in a pixel each channel is, from the first of its own, and how many places there are.
+    pub places: Vec<usize>,
+    pub width: usize,
+    /// The joined tensor that it is a part of, and its first place there.
+    part: Option<(usize, usize)>,
+    /// Whether it is needed as halves, as planes, and how its step makes it.
+    pub halves: bool,
+    pub planes: bool,
+    pub made_as_planes: bool,
+    /// Where these lie; of a part the whole.
+    last_at: Region,
+    planes_at: Region,
+}
+
+/// All tensors of a plan.
+pub(super) struct Tensors {
+    own: Vec<Tensor>,
+}
+
+const NOWHERE: Region = Region { offset: 0, bytes: 0 };
+
+impl Tensors {
+    /// Decides how each tensor lies, and where, and says where their memory ends; with `share` two that are never needed at the
+    /// same time share it.
+    pub fn new(header: &Header, share: bool) -> Result<(Self, u64), CudaError> {
+        let mut tensors = Self { own: Vec::new() };
+        for value in &header.values {
+            let (channels, pixels) = match value.shape[..] {
+                [1, channels, h, w] => (channels, h * w),
+                _ => (0, 0),
+            };
+            let (last_at, planes_at) = (NOWHERE, NOWHERE);
+            tensors.own.push(Tensor { channels, pixels, last_at, planes_at, ..Tensor::default() });
+        }
+        for step in &header.steps {
+            for &v in step.inputs.iter().chain([&step.output]) {
+                if tensors.own[v].channels == 0 {
+                    return Err(CudaError::of(step, format!("`{}` is no single picture", header.values[v].name)));
+                }
+            }
+        }
+        tensors.forms(header);
+        tensors.widths(header);
+        tensors.join(header);
+        let end = tensors.place(header, share);
+        Ok((tensors, end))
+    }
+
+    /// Which tensors are needed as what.
+    fn forms(&mut self, header: &Header) {
+        header.inputs.iter().for_each(|&v| self.own[v].made_as_planes = true);
+        header.outputs.iter().for_each(|&(_, v)| self.own[v].planes = true);
+        for step in &header.steps {
+            for &v in &step.inputs {
+                match reads_planes(header, step) {
+                    true => self.own[v].planes = true,
+                    false => self.own[v].halves = true,
+                }
+            }
+        }
+        for step in &header.steps {
+            let out = &mut self.own[step.output];
+            out.made_as_planes = is_head(step) && out.planes && !out.halves;
+            // What others make goes through halves.
+            out.halves |= !out.made_as_planes;
+        }
+        header.inputs.iter().for_each(|&v| self.own[v].planes = true);
+    }
+
+    /// Where in a pixel the channels are: those of joined tensors as their parts have them.
+    fn widths(&mut self, header: &Header) {
+        for own in &mut self.own {
+            (own.places, own.width) = ((0..own.channels).collect(), own.channels.next_multiple_of(CHUNK));
+        }
+        for step in &header.steps {
+            let (mut places, mut width) = (Vec::new(), 0);
+            match step.op {
+                Op::Concat { .. } => {
+                    for part in step.inputs.iter().map(|&v| &self.own[v]) {
+                        places.extend(part.places.iter().map(|place| place + width));
+                        width += part.width;
+                    }
+                }
+                Op::MaxPool(_) => {
+                    let from = &self.own[step.inputs[0]];
+                    (places, width) = (from.places.clone(), from.width);
+                }
+                _ => continue,
+            }
+            (self.own[step.output].places, self.own[step.output].width) = (places, width);
+        }
+    }
+
+    /// Lets parts of joined tensors be written where they belong, each for the first that wants it.
+    fn join(&mut self, header: &Header) {
+        for step in header.steps.iter().filter(|s| matches!(s.op, Op::Concat { .. })) {
+            let mut first = 0;
+            for &v in &step.inputs {
+                let own = &mut self.own[v];
+                if own.part.is_none() && !own.made_as_planes {
+                    own.part = Some((step.output, first));
+                }
+                first += own.width;
+            }
+        }
+    }
+
+    /// Whether `part` lies at place `first` of `whole` already.
+    pub fn is_part(&self, part: usize, whole: usize, first: usize) -> bool {
+        self.own[part].part == Some((whole, first))
+    }
+
+    /// The tensor whose memory holds this one, and its first place there.
+    fn root(&self, value: usize) -> (usize, usize) {
+        let (mut at, mut first) = (value, 0);
+        while let Some((whole, place)) = self.own[at].part {
+            (at, first) = (whole, first + place);
+        }
+        (at, first)
+    }
+
+    fn place(&mut self, header: &Header, share: bool) -> u64 {
+        // Two places for each value: as halves and as planes.
+        let mut lives: Vec<Option<Lifetime>> = vec![None; 2 * self.own.len()];
+        let mut touch = |item: usize, first: usize, last: usize| {
+            let life = lives[item].get_or_insert(Lifetime { first, last });
+            (life.first, life.last) = (life.first.min(first), life.last.max(last));
+        };
+        let end = header.steps.len();
+        for (index, step) in header.steps.iter().enumerate() {
+            for &v in step.inputs.iter().chain([&step.output]) {
+                touch(2 * self.root(v).0, index, index);
+                touch(2 * v + 1, index, index);
+            }
+        }
+        // They may be bound once and run twice, or read at any time.
+        for &v in header.inputs.iter().chain(header.outputs.iter().map(|(_, v)| v)) {
+            touch(2 * v + 1, 0, end);
+            if self.own[v].halves {
+                touch(2 * self.root(v).0, 0, end);
+            }
+        }
+        let mut items = Vec::new();
+        for (item, life) in lives.iter().enumerate() {
+            let own = &self.own[item / 2];
+            let bytes = match item % 2 {
+                0 if own.halves && own.part.is_none() => 2 * own.pixels * own.width,
+                1 if own.planes => 4 * own.pixels * own.channels,
+                _ => continue,
+            };
+            let Some(life) = *life else { continue };
+            let life = if share { life } else { Lifetime { first: 0, last: end } };
+            items.push((item, bytes.next_multiple_of(ALIGN), life));
+        }
+        let mut room = 0;
+        for (item, offset, end) in arrange(items) {
+            room = room.max(end as u64);
+            let own = &mut self.own[item / 2];
+            let offset = offset as u64;
+            match item % 2 {
+                0 => own.last_at = Region { offset, bytes: 2 * (own.pixels * own.width) as u64 },
+                _ => own.planes_at = Region { offset, bytes: 4 * (own.pixels * own.channels) as u64 },
+            }
+        }
+        room
+    }
+
+    /// The tensor of a value.
+    pub fn of(&self, value: usize) -> &Tensor {
+        &self.own[value]
+    }
+
+    /// Its places as halves.
+    pub fn halves(&self, value: usize) -> Halves {
+        let (own, (root, first)) = (&self.own[value], self.root(value));
+        let whole = &self.own[root];
+        Halves::slice(whole.last_at, own.pixels, whole.width, first, own.width)
+    }
+
+    /// Places `first..first + width` of it as halves.
+    pub fn slice(&self, value: usize, first: usize, width: usize) -> Halves {
+        let (root, place) = self.root(value);
+        let whole = &self.own[root];
+        Halves::slice(whole.last_at, whole.pixels, whole.width, place + first, width)
+    }
+
+    /// Its planes of floats.
+    pub fn planes(&self, value: usize) -> Region {
+        self.own[value].planes_at
+    }
+
+    /// Every piece of memory that holds a tensor.
+    pub fn regions(&self) -> impl Iterator<Item = Region> {
+        self.own.iter().flat_map(|own| [own.last_at, own.planes_at]).filter(|region| region.bytes > 0)
+    }
+}
+
+/// Whether a step computes from planes what is given.
+pub(super) fn reads_planes(header: &Header, step: &PlanStep) -> bool {
+    let Op::Conv { shape, activation, then: None, .. } = &step.op else { return false };
+    let plain = step.inputs.len() == 1 && activation.bounds().is_some();
+    plain && header.inputs.contains(&step.inputs[0]) && ConvFirst::new(shape).is_some()
+}
+
+/// Whether a step is the last convolution of a network: of single pixels, with what may follow at the end.
+pub(super) fn is_head(step: &PlanStep) -> bool {
+    let Op::Conv { shape, activation, then, .. } = &step.op else { return false };
+    let follows = match then {
+        None => matches!(activation, Activation::None | Activation::Sigmoid),
+        Some(then) => *then == Then::Softmax && *activation == Activation::None,
+    };
+    let single = [shape.kernel, shape.stride] == [[1, 1]; 2] && shape.pads == [0; 4] && shape.groups == 1;
+    follows && single && step.inputs.len() == 1
+}

@@ -1,0 +1,154 @@
+//! Whole networks as launches, against the CPU's engine on the same network.
+
+use sonoplex::engine::cuda::Program;
+use sonoplex::engine::{Builder, Engine, Network};
+
+use super::kernels_cuda::Machine;
+use super::naive::Random;
+use super::onnx_writer::{Set, Writer};
+
+fn relu(w: &mut Writer, x: &str, from: usize, to: usize) -> String {
+    let x = w.conv(x, from, to, 3);
+    w.node("Relu", &[&x], &[])
+}
+
+fn up(w: &mut Writer, x: &str, from: usize, to: usize) -> String {
+    let (weight, bias) = (w.weights(&[from, to, 2, 2], from), w.weights(&[to], 8));
+    let two = [("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))];
+    w.node("ConvTranspose", &[x, &weight, &bias], &two)
+}
+
+fn join(w: &mut Writer, parts: &[&str]) -> String {
+    w.node("Concat", parts, &[("axis", Set::Int(1))])
+}
+
+/// A U-Net whose channels fill no chunks, with a shortcut, and `end` after its last convolution.
+fn unet(end: &str) -> Writer {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 1, 20, 12]);
+    let a = relu(&mut w, &x, 1, 10);
+    let b = w.max_pool(&a);
+    let b = relu(&mut w, &b, 10, 12);
+    let c = w.max_pool(&b);
+    let c = relu(&mut w, &c, 12, 20);
+    let shortcut = w.conv(&c, 20, 20, 1);
+    let c = w.conv(&c, 20, 20, 3);
+    let c = w.node("Add", &[&c, &shortcut], &[]);
+    let c = w.node("Relu", &[&c], &[]);
+    let u = up(&mut w, &c, 20, 12);
+    let x = join(&mut w, &[&b, &u]);
+    let x = relu(&mut w, &x, 24, 12);
+    let u = up(&mut w, &x, 12, 10);
+    let x = join(&mut w, &[&u, &a]);
+    let x = relu(&mut w, &x, 20, 16);
+    let x = w.conv(&x, 16, 3, 1);
+    let x = match end {
+        "" => x,
+        "Softmax" => w.node(end, &[&x], &[("axis", Set::Int(1))]),
+        other => w.node(other, &[&x], &[]),
+    };
+    w.output(&x);
+    w
+}
+
+/// Joins within joins, as U-Net++ has them: a part that two want, one that stands twice, a picture that is joined, an output
+/// that is read on, and one of 3 × 3.
+fn nested() -> Writer {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 6, 8, 12]);
+    let a = relu(&mut w, &x, 6, 8);
+    let b = relu(&mut w, &a, 8, 12);
+    let ab = join(&mut w, &[&a, &b]);
+    let c = relu(&mut w, &ab, 20, 8);
+    let all = join(&mut w, &[&ab, &c, &a, &c, &x]);
+    let d = relu(&mut w, &all, 50, 9);
+    let pooled = w.max_pool(&all);
+    let e = w.conv(&pooled, 50, 5, 3);
+    let f = w.conv(&d, 9, 2, 1);
+    [&d, &e, &f].iter().for_each(|out| w.output(out));
+    w
+}
+
+/// Runs networks on a machine and compares every output with the CPU's.
+pub fn check_networks(machine: &mut dyn Machine) {
+    for (name, writer) in [
+        ("unet", unet("")),
+        ("unet with sigmoid", unet("Sigmoid")),
+        ("unet with softmax", unet("Softmax")),
+        ("nested", nested()),
+    ] {
+        let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
+        let engine = Engine::new(Builder::default().build(&network).expect("supported")).expect("it runs");
+        let mut context = engine.context();
+        let shape = engine.inputs()[0].shape.clone();
+        let image = Random(81).floats(shape.iter().product());
+        context.bind("image", &shape, &image).expect("its own shape");
+        context.enqueue().expect("the CPU never refuses");
+
+        let plan = Builder::default().build_for_gpu(&network).expect("supported");
+        let bytes: Vec<u8> = image.iter().flat_map(|x| x.to_le_bytes()).collect();
+        for program in [Program::apart(&plan), Program::new(&plan)].map(|p| p.unwrap_or_else(|e| panic!("{e}"))) {
+            machine.clear();
+            machine.load(&program);
+            // Twice, since a run must leave what the next one needs.
+            for _ in 0..2 {
+                machine.write(program.inputs[0].1, &bytes);
+                machine.run(&program.launches).unwrap_or_else(|e| panic!("{name}: {e}"));
+            }
+            for (info, region) in &program.outputs {
+                let found = machine.download(*region);
+                let found = found.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+                let expected = context.output(&info.name).expect("its own output");
+                let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+                let worst = found.zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst <= 0.005 * largest && worst.is_finite(), "{name} {}: {worst} of {largest}", info.name);
+            }
+        }
+    }
+}
+
+/// A tensor for each that lives at the same time: less memory than one for each.
+#[test]
+fn tensors_share_memory_and_constants_do_not() {
+    let network = Network::from_onnx(&unet("").bytes()).expect("sound");
+    let plan = Builder::default().build_for_gpu(&network).expect("supported");
+    let [apart, shared] = [Program::apart(&plan), Program::new(&plan)].map(|p| p.expect("it has kernels"));
+    let end = |program: &Program| program.tensors.iter().map(|r| r.offset + r.bytes).max().unwrap_or(0);
+    assert!(end(&shared) < end(&apart), "{} of {}", end(&shared), end(&apart));
+    for program in [&apart, &shared] {
+        for (i, (region, bytes)) in program.constants.iter().enumerate() {
+            assert_eq!(region.bytes, bytes.len() as u64);
+            let others = program.constants[..i].iter().map(|(other, _)| other).chain(&program.tensors);
+            for other in others {
+                let apart = region.offset + region.bytes <= other.offset || other.offset + other.bytes <= region.offset;
+                assert!(apart, "{region:?} and {other:?}");
+            }
+            assert!(region.offset + region.bytes <= program.room);
+        }
+    }
+    let joins = shared.launches.iter().filter(|l| l.kernel() == "max_pool").count();
+    assert_eq!(joins, 2, "parts are written where they belong");
+}
+
+#[test]
+fn the_model_of_the_program_has_all_kernels() {
+    let network = Network::from_onnx(include_bytes!("../../models/nerve-vessel.onnx")).expect("sound");
+    let plan = Builder::default().build_for_gpu(&network).expect("supported");
+    let program = Program::new(&plan).expect("it has kernels");
+    // One for each layer that is no join, and nothing to convert between.
+    assert_eq!(program.launches.len(), 27, "{:?}", program.launches.iter().map(|l| l.kernel()).collect::<Vec<_>>());
+    assert!(program.room < 16 << 20, "{} bytes", program.room);
+}
+
+#[test]
+fn what_has_no_kernel_is_named_with_what_helps() {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 1, 8, 8]);
+    let x = relu(&mut w, &x, 1, 8);
+    let x = w.node("GlobalAveragePool", &[&x], &[]);
+    w.output(&x);
+    let network = Network::from_onnx(&w.bytes()).expect("sound");
+    let plan = Builder::default().build_for_gpu(&network).expect("supported");
+    let said = Program::new(&plan).expect_err("no such kernel").to_string();
+    assert!(said.contains("globalaveragepool_2") && said.contains("--device cpu"), "{said}");
+}
