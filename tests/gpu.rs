@@ -20,7 +20,9 @@ use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Precision};
 use sonoplex::geometry::Size;
 
-use kernels_cuda::{Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures};
+use kernels_cuda::{
+    Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
+};
 use kernels_cuda_conv::{check_convs, check_ends};
 use kernels_cuda_net::check_networks;
 use naive::Random;
@@ -98,6 +100,7 @@ fn kernels_agree_with_their_cpu_twins_on_the_device() {
     for recorded in [false, true] {
         device.recorded = recorded;
         check_crops(&mut device);
+        check_masks(&mut device);
         check_resizes(&mut device);
         check_components(&mut device);
         check_convs(&mut device);
@@ -123,6 +126,7 @@ fn kernels_agree_with_their_cpu_twins_on_the_device() {
 fn kernels_on_the_device_once() {
     let Some(mut device) = device() else { return };
     check_crops(&mut device);
+    check_masks(&mut device);
     check_resizes(&mut device);
     check_components(&mut device);
     check_convs(&mut device);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::context::ExecutionContext;
-use super::cuda::Program;
+use super::cuda::{CudaError, Program};
 use super::device::Device;
 use super::execute::Kernel;
 use super::gpu_run::Loaded;
@@ -48,8 +48,7 @@ impl Engine {
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
         let mut plan = plan;
         if let Device::Cuda(index) = plan.device() {
-            let program = Program::new(&plan).map_err(|e| EngineError::Gpu { found: e.to_string() })?;
-            let gpu = Some(Loaded::new(program, index)?);
+            let gpu = Some(Loaded::new(Program::new(&plan)?, index)?);
             plan.take_weights();
             let (inputs, outputs, pool) = (plan.inputs(), plan.outputs(), Pool::new(1));
             return Ok(Self {
@@ -156,8 +155,11 @@ pub enum EngineError {
         /// What builds the plan again.
         command: String,
     },
+    /// A step that no kernel computes.
+    #[error(transparent)]
+    Program(#[from] CudaError),
     /// A GPU cannot do it.
-    #[error("cannot compute on the GPU: {found}")]
+    #[error("cannot compute on the GPU: {found}; use `--device cpu`")]
     Gpu {
         /// What is in the way.
         found: String,

@@ -6,9 +6,9 @@ use crate::segmentation::{Contour, Finding, Segmentation, State};
 use super::contour;
 use super::decision::{self, Decision};
 use super::model::Model;
-use super::postprocess::sigmoid;
 use super::spec::Output;
 use crate::backend::cpu::components::{Component, Components};
+use crate::backend::cpu::mask::sigmoid;
 
 /// Outlines that are kept ready, and points in each.
 const SPARE: (usize, usize) = (64, 1024);

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cpu::mask::Meaning;
+use sonoplex::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeShape, ResizeTensor};
 use sonoplex::backend::cpu::{ConvShape, Filter, PoolShape, Resampler};
 use sonoplex::backend::cuda::conv::first::ConvFirst;
 use sonoplex::backend::cuda::conv::{Conv, Halves, head};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 use sonoplex::backend::cuda::module::MODULES;
-use sonoplex::backend::cuda::{activation, components, crop, layout, max_pool, resize, softmax};
+use sonoplex::backend::cuda::{activation, components, crop, layout, mask, max_pool, resize, resize_tensor, softmax};
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::Size;
 
@@ -72,6 +74,17 @@ fn launched() -> Vec<Launch> {
     let (resampler, scale) = (Resampler::new(size, size, Filter::Area), [[1.0, 0.0]]);
     let tables = region(resize::tables(&resampler, &scale).len() as u64);
     all.push(resize::launch(&resampler, 1, (size, size.full()), region(area), tables, region(4 * area)));
+    let maps = mask::Memory {
+        maps: region(4 * area),
+        small: region(4 * area),
+        tables: region(resize::tables(&resampler, &[]).len() as u64),
+        inside: None,
+        thresholds: region(4),
+        labels: region(area),
+        bytes: region(area),
+    };
+    let meaning = Meaning { logits: true, softmax: false };
+    all.extend(mask::launches(meaning, (size, size.full()), &resampler, (size, size.full()), &maps));
     let memory = components::Memory {
         labels: region(area),
         parents: region(4 * area),
@@ -104,6 +117,17 @@ fn launched() -> Vec<Launch> {
         let (sizes, planes) = ([outs, 16], region(64 * outs as u64));
         all.push(layout::to_last(sizes, planes, tensor(outs), outs));
         all.push(layout::to_planes(sizes, tensor(outs), planes));
+        let resize = ResizeTensor::new(ResizeShape {
+            planes: outs,
+            in_size: [4, 4],
+            out_size: [4, 4],
+            scales: None,
+            coordinates: Coordinates::HalfPixel,
+            interpolation: Interpolation::Linear,
+        })
+        .expect("sound");
+        let tables = region(resize_tensor::tables(&resize).len() as u64);
+        all.push(resize_tensor::launch(&resize, outs, tensor(outs), tables, tensor(outs)));
         all.push(softmax::launch(sizes, planes));
         all.push(activation::sigmoid(16 * outs, planes));
     }

@@ -3,9 +3,10 @@
 
 use sonoplex::backend::cpu::components::Components;
 use sonoplex::backend::cpu::despeckle::{Despeckle, Scratch};
+use sonoplex::backend::cpu::mask::{self, Meaning};
 use sonoplex::backend::cpu::{Filter, Pool, Resampler};
 use sonoplex::backend::cuda::launch::{Launch, Region};
-use sonoplex::backend::cuda::{components, crop, despeckle, resize};
+use sonoplex::backend::cuda::{components, crop, despeckle, mask as cuda_mask, resize};
 use sonoplex::engine::cuda::Program;
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::{Rect, Size};
@@ -78,6 +79,58 @@ pub fn check_filter(machine: &mut dyn Machine, filter: &Despeckle, size: Size, p
     let apart = expected.iter().zip(&found).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
     let allowed = u8::from(!matches!(filter, Despeckle::Median { .. }));
     assert!(apart <= allowed, "{filter} {size}: {apart} grey levels");
+}
+
+/// Maps of every meaning to labels and bytes, against the CPU's.
+pub fn check_masks(machine: &mut dyn Machine) {
+    let mut random = Random(63);
+    let (frame, crop) = (Size::new(61, 40), Rect { x: 5, y: 3, width: 50, height: 31 });
+    let map = Size::new(24, 20);
+    for (i, meaning) in [(true, false), (true, true), (false, false), (false, true)].into_iter().enumerate() {
+        let meaning = Meaning { logits: meaning.0, softmax: meaning.1 };
+        let placed = [map.full(), Rect { x: 2, y: 4, width: 20, height: 13 }][i % 2];
+        let thresholds: &[f32] = if i < 2 { &[0.3, 0.5, 0.4] } else { &[0.5] };
+        let (classes, planes) = (thresholds.len(), thresholds.len() + usize::from(meaning.softmax));
+        let mut maps: Vec<f32> = random.floats(planes * map.area()).iter().map(|x| x * 4.0).collect();
+        // Outliers, and what is not a number where a class stands alone.
+        (maps[7], maps[33], maps[90]) = (80.0, -90.0, if meaning.softmax { 0.0 } else { f32::NAN });
+        let inside: Vec<u8> = random.bytes(crop.size().area()).iter().map(|v| v & 128).collect();
+        let inside = (i % 2 == 0).then_some(inside);
+
+        let mut small = Vec::new();
+        mask::probabilities(meaning, &maps, (map, placed), classes, &mut small);
+        let resampler = Resampler::new(placed.size(), crop.size(), Filter::Bilinear);
+        let area = crop.size().area();
+        let mut large = vec![0.0; classes * area];
+        for (small, large) in small.chunks_exact(placed.size().area()).zip(large.chunks_exact_mut(area)) {
+            resampler.resize_f32(&Pool::new(1), small, large);
+            if let Some(inside) = &inside {
+                large.iter_mut().zip(inside).filter(|(_, i)| **i == 0).for_each(|(p, _)| *p = 0.0);
+            }
+        }
+        let (mut labels, mut bytes) = (vec![0; frame.area()], vec![0; classes * frame.area()]);
+        mask::classify(&large, thresholds, (frame, crop), &mut labels, &mut bytes);
+
+        machine.clear();
+        let floats = |numbers: &[f32]| -> Vec<u8> { numbers.iter().flat_map(|x| x.to_le_bytes()).collect() };
+        let memory = cuda_mask::Memory {
+            maps: machine.upload(&floats(&maps)),
+            small: machine.allocate(4 * small.len() as u64),
+            tables: machine.upload(&resize::tables(&resampler, &[])),
+            inside: inside.map(|inside| machine.upload(&inside)),
+            thresholds: machine.upload(&floats(thresholds)),
+            labels: machine.allocate(labels.len() as u64),
+            bytes: machine.allocate(bytes.len() as u64),
+        };
+        let launches = cuda_mask::launches(meaning, (map, placed), &resampler, (frame, crop), &memory);
+        machine.run(&launches).unwrap_or_else(|e| panic!("{meaning:?}: {e}"));
+        let found = machine.download(memory.bytes);
+        let apart = found.iter().zip(&bytes).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(apart <= Some(1), "{meaning:?}: {apart:?}");
+        // Random numbers are never so near to each other that a label would change.
+        assert_eq!(machine.download(memory.labels), labels, "{meaning:?}");
+        assert!(labels.contains(&0) && labels.iter().any(|&l| usize::from(l) == classes), "{meaning:?}");
+    }
 }
 
 /// Crops of both formats, equal to the CPU's.

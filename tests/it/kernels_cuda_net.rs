@@ -18,6 +18,17 @@ fn up(w: &mut Writer, x: &str, from: usize, to: usize) -> String {
     w.node("ConvTranspose", &[x, &weight, &bias], &two)
 }
 
+fn larger(w: &mut Writer, x: &str, mode: &str) -> String {
+    let scales = w.floats(&[4], vec![1.0, 1.0, 2.0, 2.0]);
+    let asked = if mode == "linear" { "half_pixel" } else { "asymmetric" };
+    let settings = [
+        ("mode", Set::Text(mode)),
+        ("coordinate_transformation_mode", Set::Text(asked)),
+        ("nearest_mode", Set::Text("floor")),
+    ];
+    w.node("Resize", &[x, "", &scales], &settings)
+}
+
 fn join(w: &mut Writer, parts: &[&str]) -> String {
     w.node("Concat", parts, &[("axis", Set::Int(1))])
 }
@@ -69,6 +80,30 @@ fn nested() -> Writer {
     w
 }
 
+/// A residual encoder of three planes with steps of two, and a decoder that resizes, as segmentation_models_pytorch has them.
+fn residual() -> Writer {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 3, 24, 16]);
+    let (weight, bias) = (w.weights(&[12, 3, 7, 7], 147), w.weights(&[12], 8));
+    let settings = [("pads", Set::Ints(&[3, 3, 3, 3])), ("strides", Set::Ints(&[2, 2]))];
+    let x = w.node("Conv", &[&x, &weight, &bias], &settings);
+    let skip = w.node("Relu", &[&x], &[]);
+    let settings =
+        [("kernel_shape", Set::Ints(&[3, 3])), ("strides", Set::Ints(&[2, 2])), ("pads", Set::Ints(&[1, 1, 1, 1]))];
+    let x = w.node("MaxPool", &[&skip], &settings);
+    let y = relu(&mut w, &x, 12, 12);
+    let y = w.conv(&y, 12, 12, 3);
+    let y = w.node("Add", &[&y, &x], &[]);
+    let y = w.node("Relu", &[&y], &[]);
+    let y = larger(&mut w, &y, "nearest");
+    let y = join(&mut w, &[&y, &skip]);
+    let y = relu(&mut w, &y, 24, 9);
+    let y = larger(&mut w, &y, "linear");
+    let y = w.conv(&y, 9, 1, 3);
+    w.output(&y);
+    w
+}
+
 /// Runs networks on a machine and compares every output with the CPU's.
 pub fn check_networks(machine: &mut dyn Machine) {
     for (name, writer) in [
@@ -76,6 +111,7 @@ pub fn check_networks(machine: &mut dyn Machine) {
         ("unet with sigmoid", unet("Sigmoid")),
         ("unet with softmax", unet("Softmax")),
         ("nested", nested()),
+        ("residual", residual()),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
         let engine = Engine::new(Builder::default().build(&network).expect("supported")).expect("it runs");

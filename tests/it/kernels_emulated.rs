@@ -7,7 +7,7 @@ use sonoplex::geometry::Size;
 
 use super::emulation::{Call, Memory, ORDERS, program};
 use super::kernels_cuda::{
-    Machine, check_components, check_crops, check_filter, check_resizes, filtered, filters, pictures,
+    Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use super::kernels_cuda_conv::{check_convs, check_ends};
 use super::kernels_cuda_net::check_networks;
@@ -45,6 +45,7 @@ fn what_is_around_a_network_agrees_with_its_cpu_twins_in_any_order_of_threads() 
     }
     for order in ORDERS {
         check_crops(&mut Memory::in_order(order));
+        check_masks(&mut Memory::in_order(order));
         check_resizes(&mut Memory::in_order(order));
         check_components(&mut Memory::in_order(order));
     }

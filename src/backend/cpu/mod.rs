@@ -26,6 +26,7 @@ pub mod kuan;
 mod lanes;
 pub mod layout;
 pub mod lee;
+pub mod mask;
 pub mod math;
 pub mod matmul;
 pub mod max_pool;

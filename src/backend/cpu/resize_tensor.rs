@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::blocked;
+use super::blocked::{self, Neighbours};
 use super::error::KernelError;
 use super::layout::Layout;
 use super::pool::{Pool, SharedMut};
@@ -83,22 +83,12 @@ pub struct ResizeShape {
     pub interpolation: Interpolation,
 }
 
-/// Two neighbours and the weight of the second.
-#[derive(Clone, Copy, Debug)]
-struct Tap {
-    first: usize,
-    second: usize,
-    weight: f32,
-}
-
 /// A resize with its tables.
 #[derive(Clone, Debug)]
 pub struct ResizeTensor {
     shape: ResizeShape,
-    down: Vec<Tap>,
-    across: Vec<Tap>,
-    /// The same for blocks.
-    neighbours: [Vec<blocked::Neighbours>; 2],
+    /// Of every position down and across.
+    neighbours: [Vec<Neighbours>; 2],
 }
 
 impl ResizeTensor {
@@ -113,15 +103,18 @@ impl ResizeTensor {
         if shape.scales.is_some_and(|s| s.iter().any(|&s| !s.is_finite() || s <= 0.0)) {
             return Err(KernelError::shape("resize", "positive scales", format!("{shape:?}")));
         }
-        let [down, across] = [0, 1].map(|axis| (0..shape.out_size[axis]).map(|i| tap(&shape, axis, i)).collect());
-        let neighbours =
-            [&down, &across].map(|taps: &Vec<Tap>| taps.iter().map(|t| (t.first, t.second, t.weight)).collect());
-        Ok(Self { shape, down, across, neighbours })
+        let neighbours = [0, 1].map(|axis| (0..shape.out_size[axis]).map(|i| tap(&shape, axis, i)).collect());
+        Ok(Self { shape, neighbours })
     }
 
     /// Its sizes and rules.
     pub fn shape(&self) -> &ResizeShape {
         &self.shape
+    }
+
+    /// What every position down and across is made of.
+    pub fn neighbours(&self) -> [&[Neighbours]; 2] {
+        [&self.neighbours[0], &self.neighbours[1]]
     }
 
     /// Resizes every plane.
@@ -135,22 +128,20 @@ impl ResizeTensor {
         let (planes, [h, w], [oh, ow]) = (self.shape.planes, self.shape.in_size, self.shape.out_size);
         assert_eq!(input.len(), planes * h * w, "values of the input");
         assert_eq!(output.len(), planes * oh * ow, "values of the output");
-        let output = SharedMut::new(output);
+        let (output, [down, across]) = (SharedMut::new(output), self.neighbours());
         pool.run(planes, &|p| {
             // SAFETY: one plane a task.
             let out = unsafe { output.slice(p * oh * ow, oh * ow) };
             let plane = &input[p * h * w..][..h * w];
-            for (row, y) in out.chunks_exact_mut(ow).zip(&self.down) {
-                let (upper, lower) = (&plane[y.first * w..][..w], &plane[y.second * w..][..w]);
+            for (row, &(first, second, below)) in out.chunks_exact_mut(ow).zip(down) {
+                let (upper, lower) = (&plane[first * w..][..w], &plane[second * w..][..w]);
                 if self.shape.interpolation != Interpolation::Linear {
-                    row.iter_mut().zip(&self.across).for_each(|(out, x)| *out = upper[x.first]);
+                    row.iter_mut().zip(across).for_each(|(out, &(left, ..))| *out = upper[left]);
                     continue;
                 }
-                for (out, x) in row.iter_mut().zip(&self.across) {
-                    let (a, b) = (upper[x.first], upper[x.second]);
-                    let (c, d) = (lower[x.first], lower[x.second]);
-                    let (a, c) = (a * (1.0 - x.weight) + b * x.weight, c * (1.0 - x.weight) + d * x.weight);
-                    *out = a * (1.0 - y.weight) + c * y.weight;
+                for (out, &(left, right, beside)) in row.iter_mut().zip(across) {
+                    let mix = |row: &[f32]| row[left] * (1.0 - beside) + row[right] * beside;
+                    *out = mix(upper) * (1.0 - below) + mix(lower) * below;
                 }
             }
         });
@@ -161,13 +152,12 @@ impl ResizeTensor {
     /// As [`ResizeTensor::run`], on blocks of sixteen channels.
     pub fn run_blocked(&self, pool: &Pool, layout: Layout, input: &[f32], output: &mut [f32]) {
         let linear = self.shape.interpolation == Interpolation::Linear;
-        let tables = [&self.neighbours[0][..], &self.neighbours[1]];
-        blocked::resize(pool, layout, self.shape.in_size, tables, linear, input, output);
+        blocked::resize(pool, layout, self.shape.in_size, self.neighbours(), linear, input, output);
     }
 }
 
 /// Where output position `i` of an axis reads from, in single precision as ONNX Runtime computes it.
-fn tap(shape: &ResizeShape, axis: usize, i: usize) -> Tap {
+fn tap(shape: &ResizeShape, axis: usize, i: usize) -> Neighbours {
     let (size, out) = (shape.in_size[axis] as f32, shape.out_size[axis] as f32);
     let (x, scale) = (i as f32, shape.scales.map_or(out / size, |s| s[axis]));
     let position = match shape.coordinates {
@@ -183,9 +173,9 @@ fn tap(shape: &ResizeShape, axis: usize, i: usize) -> Tap {
     if let Interpolation::Nearest(rounding) = shape.interpolation {
         // A negative position becomes 0 in the cast.
         let first = (rounding.of(position) as usize).min(last);
-        return Tap { first, second: first, weight: 0.0 };
+        return (first, first, 0.0);
     }
     let position = position.clamp(0.0, last as f32);
     let first = (position as usize).min(last);
-    Tap { first, second: (first + 1).min(last), weight: position - first as f32 }
+    (first, (first + 1).min(last), position - first as f32)
 }

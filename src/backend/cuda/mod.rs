@@ -15,11 +15,13 @@ mod kuan;
 pub mod launch;
 pub mod layout;
 mod lee;
+pub mod mask;
 pub mod max_pool;
 mod median;
 pub mod module;
 mod nlm;
 pub mod resize;
+pub mod resize_tensor;
 pub mod softmax;
 mod srad;
 

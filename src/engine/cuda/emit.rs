@@ -7,10 +7,11 @@ use super::{CudaError, Program};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::max_pool::PoolShape;
+use crate::backend::cpu::resize_tensor::ResizeTensor;
 use crate::backend::cuda::conv::first::ConvFirst;
 use crate::backend::cuda::conv::{Conv, head};
 use crate::backend::cuda::launch::{Launch, Region};
-use crate::backend::cuda::{activation, layout, max_pool, softmax};
+use crate::backend::cuda::{activation, layout, max_pool, resize_tensor, softmax};
 
 pub(super) fn program(plan: &Plan, share: bool) -> Result<Program, CudaError> {
     let header = &plan.header;
@@ -125,6 +126,12 @@ impl<'a> Emit<'a> {
                 let wide = PoolShape { channels: from.width, ..shape.clone() };
                 let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
                 self.launches.push(max_pool::launch(&wide, src, dst).ok_or_else(no_kernel)?);
+            }
+            Op::Resize(shape) => {
+                let resize = ResizeTensor::new(shape.clone()).map_err(|e| CudaError::of(step, e.to_string()))?;
+                let tables = self.constant(resize_tensor::tables(&resize));
+                let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+                self.launches.push(resize_tensor::launch(&resize, from.width, src, tables, dst));
             }
             Op::Concat { axis: 1 } => self.join(step),
             _ => return Err(no_kernel()),

@@ -103,7 +103,7 @@ impl Tensors {
                         width += part.width;
                     }
                 }
-                Op::MaxPool(_) => {
+                Op::MaxPool(_) | Op::Resize(_) => {
                     let from = &self.own[step.inputs[0]];
                     (places, width) = (from.places.clone(), from.width);
                 }

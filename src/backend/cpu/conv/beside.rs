@@ -77,6 +77,9 @@ impl<'a> Beside<'a> {
     /// # Safety
     /// They are, by the caller, who has not said so before and does not write them again.
     pub unsafe fn stored(&self, [first, channels]: [usize; 2], pixels: Range<usize>) {
+        if pixels.is_empty() {
+            return;
+        }
         let ([_, w], down) = (self.shape.in_size, self.shape.out_size()[0]);
         for row in pixels.start / w..pixels.end.div_ceil(w) {
             let count = ((row + 1) * w).min(pixels.end) - (row * w).max(pixels.start);
