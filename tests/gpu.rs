@@ -17,14 +17,14 @@ mod onnx_writer;
 use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::engine::cuda::Program;
-use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Precision};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Precision};
 use sonoplex::geometry::Size;
 
 use kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use kernels_cuda_conv::{check_convs, check_ends};
-use kernels_cuda_net::check_networks;
+use kernels_cuda_net::{check_networks, shipped};
 use naive::Random;
 
 /// Bytes of memory that the checks need.
@@ -144,7 +144,7 @@ fn an_engine_on_the_device_gives_what_one_on_the_processor_does() {
     if device().is_none() {
         return;
     }
-    let network = Network::from_onnx(include_bytes!("../models/nerve-vessel.onnx")).expect("the model of the program");
+    let network = shipped();
     let run = |device, precision| {
         let config = BuilderConfig { device, precision, ..BuilderConfig::default() };
         let engine = Engine::new(Builder::new(config).build(&network).expect("a plan")).expect("an engine");

@@ -17,6 +17,8 @@ cp "$(built bin build --bin sonoplex)" "$to/sonoplex"
 cp "$(built test test --test gpu --no-run)" "$to/kernels"
 cp "$(built bench build --bench cuda)" "$to/bench"
 strip "$to/sonoplex" "$to/kernels" "$to/bench"
+# The largest, which gpu-check.sh unpacks: all that travels is to stay under 30 MB.
+gzip -9 "$to/sonoplex"
 cp models/*.onnx "$to/models/"
 cp tools/gpu-check.sh "$to/"
 { git rev-parse HEAD && { git diff --quiet HEAD || echo "with changes"; }; } | paste -sd ' ' >"$to/COMMIT"

@@ -11,6 +11,7 @@ log=$out/gpu-check.log
 failed=0
 say() { echo "$@" | tee -a "$log"; }
 
+[ -e "$here/sonoplex" ] || gunzip --keep "$here/sonoplex.gz" || failed=1
 say "commit $(cat "$here/COMMIT"), $(date -u +%FT%TZ)"
 smi() { command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu="$1" --format=csv,noheader | head -n 1; }
 say "$(smi name,driver_version,memory.total,clocks.max.sm || echo "nvidia-smi is not there")"

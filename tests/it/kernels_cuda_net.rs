@@ -104,6 +104,13 @@ fn residual() -> Writer {
     w
 }
 
+/// The model of the program: from beside this test where it travels alone, else from the repository.
+pub fn shipped() -> Network {
+    let own = std::env::current_exe().expect("a path").with_file_name("models");
+    let folder = if own.exists() { own } else { concat!(env!("CARGO_MANIFEST_DIR"), "/models").into() };
+    Network::open(&folder.join("nerve-vessel.onnx")).expect("a sound model")
+}
+
 /// Runs networks on a machine and compares every output with the CPU's.
 pub fn check_networks(machine: &mut dyn Machine) {
     for (name, writer) in [
@@ -168,7 +175,7 @@ fn tensors_share_memory_and_constants_do_not() {
 
 #[test]
 fn the_model_of_the_program_has_all_kernels() {
-    let network = Network::from_onnx(include_bytes!("../../models/nerve-vessel.onnx")).expect("sound");
+    let network = shipped();
     let plan = Builder::default().build_for_gpu(&network).expect("supported");
     let program = Program::new(&plan).expect("it has kernels");
     // One for each layer that is no join, and nothing to convert between.
