@@ -93,19 +93,24 @@ fn device() -> Option<Device> {
     }
 }
 
+/// All but the filters.
+fn check_all(device: &mut Device) {
+    check_crops(device);
+    check_masks(device);
+    check_resizes(device);
+    check_components(device);
+    check_convs(device);
+    check_ends(device);
+    check_networks(device);
+}
+
 #[test]
 fn kernels_agree_with_their_cpu_twins_on_the_device() {
     let Some(mut device) = device() else { return };
     println!("{:?}", device.gpu.about());
     for recorded in [false, true] {
         device.recorded = recorded;
-        check_crops(&mut device);
-        check_masks(&mut device);
-        check_resizes(&mut device);
-        check_components(&mut device);
-        check_convs(&mut device);
-        check_ends(&mut device);
-        check_networks(&mut device);
+        check_all(&mut device);
     }
     let mut random = Random(51);
     for size in [Size::new(1, 1), Size::new(37, 23), Size::new(580, 420), Size::new(1023, 769)] {
@@ -125,13 +130,7 @@ fn kernels_agree_with_their_cpu_twins_on_the_device() {
 #[test]
 fn kernels_on_the_device_once() {
     let Some(mut device) = device() else { return };
-    check_crops(&mut device);
-    check_masks(&mut device);
-    check_resizes(&mut device);
-    check_components(&mut device);
-    check_convs(&mut device);
-    check_ends(&mut device);
-    check_networks(&mut device);
+    check_all(&mut device);
     let mut random = Random(52);
     let size = Size::new(67, 41);
     for (filter, picture) in filters().iter().zip(pictures(&mut random, size).iter().cycle()) {

@@ -84,11 +84,8 @@ impl<'a> Emit<'a> {
             }
             Op::Conv { activation, then, .. } if is_head(step) && to.made_as_planes => {
                 let (weights, bias) = self.numbers(step);
-                let mut spread = vec![0.0; to.channels * from.width];
-                for (i, &weight) in weights.iter().enumerate() {
-                    spread[i / from.channels * from.width + from.places[i % from.channels]] = weight;
-                }
-                let constants = [self.floats(&spread), self.floats(&bias)];
+                let weights = spread(&weights, (&to.places, to.channels), (&from.places, from.width));
+                let constants = [self.floats(&weights), self.floats(&bias)];
                 let (src, dst) = (self.tensors.halves(step.inputs[0]), self.tensors.planes(step.output));
                 self.launches.push(head::launch(to.pixels, [from.width, to.channels], src, constants, dst));
                 if *then == Some(Then::Softmax) {
@@ -101,26 +98,16 @@ impl<'a> Emit<'a> {
                 let wide = ConvShape { in_channels: from.width, out_channels: to.width, ..shape.clone() };
                 let conv = Conv::convolution(&wide).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
-                let taps = shape.kernel[0] * shape.kernel[1];
-                let mut spread = vec![0.0; to.width * from.width * taps];
-                for (i, &weight) in weights.iter().enumerate() {
-                    let (o, c, tap) = (i / taps / shape.in_channels, i / taps % shape.in_channels, i % taps);
-                    spread[(o * from.width + from.places[c]) * taps + tap] = weight;
-                }
-                self.conv(step, &conv, (spread, bias), *activation).ok_or_else(no_kernel)?;
+                let weights = spread(&weights, (&to.places, to.width), (&from.places, from.width));
+                self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
             }
             Op::ConvTranspose { shape, activation, .. } => {
                 let mut wide = shape.clone();
                 (wide.in_channels, wide.out_channels) = (from.width, to.width);
                 let conv = Conv::transposed(&wide).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
-                let taps = shape.kernel[0] * shape.kernel[1];
-                let mut spread = vec![0.0; to.width * from.width * taps];
-                for (i, &weight) in weights.iter().enumerate() {
-                    let (c, o, tap) = (i / taps / shape.out_channels, i / taps % shape.out_channels, i % taps);
-                    spread[(from.places[c] * to.width + o) * taps + tap] = weight;
-                }
-                self.conv(step, &conv, (spread, bias), *activation).ok_or_else(no_kernel)?;
+                let weights = spread(&weights, (&from.places, from.width), (&to.places, to.width));
+                self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
             }
             Op::MaxPool(shape) => {
                 let wide = PoolShape { channels: from.width, ..shape.clone() };
@@ -190,6 +177,18 @@ impl<'a> Emit<'a> {
             first += part.width;
         }
     }
+}
+
+/// Weights with their channels where the tensors have them, and zeros between: for each axis of channels, the outer first,
+/// where each is and how many places there are.
+fn spread(weights: &[f32], outer: (&[usize], usize), inner: (&[usize], usize)) -> Vec<f32> {
+    let taps = weights.len() / (outer.0.len() * inner.0.len());
+    let mut spread = vec![0.0; outer.1 * inner.1 * taps];
+    for (i, run) in weights.chunks_exact(taps).enumerate() {
+        let place = outer.0[i / inner.0.len()] * inner.1 + inner.0[i % inner.0.len()];
+        spread[place * taps..][..taps].copy_from_slice(run);
+    }
+    spread
 }
 
 /// What an activation holds values between; none where it is more than that.

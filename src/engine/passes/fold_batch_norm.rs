@@ -14,13 +14,7 @@ use crate::backend::cpu::elementwise::batch_norm_affine;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let mut at = 0;
-    while at < graph.steps.len() {
-        match fold(graph, at) {
-            Some(()) => {}
-            None => at += 1,
-        }
-    }
+    super::at_every_step(graph, fold);
 }
 
 /// Folds the batch normalisation that reads step `at`; `None` where there is none.

@@ -4,24 +4,19 @@ use super::super::graph::{Graph, Op};
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let mut at = 0;
-    while at < graph.steps.len() {
-        if !fold(graph, at) {
-            at += 1;
-        }
-    }
+    super::at_every_step(graph, fold);
 }
 
-/// Folds the border that step `at` draws into every convolution that reads it; false where one reader is something else.
-fn fold(graph: &mut Graph, at: usize) -> bool {
-    let Op::Pad { pads, size, level, .. } = graph.steps[at].op else { return false };
+/// Folds the border that step `at` draws into every convolution that reads it; `None` where one reader is something else.
+fn fold(graph: &mut Graph, at: usize) -> Option<()> {
+    let Op::Pad { pads, size, level, .. } = graph.steps[at].op else { return None };
     let (from, to) = (graph.steps[at].inputs[0], graph.steps[at].output);
     let readers = graph.readers(to);
     let takes = |r: &usize| {
         matches!(graph.steps[*r].op, Op::Conv { .. }) && graph.steps[*r].inputs.iter().skip(1).all(|&v| v != to)
     };
     if level != 0.0 || graph.is_output(to) || !readers.iter().all(takes) {
-        return false;
+        return None;
     }
     for reader in readers {
         let step = &mut graph.steps[reader];
@@ -32,5 +27,5 @@ fn fold(graph: &mut Graph, at: usize) -> bool {
         }
     }
     graph.steps.remove(at);
-    true
+    Some(())
 }

@@ -7,12 +7,7 @@ use crate::backend::cpu::elementwise::Arithmetic;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let mut at = 0;
-    while at < graph.steps.len() {
-        if fuse(graph, at).is_none() {
-            at += 1;
-        }
-    }
+    super::at_every_step(graph, fuse);
 }
 
 /// Makes the addition that reads the product at `at` part of it.

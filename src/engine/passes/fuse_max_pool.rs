@@ -8,13 +8,7 @@ use crate::backend::cpu::layout::Layout;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let mut at = 0;
-    while at < graph.steps.len() {
-        match fuse(graph, at) {
-            Some(()) => drop(graph.steps.remove(at)),
-            None => at += 1,
-        }
-    }
+    super::at_every_step(graph, fuse);
 }
 
 /// Makes the pooling at `at` part of the convolution before it.
@@ -30,5 +24,6 @@ fn fuse(graph: &mut Graph, at: usize) -> Option<()> {
         return None;
     }
     *then = Some(Then::MaxPool { shape, output });
+    graph.steps.remove(at);
     Some(())
 }

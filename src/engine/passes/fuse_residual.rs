@@ -9,12 +9,7 @@ use crate::backend::cpu::elementwise::Arithmetic;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let mut at = 0;
-    while at < graph.steps.len() {
-        if fuse(graph, at).is_none() {
-            at += 1;
-        }
-    }
+    super::at_every_step(graph, fuse);
 }
 
 /// Makes the addition at `at` part of the convolution before it. The convolution moves to where the addition was: only

@@ -9,13 +9,7 @@ use crate::backend::cpu::layout::Layout;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let mut at = 0;
-    while at < graph.steps.len() {
-        match fuse(graph, at) {
-            Some(()) => drop(graph.steps.remove(at)),
-            None => at += 1,
-        }
-    }
+    super::at_every_step(graph, fuse);
 }
 
 /// Makes the softmax at `at` part of the convolution before it.
@@ -33,5 +27,6 @@ fn fuse(graph: &mut Graph, at: usize) -> Option<()> {
     }
     *then = Some(Then::Softmax);
     graph.steps[writer].output = to;
+    graph.steps.remove(at);
     Some(())
 }

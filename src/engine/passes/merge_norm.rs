@@ -23,12 +23,7 @@ pub fn run(graph: &mut Graph) {
         }
     }
     super::drop_unused::run(graph);
-    let mut at = 0;
-    while at < graph.steps.len() {
-        if scale(graph, at).is_none() {
-            at += 1;
-        }
-    }
+    super::at_every_step(graph, scale);
 }
 
 /// What made `value`: the operation and what it read.

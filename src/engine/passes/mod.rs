@@ -27,6 +27,16 @@ use super::graph::Graph;
 /// A pass: its name and what it does.
 pub type Pass = (&'static str, fn(&mut Graph));
 
+/// Tries `change` at every step, and where it changed something once more: another step may stand there now.
+fn at_every_step(graph: &mut Graph, change: impl Fn(&mut Graph, usize) -> Option<()>) {
+    let mut at = 0;
+    while at < graph.steps.len() {
+        if change(graph, at).is_none() {
+            at += 1;
+        }
+    }
+}
+
 /// Passes that a GPU does without: there tensors are channels-last whatever the steps, and joined ones placed by
 /// [`super::cuda`].
 pub const CPU_ALONE: [&str; 7] = [
