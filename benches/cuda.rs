@@ -13,7 +13,7 @@ use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::backend::cpu::{ConvShape, ConvTransposeShape};
 use sonoplex::backend::cuda::conv::{Conv, Halves};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
-use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
+use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Stream};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Precision};
@@ -34,10 +34,10 @@ const RUNS: usize = 2000;
 const ROOM: u64 = 64 << 20;
 
 /// p50, p99 and the longest of many runs, in microseconds.
-fn time(gpu: &mut Gpu, launches: &[Launch]) -> Result<[f32; 3], GpuError> {
-    let graph = gpu.record(launches)?;
-    gpu.time(&graph, WARM_UP)?;
-    let mut times = gpu.time(&graph, RUNS)?;
+fn time(stream: &mut Stream, launches: &[Launch]) -> Result<[f32; 3], GpuError> {
+    let mut graph = stream.record(&[], launches, &[])?;
+    stream.time(&mut graph, WARM_UP)?;
+    let mut times = stream.time(&mut graph, RUNS)?;
     times.sort_by(f32::total_cmp);
     Ok([RUNS / 2, RUNS * 99 / 100, RUNS - 1].map(|i| 1e3 * times[i]))
 }
@@ -122,13 +122,13 @@ fn unet() -> anyhow::Result<Network> {
 }
 
 /// p50, p99 and the longest, in microseconds, of the graph on the device, and from picture to maps on the host.
-fn network() -> anyhow::Result<[[f32; 3]; 2]> {
+fn network(gpu: &Gpu) -> anyhow::Result<[[f32; 3]; 2]> {
     let (device, precision) = (Device::Cuda(0), Precision::Fp16);
     let plan = Builder::new(BuilderConfig { device, precision, ..BuilderConfig::default() }).build(&unet()?)?;
     let program = Program::new(&plan)?;
-    let mut gpu = Gpu::open(0, program.room)?;
-    program.constants.iter().try_for_each(|(region, bytes)| gpu.upload(*region, bytes))?;
-    let on_device = time(&mut gpu, &program.launches)?;
+    let mut stream = gpu.stream(program.room)?;
+    program.constants.iter().try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
+    let on_device = time(&mut stream, &program.launches)?;
     let mut context = Engine::new(plan)?.context();
     context.bind_noise();
     let mut times = Vec::new();
@@ -144,7 +144,8 @@ fn network() -> anyhow::Result<[[f32; 3]; 2]> {
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut gpu = Gpu::open(0, ROOM)?;
+    let gpu = Gpu::open(0)?;
+    let mut stream = gpu.stream(ROOM)?;
     let about = gpu.about().clone();
     println!(
         "{}, compute capability {}, driver {}, kernels for {}",
@@ -165,27 +166,27 @@ fn main() -> anyhow::Result<()> {
             ((block % 200) as u8) / 4 * 3 + (random() >> 58) as u8
         })
         .collect();
-    gpu.upload(src, &picture)?;
+    stream.upload(src, &picture)?;
     let mut filters = Vec::new();
     println!("{:<60} {:>9} {:>9} {:>9}", "microseconds", "p50", "p99", "max");
     for filter in Despeckle::ALL.into_iter().skip(1) {
         let scratch = Region { offset: 2 << 20, bytes: scratch_bytes(&filter, SIZE) };
-        let [p50, p99, max] = time(&mut gpu, &launches(&filter, SIZE, src, dst, scratch))?;
+        let [p50, p99, max] = time(&mut stream, &launches(&filter, SIZE, src, dst, scratch))?;
         println!("{:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}", filter.to_string());
         filters.push(json!({ "filter": filter.to_string(), "p50_us": p50, "p99_us": p99, "max_us": max }));
     }
     // Halves between -1 and 1: with zeros a device runs faster than it ever will.
     let noise: Vec<u8> = (0..ROOM).map(|i| (random() >> 56) as u8 & if i % 2 == 1 { 0xbb } else { 0xff }).collect();
-    gpu.upload(Region { offset: 0, bytes: ROOM }, &noise)?;
+    stream.upload(Region { offset: 0, bytes: ROOM }, &noise)?;
     let mut layers = Vec::new();
     println!("{:<60} {:>9} {:>9} {:>9} TFLOP/s", "microseconds", "p50", "p99", "max");
     for (name, flops, launch) in unet_layers() {
-        let [p50, p99, max] = time(&mut gpu, &[launch])?;
+        let [p50, p99, max] = time(&mut stream, &[launch])?;
         let rate = flops as f64 / f64::from(p50) / 1e6;
         println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1} {rate:>7.1}");
         layers.push(json!({ "layer": name, "p50_us": p50, "p99_us": p99, "max_us": max, "tflops": rate }));
     }
-    let [on_device, on_host] = network()?;
+    let [on_device, on_host] = network(&gpu)?;
     for (name, [p50, p99, max]) in [("U-Net on the device", on_device), ("U-Net with copies, by the host", on_host)] {
         println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}");
     }

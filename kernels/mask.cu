@@ -9,30 +9,42 @@
 #include "common.cuh"
 
 // Shapes      maps: classes, or with `softmax` a background before them, × map_height × map_width floats; small: classes ×
-//             height × width floats, of the part at (left, top).
-// A thread    computes all classes of one pixel; a block 32 × 8 of them.
+//             height × width floats, of the part at (left, top); broken: one a block of the maps, 1 where one of its values
+//             is not a number.
+// A thread    computes all classes of one pixel of the maps; a block 32 × 8 of them.
 extern "C" __global__ void mask_probability(
-    const float* maps, float* small, u32 classes, u32 logits, u32 softmax,
+    const float* maps, float* small, u32* broken, u32 classes, u32 logits, u32 softmax,
     u32 map_width, u32 map_height, u32 left, u32 top, u32 width, u32 height
 ) {
+    __shared__ u32 is_broken;
+    if (thread_of_block() == 0) is_broken = 0;
+    __syncthreads();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
-    if (x >= width || y >= height) return;
-    const u64 map = (u64)map_width * map_height, area = (u64)width * height;
-    const float* from = maps + (u64)(top + y) * map_width + left + x;
-    float* to = small + (u64)y * width + x;
-    const u32 first = softmax ? 1 : 0;
-    float largest = from[0], sum = 0.0f;
-    if (logits && softmax) {
-        for (u32 c = 1; c <= classes; c++) largest = fmaxf(largest, from[c * map]);
-        for (u32 c = 0; c <= classes; c++) sum += expf(from[c * map] - largest);
+    if (x < map_width && y < map_height) {
+        const u64 map = (u64)map_width * map_height, area = (u64)width * height;
+        const float* from = maps + (u64)y * map_width + x;
+        const u32 first = softmax ? 1 : 0;
+        float largest = from[0], sum = 0.0f;
+        for (u32 c = 0; c < first + classes; c++) {
+            largest = fmaxf(largest, from[c * map]);
+            // Whoever writes writes the same.
+            if (from[c * map] != from[c * map]) is_broken = 1;
+        }
+        if (logits && softmax) {
+            for (u32 c = 0; c <= classes; c++) sum += expf(from[c * map] - largest);
+        }
+        // Wraps to something large before the part.
+        const u32 u = x - left, v = y - top;
+        for (u32 c = 0; u < width && v < height && c < classes; c++) {
+            const float value = from[(first + c) * map];
+            float p = value;
+            if (logits) p = softmax ? expf(value - largest) / sum : 1.0f / (1.0f + expf(-value));
+            // Not a number fails every comparison.
+            small[c * area + (u64)v * width + u] = p >= 0.0f ? (p < 1.0f ? p : 1.0f) : 0.0f;
+        }
     }
-    for (u32 c = 0; c < classes; c++) {
-        const float value = from[(first + c) * map];
-        float p = value;
-        if (logits) p = softmax ? expf(value - largest) / sum : 1.0f / (1.0f + expf(-value));
-        // Not a number fails every comparison.
-        to[c * area] = p >= 0.0f ? (p < 1.0f ? p : 1.0f) : 0.0f;
-    }
+    __syncthreads();
+    if (thread_of_block() == 0) broken[blockIdx.y * gridDim.x + blockIdx.x] = is_broken;
 }
 
 // Shapes      small: as above, height × width; of each axis `first` one and `weights` `taps` for every position of the crop;

@@ -13,12 +13,15 @@ mod naive;
 #[allow(dead_code)] // the other tests write more
 #[path = "it/onnx_writer.rs"]
 mod onnx_writer;
+#[path = "it/segmenter_gpu.rs"]
+mod segmenter_gpu;
 
-use sonoplex::backend::cuda::gpu::{Gpu, GpuError};
+use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Stream};
 use sonoplex::backend::cuda::launch::{Launch, Region};
-use sonoplex::engine::cuda::Program;
+use sonoplex::engine::cuda::Recording;
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Precision};
 use sonoplex::geometry::Size;
+use sonoplex::segmenter::{Segmenter, SegmenterConfig};
 
 use kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
@@ -26,6 +29,7 @@ use kernels_cuda::{
 use kernels_cuda_conv::{check_convs, check_ends};
 use kernels_cuda_net::{check_networks, shipped};
 use naive::Random;
+use segmenter_gpu::{check_frames, check_hard_frames};
 
 /// Bytes of memory that the checks need.
 const ROOM: u64 = 64 << 20;
@@ -33,6 +37,7 @@ const ROOM: u64 = 64 << 20;
 /// A device whose memory is handed out from the start to the end.
 struct Device {
     gpu: Gpu,
+    stream: Stream,
     end: u64,
     /// Whether launches are recorded first.
     recorded: bool,
@@ -46,45 +51,55 @@ impl Machine for Device {
     fn allocate(&mut self, bytes: u64) -> Region {
         let region = Region { offset: self.end, bytes };
         self.end = (self.end + bytes).next_multiple_of(256);
-        self.gpu.upload(region, &vec![0xa5; bytes as usize]).expect("an upload");
+        self.stream.upload(region, &vec![0xa5; bytes as usize]).expect("an upload");
         region
     }
 
     fn upload(&mut self, bytes: &[u8]) -> Region {
         let region = self.allocate(bytes.len() as u64);
-        self.gpu.upload(region, bytes).expect("an upload");
+        self.stream.upload(region, bytes).expect("an upload");
         region
     }
 
     fn download(&mut self, region: Region) -> Vec<u8> {
         let mut bytes = vec![0; region.bytes as usize];
-        self.gpu.download(region, &mut bytes).expect("a download");
+        self.stream.download(region, &mut bytes).expect("a download");
         bytes
     }
 
-    fn load(&mut self, program: &Program) {
-        assert!(program.room <= ROOM, "a program of {} bytes", program.room);
-        self.gpu.upload(Region { offset: 0, bytes: ROOM }, &vec![0xa5; ROOM as usize]).expect("an upload");
-        program.constants.iter().for_each(|(region, bytes)| self.write(*region, bytes));
+    fn load(&mut self, recording: &Recording) {
+        assert!(recording.room <= ROOM, "a program of {} bytes", recording.room);
+        self.stream.upload(Region { offset: 0, bytes: ROOM }, &vec![0xa5; ROOM as usize]).expect("an upload");
+        recording.constants.iter().for_each(|(region, bytes)| self.write(*region, bytes));
     }
 
     fn write(&mut self, region: Region, bytes: &[u8]) {
-        self.gpu.upload(region, bytes).expect("an upload");
+        self.stream.upload(region, bytes).expect("an upload");
     }
 
     fn run(&mut self, launches: &[Launch]) -> Result<(), String> {
-        let run = |gpu: &mut Gpu| match self.recorded {
-            true => gpu.record(launches)?.run(),
-            false => gpu.enqueue(launches),
+        let run = |stream: &mut Stream| {
+            if !self.recorded {
+                stream.enqueue(launches)?;
+                return stream.wait();
+            }
+            let mut graph = stream.record(&[], launches, &[])?;
+            stream.run(&mut graph)?;
+            graph.found().map(drop)
         };
-        run(&mut self.gpu).and_then(|()| self.gpu.wait()).map_err(|e| e.to_string())
+        run(&mut self.stream).map_err(|e| e.to_string())
     }
 }
 
 /// The first device; none, with a printed line, where there is none.
 fn device() -> Option<Device> {
-    match Gpu::open(0, ROOM) {
-        Ok(gpu) => Some(Device { gpu, end: 0, recorded: false }),
+    let opened = || -> Result<(Gpu, Stream), GpuError> {
+        let gpu = Gpu::open(0)?;
+        let stream = gpu.stream(ROOM)?;
+        Ok((gpu, stream))
+    };
+    match opened() {
+        Ok((gpu, stream)) => Some(Device { gpu, stream, end: 0, recorded: false }),
         Err(error) => {
             assert!(std::env::var_os("SONOPLEX_GPU").is_none(), "{error}");
             println!("skipped: {error}");
@@ -176,8 +191,21 @@ fn an_engine_on_the_device_gives_what_one_on_the_processor_does() {
 }
 
 #[test]
+fn whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor() {
+    if device().is_none() {
+        return;
+    }
+    let mut open = |config: &SegmenterConfig| {
+        let config = SegmenterConfig { device: sonoplex::engine::Device::Cuda(0), ..config.clone() };
+        Segmenter::open(&config).expect("a sound model")
+    };
+    check_frames(&mut open);
+    check_hard_frames(&mut open);
+}
+
+#[test]
 fn a_device_that_is_not_there_is_a_sentence() {
-    let Err(error) = Gpu::open(1000, 1) else { panic!("nobody has so many") };
+    let Err(error) = Gpu::open(1000) else { panic!("nobody has so many") };
     match error {
         GpuError::NoDriver => assert_eq!(error.to_string(), "no NVIDIA driver was found (libcuda is missing)"),
         GpuError::NoDevice { index, .. } => assert_eq!(index, 1000),

@@ -100,7 +100,7 @@ impl Frames<'_> {
     fn ranges(&self, exact: &Plan, threshold: Threshold) -> anyhow::Result<Calibration> {
         let mut calibrator = Calibrator::default();
         self.each(self.count, vec![exact.clone()], |_, segmenters, _| {
-            Ok(calibrator.observe(segmenters[0].context_mut())?)
+            Ok(calibrator.observe(segmenters[0].context_mut()?)?)
         })?;
         Ok(calibrator.calibration(threshold))
     }
@@ -172,7 +172,8 @@ impl Frames<'_> {
             let alone = build(Calibration { kept, ranges: calibration.ranges.clone() })?;
             let mut sum = 0.0;
             self.each(JUDGED, vec![exact.clone(), alone], |_, segmenters, _| {
-                let [a, b] = [segmenters[0].raw_output()?, segmenters[1].raw_output()?];
+                let [one, other] = segmenters else { unreachable!("two plans, two segmenters") };
+                let (a, b) = (one.raw_output()?, other.raw_output()?);
                 sum += a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
                 Ok(())
             })

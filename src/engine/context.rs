@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cuda::Runner;
 use super::engine::{EngineError, Inner, TensorInfo};
-use super::gpu_run::Runner;
+use super::gpu_run::GpuRunner;
 use super::plan::{Place, PlanValue};
 use crate::backend::cpu::aligned::Aligned;
 use crate::backend::cpu::layout::unpack;
@@ -17,7 +18,7 @@ pub struct ExecutionContext {
     arena: Aligned,
     scratch: Aligned,
     /// What runs on a GPU; made for the first run.
-    runner: Option<Runner>,
+    runner: Option<GpuRunner>,
 }
 
 impl ExecutionContext {
@@ -75,9 +76,15 @@ impl ExecutionContext {
         if let Some(gpu) = &inner.gpu {
             let runner = match &mut self.runner {
                 Some(runner) => runner,
-                none => none.insert(gpu.runner()?),
+                none => {
+                    let mut runner = gpu.runner();
+                    runner.record(&gpu.program.recording())?;
+                    none.insert(runner)
+                }
             };
-            return runner.enqueue(&gpu.program, &self.arena);
+            let given = runner.given()?;
+            given.copy_from_slice(&bytemuck::cast_slice(&self.arena)[..given.len()]);
+            return runner.enqueue();
         }
         for (step, kernel) in inner.plan.header.steps.iter().zip(&inner.kernels) {
             kernel.run(inner, step, &mut self.arena, &mut self.scratch);
@@ -141,10 +148,13 @@ impl ExecutionContext {
     /// # Errors
     /// On the CPU never; a GPU may have failed since.
     pub fn synchronize(&mut self) -> Result<(), EngineError> {
-        match (&self.inner.gpu, &mut self.runner) {
-            (Some(gpu), Some(runner)) => runner.fetch(&gpu.program, &mut self.arena),
-            _ => Ok(()),
-        }
+        let Some(runner) = &mut self.runner else { return Ok(()) };
+        let found = runner.found()?;
+        let arena: &mut [u8] = bytemuck::cast_slice_mut(&mut self.arena);
+        // Outputs come after inputs.
+        let start = arena.len() - found.len();
+        arena[start..].copy_from_slice(found);
+        Ok(())
     }
 
     fn on_the_cpu(&self) -> Result<(), EngineError> {

@@ -2,7 +2,7 @@
 //!
 //! Nothing here needs a device. The CPU's engine on the plan of the same network is the specification.
 
-use super::engine::TensorInfo;
+use super::engine::{EngineError, TensorInfo};
 use super::plan::{Plan, PlanStep};
 use crate::backend::cuda::launch::{Launch, Region};
 
@@ -42,6 +42,64 @@ impl Program {
     pub fn apart(plan: &Plan) -> Result<Self, CudaError> {
         emit::program(plan, false)
     }
+}
+
+/// What is run as one graph, whole: copies to the device, kernels, copies from it.
+#[derive(Clone, Debug)]
+pub struct Recording<'a> {
+    /// Bytes of device memory.
+    pub room: u64,
+    /// Every piece of memory that is written; constants aside.
+    pub tensors: Vec<Region>,
+    /// Bytes that stay as they are, and where.
+    pub constants: Vec<(Region, &'a [u8])>,
+    /// Where what is given goes, piece after piece.
+    pub given: Vec<Region>,
+    /// Kernels in order.
+    pub launches: Vec<Launch>,
+    /// Where what is found comes from, piece after piece.
+    pub found: Vec<Region>,
+}
+
+impl Program {
+    /// The network alone: its inputs are given, its outputs are found.
+    pub fn recording(&self) -> Recording<'_> {
+        Recording {
+            room: self.room,
+            tensors: self.tensors.clone(),
+            constants: self.constants.iter().map(|(region, bytes)| (*region, bytes.as_slice())).collect(),
+            given: self.inputs.iter().map(|(_, region)| *region).collect(),
+            launches: self.launches.clone(),
+            found: self.outputs.iter().map(|(_, region)| *region).collect(),
+        }
+    }
+}
+
+/// What runs recordings: a stream of a GPU, or what stands for one in a test.
+pub trait Runner: Send {
+    /// Takes a recording in the place of the one before.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn record(&mut self, recording: &Recording) -> Result<(), EngineError>;
+
+    /// What is given to the next run, piece after piece; waits for the end of the last one.
+    ///
+    /// # Errors
+    /// When that has failed.
+    fn given(&mut self) -> Result<&mut [u8], EngineError>;
+
+    /// Starts a run and does not wait.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn enqueue(&mut self) -> Result<(), EngineError>;
+
+    /// What was found, piece after piece; waits for the end of the run.
+    ///
+    /// # Errors
+    /// When it has failed.
+    fn found(&mut self) -> Result<&[u8], EngineError>;
 }
 
 /// Why a plan cannot run on a GPU.

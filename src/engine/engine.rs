@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::context::ExecutionContext;
-use super::cuda::{CudaError, Program};
+use super::cuda::{CudaError, Program, Runner};
 use super::device::Device;
 use super::execute::Kernel;
 use super::gpu_run::Loaded;
@@ -75,6 +75,12 @@ impl Engine {
         ExecutionContext::new(self.inner.clone())
     }
 
+    /// On a GPU the program of the plan, and a stream that runs what is recorded around it.
+    pub fn on_gpu(&self) -> Option<(Arc<Program>, Box<dyn Runner>)> {
+        let gpu = self.inner.gpu.as_ref()?;
+        Some((gpu.program.clone(), Box::new(gpu.runner())))
+    }
+
     /// What has to be bound.
     pub fn inputs(&self) -> &[TensorInfo] {
         &self.inner.inputs
@@ -93,8 +99,9 @@ impl Engine {
     /// What computes: `cpu avx512, 8 threads`, or `cuda sm_90, NVIDIA H200, driver 12040`. The first two words decide the bits of a result, the threads do not.
     pub fn device_name(&self) -> String {
         if let Some(gpu) = &self.inner.gpu {
-            let (major, minor) = (gpu.about.capability / 10, gpu.about.capability % 10);
-            return format!("cuda sm_{major}{minor}, {}, driver {}", gpu.about.name, gpu.about.driver);
+            let about = gpu.gpu.about();
+            let (major, minor) = (about.capability / 10, about.capability % 10);
+            return format!("cuda sm_{major}{minor}, {}, driver {}", about.name, about.driver);
         }
         let threads = self.inner.pool.threads();
         format!("cpu {}, {threads} thread{}", Isa::detect(), if threads == 1 { "" } else { "s" })

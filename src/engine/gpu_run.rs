@@ -1,81 +1,76 @@
-//! A program on a GPU: its memory, its constants and its launches as one graph.
+//! Recordings on a GPU.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::cuda::Program;
+use super::cuda::{Program, Recording, Runner};
 use super::engine::EngineError;
-use crate::backend::cuda::gpu::{About, Gpu, GpuError, Graph};
+use crate::backend::cuda::gpu::{Gpu, GpuError, Graph, Stream};
 
-/// A program on a device, for as many contexts as one likes.
+/// A program and the device that it is for, for as many contexts as one likes.
 pub(super) struct Loaded {
-    pub program: Program,
-    index: usize,
-    /// The first runner, for whoever comes first.
-    first: Mutex<Option<Runner>>,
-    pub about: About,
-}
-
-/// A device with a program that is ready to run; one for each context.
-pub(super) struct Runner {
-    gpu: Gpu,
-    graph: Graph,
+    pub program: Arc<Program>,
+    pub gpu: Gpu,
 }
 
 impl Loaded {
     /// # Errors
     /// When the device is not there, or refuses.
     pub fn new(program: Program, index: usize) -> Result<Self, EngineError> {
-        let first = Runner::new(&program, index)?;
-        let about = first.gpu.about().clone();
-        Ok(Self { program, index, first: Mutex::new(Some(first)), about })
+        let gpu = Gpu::open(index).map_err(|e| refused(&e))?;
+        Ok(Self { program: Arc::new(program), gpu })
     }
 
-    /// # Errors
-    /// As for [`Loaded::new`].
-    pub fn runner(&self) -> Result<Runner, EngineError> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(|| Runner::new(&self.program, self.index), Ok)
+    /// A stream of its own that runs nothing yet.
+    pub fn runner(&self) -> GpuRunner {
+        GpuRunner { gpu: self.gpu.clone(), stream: None, graph: None }
     }
 }
 
-impl Runner {
-    fn new(program: &Program, index: usize) -> Result<Self, EngineError> {
-        let ready = || -> Result<Self, GpuError> {
-            let mut gpu = Gpu::open(index, program.room)?;
-            program.constants.iter().try_for_each(|(region, bytes)| gpu.upload(*region, bytes))?;
-            let graph = gpu.record(&program.launches)?;
-            Ok(Self { gpu, graph })
+/// One stream of a GPU.
+pub(super) struct GpuRunner {
+    gpu: Gpu,
+    stream: Option<Stream>,
+    graph: Option<Graph>,
+}
+
+impl GpuRunner {
+    fn graph(&mut self) -> &mut Graph {
+        self.graph.as_mut().expect("something was recorded before")
+    }
+}
+
+impl Runner for GpuRunner {
+    fn record(&mut self, recording: &Recording) -> Result<(), EngineError> {
+        self.graph = None;
+        let mut ready = || -> Result<Graph, GpuError> {
+            let stream = match &mut self.stream {
+                Some(stream) if stream.room() >= recording.room => stream,
+                small => {
+                    // Given back first, so that there need not be room for both.
+                    *small = None;
+                    small.insert(self.gpu.stream(recording.room)?)
+                }
+            };
+            recording.constants.iter().try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
+            stream.record(&recording.given, &recording.launches, &recording.found)
         };
-        ready().map_err(|e| refused(&e))
-    }
-
-    /// Copies the inputs up and starts a run.
-    ///
-    /// # Errors
-    /// When the driver refuses.
-    pub fn enqueue(&mut self, program: &Program, host: &[f32]) -> Result<(), EngineError> {
-        let mut rest = host;
-        for (_, region) in &program.inputs {
-            let (own, after) = rest.split_at(region.bytes as usize / 4);
-            self.gpu.upload(*region, bytemuck::cast_slice(own)).map_err(|e| refused(&e))?;
-            rest = after;
-        }
-        self.graph.run().map_err(|e| refused(&e))
-    }
-
-    /// Waits for the run, and copies the outputs down.
-    ///
-    /// # Errors
-    /// When the run has failed.
-    pub fn fetch(&mut self, program: &Program, host: &mut [f32]) -> Result<(), EngineError> {
-        let given: usize = program.inputs.iter().map(|(_, region)| region.bytes as usize / 4).sum();
-        let mut rest = &mut host[given..];
-        for (_, region) in &program.outputs {
-            let (own, after) = rest.split_at_mut(region.bytes as usize / 4);
-            self.gpu.download(*region, bytemuck::cast_slice_mut(own)).map_err(|e| refused(&e))?;
-            rest = after;
-        }
+        self.graph = Some(ready().map_err(|e| refused(&e))?);
         Ok(())
+    }
+
+    fn given(&mut self) -> Result<&mut [u8], EngineError> {
+        self.graph().given().map_err(|e| refused(&e))
+    }
+
+    fn enqueue(&mut self) -> Result<(), EngineError> {
+        let (Some(stream), Some(graph)) = (&mut self.stream, &mut self.graph) else {
+            unreachable!("something was recorded before")
+        };
+        stream.run(graph).map_err(|e| refused(&e))
+    }
+
+    fn found(&mut self) -> Result<&[u8], EngineError> {
+        self.graph().found().map_err(|e| refused(&e))
     }
 }
 

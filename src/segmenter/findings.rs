@@ -3,6 +3,7 @@
 use crate::geometry::{Rect, Spacing};
 use crate::segmentation::{Contour, Finding, Segmentation, State};
 
+use super::compute::Answer;
 use super::contour;
 use super::decision::{self, Decision};
 use super::model::Model;
@@ -32,8 +33,8 @@ impl Finder {
 
     /// Fills the findings of `out`, whose mask and probability are there. Regions that are too small leave the mask, and
     /// so does a class that is said to be absent: nothing is drawn that is not said.
-    pub fn run(&mut self, model: &Model, presence: Option<&[f32]>, spacing: Option<Spacing>, out: &mut Segmentation) {
-        let (size, crop) = (out.size, out.crop);
+    pub fn run(&mut self, model: &Model, answer: &Answer, spacing: Option<Spacing>, out: &mut Segmentation) {
+        let (size, crop, presence) = (out.size, out.crop, answer.presence);
         self.components.reserve(size.area());
         out.calibrated = presence.is_some();
         for finding in out.findings.iter_mut().skip(self.decisions.len()) {
@@ -52,9 +53,11 @@ impl Finder {
                     decision::confidence(rows.map(|r| &r[crop.x as usize..][..crop.width as usize]))
                 }
             };
-            let min_area = (f64::from(model.min_area[i]) * crop.size().area() as f64).ceil().max(1.0) as usize;
             let labels = &mut out.mask.labels;
-            let mut found = self.components.find(labels, size, class, min_area);
+            let mut found = match answer.regions.get(i) {
+                Some(Some(found)) => found,
+                _ => self.components.find(labels, size, class, model.least_area(i, crop.size())),
+            };
             let state = decision.update(confidence, !found.is_empty(), &model.decisions[i]);
             if state == State::NoNerve && !found.is_empty() {
                 found = self.components.find(labels, size, class, usize::MAX);

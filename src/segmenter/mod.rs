@@ -4,6 +4,7 @@
 //! decision. What the network takes and gives is its own word ([`spec`]); the picture is cut out of a scanner's screen
 //! ([`crop`]), and the mask goes back to exactly where the picture came from.
 
+mod compute;
 pub mod contour;
 pub mod crop;
 pub mod crop_tracker;
@@ -11,6 +12,8 @@ pub mod decision;
 mod error;
 mod findings;
 mod model;
+mod on_cpu;
+mod on_gpu;
 mod opening;
 mod postprocess;
 mod preprocess;
@@ -21,20 +24,20 @@ mod spec_values;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::backend::cpu::despeckle::Despeckle;
-use crate::backend::cpu::pool::Pool;
+use crate::engine::cuda::{Program, Runner};
 use crate::engine::{Device, EngineError, ExecutionContext, Plan, Precision};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{Rect, Sector, Size};
 use crate::latency::{Clock, Moment};
 use crate::segmentation::{Class, Segmentation};
 
+use compute::{Compute, Picture};
 use crop::{CropFound, CropKind};
 use findings::Finder;
 use model::Model;
-use postprocess::{Maps, Postprocessor};
-use preprocess::{Input, Preprocessor};
 
 pub use crop_tracker::{CropChoice, CropTracker};
 pub use error::SegmenterError;
@@ -88,15 +91,13 @@ impl Default for SegmenterConfig {
 pub struct Segmenter {
     model: Model,
     info: ModelInfo,
-    pool: Pool,
+    compute: Compute,
     despeckle: Despeckle,
     choice: CropChoice,
     tracker: CropTracker,
     found: Option<CropFound>,
     inside: Inside,
     gray: Vec<u8>,
-    before: Preprocessor,
-    after: Postprocessor,
     finder: Finder,
 }
 
@@ -117,20 +118,36 @@ impl Segmenter {
     /// # Errors
     /// As there.
     pub fn from_plan(plan: Plan, config: &SegmenterConfig) -> Result<Self, SegmenterError> {
-        let (model, info) = Model::new(plan, config)?;
+        let (compute, engine) = Compute::new(plan, config)?;
+        Self::on(engine.plan(), (compute, engine.device_name()), config)
+    }
+
+    /// As [`Segmenter::from_plan`], with what runs the program of that plan given: a test has no GPU.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_runner(
+        plan: &Plan,
+        (program, runner): (Arc<Program>, Box<dyn Runner>),
+        config: &SegmenterConfig,
+    ) -> Result<Self, SegmenterError> {
+        Self::on(plan, (Compute::on_runner(program, runner), "given".to_owned()), config)
+    }
+
+    fn on(plan: &Plan, on: (Compute, String), config: &SegmenterConfig) -> Result<Self, SegmenterError> {
+        let (mut compute, device) = on;
+        let (model, info) = Model::new(plan, (&mut compute, device), config)?;
         let finder = Finder::new(model.classes.len());
         Ok(Self {
             model,
             info,
-            pool: Pool::new(config.threads),
+            compute,
             despeckle: config.despeckle,
             choice: config.crop,
             tracker: CropTracker::default(),
             found: None,
             inside: Inside::default(),
             gray: Vec::new(),
-            before: Preprocessor::default(),
-            after: Postprocessor::default(),
             finder,
         })
     }
@@ -146,16 +163,19 @@ impl Segmenter {
     }
 
     /// Its network with what the last frame put in, to run it once more and look inside.
-    pub fn context_mut(&mut self) -> &mut ExecutionContext {
-        &mut self.model.context
+    ///
+    /// # Errors
+    /// On a GPU, where it is part of a graph.
+    pub fn context_mut(&mut self) -> Result<&mut ExecutionContext, EngineError> {
+        self.compute.context()
     }
 
     /// What the network said of the last frame, before any decision.
     ///
     /// # Errors
-    /// As [`ExecutionContext::output`].
-    pub fn raw_output(&self) -> Result<&[f32], EngineError> {
-        self.model.context.output(&self.model.mask)
+    /// As [`Segmenter::context_mut`].
+    pub fn raw_output(&mut self) -> Result<&[f32], EngineError> {
+        self.compute.context()?.output(&self.model.mask)
     }
 
     /// Where the picture was in the last frame, and how that was known.
@@ -198,6 +218,8 @@ impl Segmenter {
 
         let gray: &[u8] = match frame.format {
             PixelFormat::Gray8 => &frame.pixels,
+            // A GPU makes grey of colours itself.
+            PixelFormat::Rgb8 if self.choice != CropChoice::Auto && matches!(self.compute, Compute::Gpu(_)) => &[],
             PixelFormat::Rgb8 => {
                 self.gray.resize(size.area(), 0);
                 frame.write_gray(&mut self.gray);
@@ -215,35 +237,12 @@ impl Segmenter {
         out.sector = found.sector;
         self.inside.update(found);
 
-        let model = &mut self.model;
+        let model = &self.model;
         let placed = preprocess::placed(model.fit, found.rect.size(), model.size);
-        let input = Input { placed, size: model.size, filter: &model.filter, scale: &model.scale };
-        let tensor = model.context.input_mut(&model.input)?;
-        debug_assert_eq!(tensor.len(), model.channels * model.size.area());
-        self.before.run(&self.pool, (gray, size), (found.rect, &self.inside.mask), &self.despeckle, &input, tensor);
-        out.stamps.set(Moment::Preprocessed, clock.now());
-
-        model.context.enqueue()?;
-        model.context.synchronize()?;
-        out.stamps.set(Moment::Inferred, clock.now());
-
-        let maps = Maps {
-            data: model.context.output(&model.mask)?,
-            size: model.map_size,
-            output: model.output,
-            activation: model.activation,
-            placed: scaled(placed, model.size, model.map_size),
-        };
-        // "No nerve" would be a lie about a frame that was not looked at.
-        if maps.data.iter().any(|v| v.is_nan()) {
-            return Err(SegmenterError::NotANumber { id: frame.id });
-        }
-        self.after.run(&self.pool, &maps, &model.thresholds, &self.inside.mask, out);
-        let presence = match &model.presence {
-            Some(name) => Some(model.context.output(name)?),
-            None => None,
-        };
-        self.finder.run(model, presence, frame.spacing, out);
+        let (inside, despeckle) = (self.inside.mask.as_slice(), self.despeckle);
+        let picture = Picture { frame, gray, crop: found, inside, despeckle, placed };
+        let answer = self.compute.run(model, &picture, clock, out)?;
+        self.finder.run(model, &answer, frame.spacing, out);
         out.stamps.set(Moment::Segmented, clock.now());
         Ok(())
     }

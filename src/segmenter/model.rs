@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::backend::cpu::mask::Meaning;
+use crate::backend::cpu::resize::Filter;
 use crate::engine::network::{Declared, Dim};
-use crate::engine::{Device, Engine, ExecutionContext, Plan, Precision};
+use crate::engine::{Plan, Precision, TensorInfo};
 use crate::geometry::Size;
 use crate::segmentation::Class;
 
+use super::compute::Compute;
 use super::decision::Thresholds;
 use super::spec::{Activation, Fit, ModelSpec, Output, Scale};
 use super::{SegmenterConfig, SegmenterError, opening};
@@ -43,9 +46,8 @@ pub struct ModelInfo {
     pub attribution: Option<String>,
 }
 
-/// A network ready to run, and how to feed and read it.
+/// How to feed a network, and how to read it.
 pub(super) struct Model {
-    pub context: ExecutionContext,
     pub input: String,
     pub channels: usize,
     pub size: Size,
@@ -56,7 +58,7 @@ pub(super) struct Model {
     pub output: Output,
     pub activation: Activation,
     pub fit: Fit,
-    pub filter: String,
+    pub filter: Filter,
     /// Factor and addend that make an input value of a grey level, for each channel.
     pub scale: Vec<[f32; 2]>,
     pub classes: Vec<Class>,
@@ -142,16 +144,15 @@ impl<'a> Settling<'a> {
     }
 
     /// Which output holds the maps, how many there are, and their size.
-    fn maps(&mut self, engine: &Engine, spec: &ModelSpec) -> Result<(String, usize, Size), SegmenterError> {
-        let known =
-            || engine.outputs().iter().map(|o| format!("`{}` {:?}", o.name, o.shape)).collect::<Vec<_>>().join(", ");
+    fn maps(&mut self, outputs: &[TensorInfo], spec: &ModelSpec) -> Result<(String, usize, Size), SegmenterError> {
+        let known = || outputs.iter().map(|o| format!("`{}` {:?}", o.name, o.shape)).collect::<Vec<_>>().join(", ");
         let found = match &spec.mask {
-            Some(name) => engine.outputs().iter().find(|o| o.name == *name),
-            None => engine.outputs().iter().find(|o| o.shape.len() == 4),
+            Some(name) => outputs.iter().find(|o| o.name == *name),
+            None => outputs.iter().find(|o| o.shape.len() == 4),
         };
         match found.map(|o| (o, o.shape.as_slice())) {
             Some((o, &[1, maps, h, w])) if maps * h * w > 0 && maps <= 255 => {
-                if spec.mask.is_none() && engine.outputs().len() > 1 {
+                if spec.mask.is_none() && outputs.len() > 1 {
                     self.assumed(format_args!("mask = {}", o.name));
                 }
                 Ok((o.name.clone(), maps, Size::new(w as u32, h as u32)))
@@ -187,7 +188,7 @@ impl<'a> Settling<'a> {
     fn output(
         &mut self,
         spec: &ModelSpec,
-        context: &mut ExecutionContext,
+        compute: &mut Compute,
         input: &str,
         mask: &str,
     ) -> Result<Output, SegmenterError> {
@@ -200,12 +201,8 @@ impl<'a> Settling<'a> {
             self.assumed(format_args!("output = {}, by the name `{mask}`", word(*output)));
             return Ok(*output);
         }
-        for (i, v) in context.input_mut(input)?.iter_mut().enumerate() {
-            *v = (i % 97) as f32 / 96.0;
-        }
-        context.enqueue()?;
-        context.synchronize()?;
-        let within = context.output(mask)?.iter().all(|v| (0.0..=1.0).contains(v));
+        let values = compute.trial(input, mask, |i| (i % 97) as f32 / 96.0)?;
+        let within = values.iter().all(|v| (0.0..=1.0).contains(v));
         let output = if within { Output::Probability } else { Output::Logits };
         let range = if within { "within" } else { "beyond" };
         self.assumed(format_args!("output = {}, by values {range} 0 to 1 on a trial picture", word(output)));
@@ -221,27 +218,31 @@ fn word(output: Output) -> &'static str {
 }
 
 impl Model {
-    /// Prepares `plan`, which stands for the model of `config`.
-    pub fn new(plan: Plan, config: &SegmenterConfig) -> Result<(Self, ModelInfo), SegmenterError> {
+    /// Settles everything about `plan`, which stands for the model of `config` and runs on `compute`, a `device`.
+    pub fn new(
+        plan: &Plan,
+        (compute, device): (&mut Compute, String),
+        config: &SegmenterConfig,
+    ) -> Result<(Self, ModelInfo), SegmenterError> {
         let path = config.model.as_path();
         let spec = ModelSpec::read(path, &plan.origin().metadata)?;
         let mut s = Settling { path, notes: spec.notes.clone() };
-        let inputs = opening::declared(&plan);
+        let inputs = opening::declared(plan);
         let shape = s.input_shape(&inputs, &spec)?;
         let input = inputs[0].name.clone();
-        let engine = Engine::new(plan)?;
-        if let Device::Cuda(_) = engine.plan().device() {
+        if let Compute::Gpu(_) = compute {
             s.notes
                 .push("fp16 on a GPU, proven in an emulation and on no device yet: compare with `--device cpu`".into());
+            s.notes.push("a frame is one graph from crop to regions: its time stands as that of the network".into());
         }
-        let mut context = engine.context();
 
-        let (mask, maps, map_size) = s.maps(&engine, &spec)?;
+        let outputs = plan.outputs();
+        let (mask, maps, map_size) = s.maps(&outputs, &spec)?;
         let (activation, count) = s.activation(&spec, maps)?;
-        let output = s.output(&spec, &mut context, &input, &mask)?;
+        let output = s.output(&spec, compute, &input, &mask)?;
         let scale = s.scale(&spec, shape[1])?;
         if let Some(name) = &spec.presence {
-            let values = engine.outputs().iter().find(|o| o.name == *name).map(|o| o.shape.iter().product::<usize>());
+            let values = outputs.iter().find(|o| o.name == *name).map(|o| o.shape.iter().product::<usize>());
             if values != Some(count) {
                 let found = values.map_or("no such output".to_owned(), |n| format!("{n} values"));
                 return Err(s.refused(format!("a presence output `{name}` with {count} values"), found));
@@ -290,11 +291,11 @@ impl Model {
         let info = ModelInfo {
             name: spec.name.clone().unwrap_or(stem),
             path: path.to_owned(),
-            sha256: engine.plan().network_sha256().to_owned(),
-            plan_sha256: engine.plan().sha256().to_owned(),
-            tactics: engine.plan().tactics(),
-            precision: engine.plan().precision(),
-            device: engine.device_name(),
+            sha256: plan.network_sha256().to_owned(),
+            plan_sha256: plan.sha256().to_owned(),
+            tactics: plan.tactics(),
+            precision: plan.precision(),
+            device,
             input_size: size,
             thresholds: thresholds.clone(),
             decisions: decisions.clone(),
@@ -303,7 +304,6 @@ impl Model {
             attribution: spec.attribution.clone(),
         };
         let model = Self {
-            context,
             input,
             channels: shape[1],
             size,
@@ -313,7 +313,12 @@ impl Model {
             output,
             activation,
             fit: spec.resize.unwrap_or(Fit::Stretch),
-            filter: spec.filter.clone().unwrap_or_else(|| "area".to_owned()),
+            filter: match spec.filter.as_deref() {
+                Some("bilinear") => Filter::Bilinear,
+                Some("nearest") => Filter::Nearest,
+                // The description has been checked for others.
+                _ => Filter::Area,
+            },
             scale,
             classes,
             thresholds,
@@ -321,5 +326,15 @@ impl Model {
             min_area,
         };
         Ok((model, info))
+    }
+
+    /// What the values of its maps mean.
+    pub fn meaning(&self) -> Meaning {
+        Meaning { logits: self.output == Output::Logits, softmax: self.activation == Activation::Softmax }
+    }
+
+    /// Pixels that a region of a class has at least, in a crop of that size.
+    pub fn least_area(&self, class: usize, crop: Size) -> usize {
+        (f64::from(self.min_area[class]) * crop.area() as f64).ceil().max(1.0) as usize
     }
 }

@@ -6,18 +6,14 @@ use crate::backend::cpu::resize::{Filter, Resampler};
 use crate::geometry::{Rect, Size};
 use crate::segmentation::Segmentation;
 
-use super::spec::{Activation, Output};
-
 /// The maps of a network, and what they mean.
 pub struct Maps<'a> {
     /// `maps × height × width`.
     pub data: &'a [f32],
     /// Width and height of a map.
     pub size: Size,
-    /// What the values are.
-    pub output: Output,
-    /// How the classes stand to each other.
-    pub activation: Activation,
+    /// What the values mean.
+    pub meaning: Meaning,
     /// The part that shows the picture.
     pub placed: Rect,
 }
@@ -38,10 +34,8 @@ impl Postprocessor {
     /// their threshold.
     pub fn run(&mut self, pool: &Pool, maps: &Maps, thresholds: &[f32], inside: &[u8], out: &mut Segmentation) {
         let classes = thresholds.len();
-        let meaning =
-            Meaning { logits: maps.output == Output::Logits, softmax: maps.activation == Activation::Softmax };
         self.small.clear();
-        probabilities(meaning, maps.data, (maps.size, maps.placed), classes, &mut self.small);
+        probabilities(maps.meaning, maps.data, (maps.size, maps.placed), classes, &mut self.small);
         let (from, to) = (maps.placed.size(), out.crop.size());
         let resampler = match &self.resampler {
             Some((f, t, _)) if (*f, *t) == (from, to) => &self.resampler.as_ref().expect("just matched").2,

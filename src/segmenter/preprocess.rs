@@ -40,8 +40,8 @@ pub struct Input<'a> {
     pub placed: Rect,
     /// Size of the input.
     pub size: Size,
-    /// The resampling filter by its name.
-    pub filter: &'a str,
+    /// The resampling filter.
+    pub filter: Filter,
     /// Factor and addend that make an input value of a grey level, for each channel.
     pub scale: &'a [[f32; 2]],
 }
@@ -72,7 +72,7 @@ impl Preprocessor {
         let (from, to) = (rect.size(), input.placed.size());
         let resampler = match &self.resampler {
             Some((f, t, _)) if (*f, *t) == (from, to) => &self.resampler.as_ref().expect("just matched").2,
-            _ => &self.resampler.insert((from, to, Resampler::new(from, to, filter(input.filter)))).2,
+            _ => &self.resampler.insert((from, to, Resampler::new(from, to, input.filter))).2,
         };
         self.small.resize(to.area(), 0.0);
         resampler.resize_u8_to_f32(pool, picture, from.width as usize, &mut self.small);
@@ -87,14 +87,5 @@ impl Preprocessor {
                 out.iter_mut().zip(row).for_each(|(o, v)| *o = v * factor + addend);
             }
         }
-    }
-}
-
-/// The filter of that name; the description has been checked for others.
-fn filter(name: &str) -> Filter {
-    match name {
-        "bilinear" => Filter::Bilinear,
-        "nearest" => Filter::Nearest,
-        _ => Filter::Area,
     }
 }

@@ -77,6 +77,7 @@ fn launched() -> Vec<Launch> {
     let maps = mask::Memory {
         maps: region(4 * area),
         small: region(4 * area),
+        broken: region(mask::broken_bytes(size)),
         tables: region(resize::tables(&resampler, &[]).len() as u64),
         inside: None,
         thresholds: region(4),

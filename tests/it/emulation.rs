@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
-use sonoplex::engine::cuda::Program;
+use sonoplex::engine::EngineError;
+use sonoplex::engine::cuda::{Recording, Runner};
 
 use super::kernels_cuda::Machine;
 
@@ -63,16 +64,16 @@ impl Machine for Memory {
         self.regions[at].1[offset as usize..][..region.bytes as usize].to_vec()
     }
 
-    fn load(&mut self, program: &Program) {
+    fn load(&mut self, recording: &Recording) {
         let disjoint = |a: &Region, b: &Region| a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
-        let tensors = &program.tensors;
+        let tensors = &recording.tensors;
         let shared = (1..tensors.len()).any(|i| tensors[..i].iter().any(|other| !disjoint(other, &tensors[i])));
         let end = tensors.iter().map(|r| r.offset + r.bytes).max().unwrap_or(0);
         let whole = [Region { offset: 0, bytes: end }];
         for &region in if shared { &whole[..] } else { tensors } {
             self.regions.push((region, vec![RUBBISH; region.bytes as usize]));
         }
-        self.regions.extend(program.constants.iter().cloned());
+        self.regions.extend(recording.constants.iter().map(|(region, bytes)| (*region, bytes.to_vec())));
     }
 
     fn write(&mut self, region: Region, bytes: &[u8]) {
@@ -154,6 +155,64 @@ impl Memory {
         }
         assert!(rest.is_empty(), "it writes the buffers and nothing else");
         Ok(())
+    }
+}
+
+/// A stream that runs in the emulation.
+pub struct Emulated {
+    memory: Memory,
+    given: (Vec<Region>, Vec<u8>),
+    launches: Vec<Launch>,
+    found: (Vec<Region>, Vec<u8>),
+}
+
+impl Emulated {
+    /// Whose kernels run in this one of the [`ORDERS`].
+    pub fn in_order(order: u32) -> Self {
+        let memory = Memory::in_order(order);
+        Self { memory, given: Default::default(), launches: Vec::new(), found: Default::default() }
+    }
+}
+
+impl Runner for Emulated {
+    fn record(&mut self, recording: &Recording) -> Result<(), EngineError> {
+        // What overlaps would be one piece, in which nobody sees who reads beyond his own.
+        let all: Vec<Region> =
+            recording.tensors.iter().copied().chain(recording.constants.iter().map(|(region, _)| *region)).collect();
+        for (i, a) in all.iter().enumerate() {
+            assert!(a.offset + a.bytes <= recording.room, "{a:?} of {} bytes", recording.room);
+            let apart = |b: &Region| a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+            assert!(all[..i].iter().all(apart), "{a:?} overlaps another");
+        }
+        let pinned = |regions: &[Region]| (regions.to_vec(), vec![0; regions.iter().map(|r| r.bytes as usize).sum()]);
+        self.memory.clear();
+        self.memory.load(recording);
+        (self.given, self.found) = (pinned(&recording.given), pinned(&recording.found));
+        self.launches = recording.launches.clone();
+        Ok(())
+    }
+
+    fn given(&mut self) -> Result<&mut [u8], EngineError> {
+        Ok(&mut self.given.1)
+    }
+
+    fn enqueue(&mut self) -> Result<(), EngineError> {
+        let mut rest = &self.given.1[..];
+        for region in &self.given.0 {
+            let (own, after) = rest.split_at(region.bytes as usize);
+            self.memory.write(*region, own);
+            rest = after;
+        }
+        self.memory.run(&self.launches).map_err(|found| EngineError::Gpu { found })?;
+        self.found.1.clear();
+        for region in &self.found.0 {
+            self.found.1.extend(self.memory.download(*region));
+        }
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<&[u8], EngineError> {
+        Ok(&self.found.1)
     }
 }
 

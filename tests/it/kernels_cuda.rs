@@ -7,7 +7,7 @@ use sonoplex::backend::cpu::mask::{self, Meaning};
 use sonoplex::backend::cpu::{Filter, Pool, Resampler};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::backend::cuda::{components, crop, despeckle, mask as cuda_mask, resize};
-use sonoplex::engine::cuda::Program;
+use sonoplex::engine::cuda::Recording;
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::{Rect, Size};
 
@@ -21,8 +21,8 @@ pub trait Machine {
     fn allocate(&mut self, bytes: u64) -> Region;
     fn upload(&mut self, bytes: &[u8]) -> Region;
     fn download(&mut self, region: Region) -> Vec<u8>;
-    /// Makes the memory of a program, with its constants.
-    fn load(&mut self, program: &Program);
+    /// Makes the memory of a recording, with its constants.
+    fn load(&mut self, recording: &Recording);
     fn write(&mut self, region: Region, bytes: &[u8]);
     fn run(&mut self, launches: &[Launch]) -> Result<(), String>;
 }
@@ -116,6 +116,7 @@ pub fn check_masks(machine: &mut dyn Machine) {
         let memory = cuda_mask::Memory {
             maps: machine.upload(&floats(&maps)),
             small: machine.allocate(4 * small.len() as u64),
+            broken: machine.allocate(cuda_mask::broken_bytes(map)),
             tables: machine.upload(&resize::tables(&resampler, &[])),
             inside: inside.map(|inside| machine.upload(&inside)),
             thresholds: machine.upload(&floats(thresholds)),
@@ -127,6 +128,8 @@ pub fn check_masks(machine: &mut dyn Machine) {
         let found = machine.download(memory.bytes);
         let apart = found.iter().zip(&bytes).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(apart <= Some(1), "{meaning:?}: {apart:?}");
+        let broken: Vec<bool> = machine.download(memory.broken).chunks(4).map(|flag| flag != [0; 4]).collect();
+        assert_eq!(broken, [!meaning.softmax, false, false], "{meaning:?}: what is not a number is in the first block");
         // Random numbers are never so near to each other that a label would change.
         assert_eq!(machine.download(memory.labels), labels, "{meaning:?}");
         assert!(labels.contains(&0) && labels.iter().any(|&l| usize::from(l) == classes), "{meaning:?}");
@@ -235,7 +238,8 @@ pub fn check_components(machine: &mut dyn Machine) {
                 machine.run(&launches).unwrap_or_else(|e| panic!("mask {i} of {size}: {e}"));
                 assert_eq!(machine.download(memory.labels), labels, "mask {i} of {size}, class {class}");
                 let count = machine.download(memory.count).try_into().expect("four bytes");
-                let found = components::read(size, &machine.download(memory.found), count).expect("room for all");
+                let mut found = expected.clone();
+                components::read(size, &machine.download(memory.found), count, &mut found).expect("room for all");
                 assert_eq!(found, expected, "mask {i} of {size}, class {class}, at least {least}");
             }
         }
@@ -252,5 +256,5 @@ pub fn check_components(machine: &mut dyn Machine) {
     };
     machine.run(&components::launches(size, 1, 1, &memory)).expect("room for two");
     let count = machine.download(memory.count).try_into().expect("four bytes");
-    assert_eq!(components::read(size, &machine.download(memory.found), count), Err(5));
+    assert_eq!(components::read(size, &machine.download(memory.found), count, &mut Vec::new()), Err(5));
 }

@@ -132,7 +132,7 @@ pub fn check_networks(machine: &mut dyn Machine) {
         let bytes: Vec<u8> = image.iter().flat_map(|x| x.to_le_bytes()).collect();
         for program in [Program::apart(&plan), Program::new(&plan)].map(|p| p.unwrap_or_else(|e| panic!("{e}"))) {
             machine.clear();
-            machine.load(&program);
+            machine.load(&program.recording());
             // Twice, since a run must leave what the next one needs.
             for _ in 0..2 {
                 machine.write(program.inputs[0].1, &bytes);

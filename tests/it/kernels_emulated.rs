@@ -1,17 +1,22 @@
 //! Every CUDA kernel against its CPU twin, on the host; and whether that would find a mistake.
 
+use std::sync::Arc;
+
 use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::backend::cuda::despeckle::launches;
 use sonoplex::backend::cuda::launch::{Arg, Region};
+use sonoplex::engine::cuda::Program;
 use sonoplex::geometry::Size;
+use sonoplex::segmenter::{Segmenter, SegmenterConfig, builder, open_network};
 
-use super::emulation::{Call, Memory, ORDERS, program};
+use super::emulation::{Call, Emulated, Memory, ORDERS, program};
 use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use super::kernels_cuda_conv::{check_convs, check_ends};
 use super::kernels_cuda_net::check_networks;
 use super::naive::Random;
+use super::segmenter_gpu::{check_frames, check_hard_frames};
 
 #[test]
 fn filters_agree_with_their_cpu_twins_in_any_order_of_threads() {
@@ -70,6 +75,26 @@ fn networks_agree_with_the_engine_of_the_cpu_in_any_order_of_threads_and_copies(
     for order in ORDERS {
         check_networks(&mut Memory::in_order(order));
     }
+}
+
+/// Segmenters whose graphs run in the emulation, every tensor with memory of its own.
+fn open_emulated(config: &SegmenterConfig, order: u32) -> Segmenter {
+    let network = open_network(&config.model).expect("a sound model");
+    let plan = builder(config, &network).expect("a description").build_for_gpu(&network).expect("supported");
+    let program = Program::apart(&plan).expect("it has kernels");
+    let runner = Box::new(Emulated::in_order(order));
+    Segmenter::from_runner(&plan, (Arc::new(program), runner), config).expect("it opens")
+}
+
+#[test]
+fn whole_frames_agree_with_the_segmenter_of_the_cpu_in_any_order_of_threads_and_copies() {
+    if program().is_none() {
+        return;
+    }
+    for order in ORDERS {
+        check_frames(&mut |config| open_emulated(config, order));
+    }
+    check_hard_frames(&mut |config| open_emulated(config, ORDERS[2]));
 }
 
 #[test]

@@ -56,6 +56,7 @@ mod pipeline_verify;
 mod plan_file;
 mod record;
 mod segmenter;
+mod segmenter_gpu;
 mod segmenter_models;
 mod segmenter_spec;
 mod segmenter_toy;

@@ -59,13 +59,14 @@ pub fn launches(size: Size, class: u8, least: u32, memory: &Memory) -> Vec<Launc
     ]
 }
 
-/// The regions that were found, in the order of the CPU: the largest first, then from above and from the left.
+/// The regions that were found, in the order of the CPU: the largest first, then from above and from the left; they replace
+/// what `regions` had.
 ///
 /// `found` and `count` are the bytes of that memory.
 ///
 /// # Errors
 /// With how many there were, when there was no room for all.
-pub fn read(size: Size, found: &[u8], count: [u8; 4]) -> Result<Vec<Component>, u32> {
+pub fn read(size: Size, found: &[u8], count: [u8; 4], regions: &mut Vec<Component>) -> Result<(), u32> {
     let count = u32::from_le_bytes(count);
     let sums = found.as_chunks::<{ SUM as usize }>().0;
     let sums = sums.get(..count as usize).ok_or(count)?;
@@ -81,7 +82,8 @@ pub fn read(size: Size, found: &[u8], count: [u8; 4]) -> Result<Vec<Component>, 
             first: [first % size.width, first / size.width],
         }
     };
-    let mut found: Vec<Component> = sums.iter().map(component).collect();
-    found.sort_unstable_by_key(|c| (std::cmp::Reverse(c.area), c.first[1], c.first[0]));
-    Ok(found)
+    regions.clear();
+    regions.extend(sums.iter().map(component));
+    regions.sort_unstable_by_key(|c| (std::cmp::Reverse(c.area), c.first[1], c.first[0]));
+    Ok(())
 }

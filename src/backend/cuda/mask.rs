@@ -13,6 +13,8 @@ pub struct Memory {
     pub maps: Region,
     /// Classes × height × width floats of the part of the maps that shows the picture.
     pub small: Region,
+    /// [`broken_bytes`] of it: other than 0 where the maps have what is not a number.
+    pub broken: Region,
     /// What [`super::resize::tables`] made of the resampler, for no channel.
     pub tables: Region,
     /// Height × width bytes of the crop, 0 where nothing is to be found.
@@ -23,6 +25,12 @@ pub struct Memory {
     pub labels: Region,
     /// Classes × height × width bytes of the frame.
     pub bytes: Region,
+}
+
+/// Bytes of [`Memory::broken`]: a number for each block of maps.
+pub fn broken_bytes(map_size: Size) -> u64 {
+    let [across, down, _] = Launch::pixels("mask_probability", map_size, 1, []).grid();
+    4 * u64::from(across) * u64::from(down)
 }
 
 /// The probability and the label of every pixel of a frame, of which `crop` is segmented: from the part `placed` of maps of
@@ -43,11 +51,13 @@ pub fn launches(
     let number = |n: usize| Arg::U32(n as u32);
     let small = floats(memory.small, classes * placed.size().area());
     let maps = floats(memory.maps, (classes + usize::from(meaning.softmax)) * map_size.area());
-    let mut args = vec![maps, small, number(classes)];
+    assert!(memory.broken.offset.is_multiple_of(4), "{:?} lies at multiples of four bytes", memory.broken);
+    let broken = Arg::Region(memory.broken.of(broken_bytes(map_size), "the flags"));
+    let mut args = vec![maps, small, broken, number(classes)];
     args.extend([meaning.logits, meaning.softmax].map(|yes| Arg::U32(u32::from(yes))));
     let part = [map_size.width, map_size.height, placed.x, placed.y, placed.width, placed.height];
     args.extend(part.map(Arg::U32));
-    let first = Launch::pixels("mask_probability", placed.size(), 1, args);
+    let first = Launch::pixels("mask_probability", map_size, 1, args);
 
     assert!(memory.tables.offset.is_multiple_of(4), "{:?} lies at multiples of four bytes", memory.tables);
     let mut at = 0;
