@@ -2,13 +2,18 @@
 //!
 //! Each filter, and each kind of layer of a U-Net of 32 channels at 256 × 256, is recorded as a graph and timed between two
 //! events on the device, 200 runs to warm up, then 2,000. Nothing is copied. So is that whole U-Net; and it is timed from the
-//! copy of a picture to the device to the arrival of its maps, by the clock of the host. Without a device it says so and
-//! fails.
+//! copy of a picture to the device to the arrival of its maps, by the clock of the host.
+//!
+//! Then whole frames of 580 × 420, with ten iterations of SRAD before that U-Net, mask and regions after it: 100,000 by the
+//! clock of the host, from the bytes of a frame to its answer; and each stage of them alone. At last the masks of the model of
+//! the program against those of the CPU, on the phantom and on the pictures of a folder: `RESULT.json FOLDER`. Without a
+//! device it says so and fails.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::backend::cpu::{ConvShape, ConvTransposeShape};
 use sonoplex::backend::cuda::conv::{Conv, Halves};
@@ -17,7 +22,13 @@ use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Stream};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Precision};
+use sonoplex::frame::Frame;
 use sonoplex::geometry::Size;
+use sonoplex::latency::{Clock, Moment, Stage};
+use sonoplex::mask::Overlap;
+use sonoplex::segmentation::Segmentation;
+use sonoplex::segmenter::{BUILT_IN, CropChoice, Segmenter, SegmenterConfig};
+use sonoplex::source::{OpenOptions, open};
 
 #[allow(dead_code)] // tests write more
 #[path = "../tests/it/onnx_writer.rs"]
@@ -29,6 +40,7 @@ use onnx_writer::{Set, Writer};
 const SIZE: Size = Size::new(580, 420);
 const WARM_UP: usize = 200;
 const RUNS: usize = 2000;
+const FRAMES: usize = 100_000;
 
 /// Bytes of memory for all of it.
 const ROOM: u64 = 64 << 20;
@@ -91,7 +103,7 @@ fn unet_layers() -> Vec<(String, u64, Launch)> {
 }
 
 /// A U-Net of 32 channels and four levels, one plane of 256 × 256, with random weights.
-fn unet() -> anyhow::Result<Network> {
+fn unet_file() -> Vec<u8> {
     let mut w = Writer::new(13);
     let relu = |w: &mut Writer, x: &str, from: usize, to: usize| {
         let x = w.conv(x, from, to, 3);
@@ -118,13 +130,96 @@ fn unet() -> anyhow::Result<Network> {
     }
     let logits = w.conv(&x, 32, 1, 1);
     w.output(&logits);
-    Ok(Network::from_onnx(&w.bytes())?)
+    w.bytes()
+}
+
+/// Frames of the phantom, and the settings of a segmenter on the first device.
+fn segmenter(model: &Path, despeckle: &str, device: Device) -> anyhow::Result<Segmenter> {
+    let despeckle = despeckle.parse()?;
+    let (model, crop) = (model.to_owned(), CropChoice::Full);
+    Ok(Segmenter::open(&SegmenterConfig { model, device, despeckle, crop, ..SegmenterConfig::default() })?)
+}
+
+fn frames_of(spec: &str, most: usize) -> anyhow::Result<Vec<Frame>> {
+    let mut source = open(spec, &OpenOptions::default())?;
+    let mut frames = Vec::new();
+    while frames.len() < most
+        && let Some(frame) = source.next()?
+    {
+        frames.push(frame);
+    }
+    Ok(frames)
+}
+
+/// Whole frames: percentiles by the clock of the host, and the stages alone, in microseconds.
+fn whole_frames() -> anyhow::Result<Value> {
+    let folder = tempfile::tempdir()?;
+    let model = folder.path().join("unet32.onnx");
+    std::fs::write(&model, unet_file())?;
+    let mut segmenter = segmenter(&model, "srad:iterations=10", Device::Cuda(0))?;
+    let frames = frames_of("phantom:seed=1,size=580x420,frames=16", 16)?;
+    let (clock, mut answer) = (Clock::monotonic(), Segmentation::default());
+    let mut times = Vec::with_capacity(FRAMES);
+    let mut stamps = [const { Vec::new() }; 3];
+    for i in 0..WARM_UP + FRAMES {
+        let start = Instant::now();
+        answer.stamps.set(Moment::Dequeued, clock.now());
+        segmenter.segment(&frames[i % frames.len()], &clock, &mut answer)?;
+        if i >= WARM_UP {
+            times.push(start.elapsed().as_secs_f32() * 1e6);
+            for (own, stage) in stamps.iter_mut().zip([Stage::Preprocess, Stage::Network, Stage::Postprocess]) {
+                own.push(answer.stamps.stage(stage).unwrap_or(0) as f32 / 1e3);
+            }
+        }
+    }
+    times.sort_by(f32::total_cmp);
+    let [p50, p99, p999, max] = [FRAMES / 2, FRAMES * 99 / 100, FRAMES * 999 / 1000, FRAMES - 1].map(|i| times[i]);
+    println!("whole frames, by the host: p50 {p50:.1}, p99 {p99:.1}, p99.9 {p999:.1}, max {max:.1} of {FRAMES}");
+    let median = |times: &mut Vec<f32>| {
+        times.sort_by(f32::total_cmp);
+        times[times.len() / 2]
+    };
+    let [staging, graph, rest] = stamps.each_mut().map(median);
+    println!("of it to page-locked memory {staging:.1}, the graph {graph:.1}, outlines and the rest {rest:.1}");
+    let stages = segmenter.time_stages(RUNS)?;
+    for (stage, us) in &stages {
+        println!("{:<60} {us:>9.1}", format!("stage {stage}, alone on the device"));
+    }
+    let stages: Map<String, Value> = stages.into_iter().map(|(stage, us)| (stage.to_owned(), us.into())).collect();
+    Ok(json!({
+        "frames": FRAMES, "p50_us": p50, "p99_us": p99, "p999_us": p999, "max_us": max,
+        "host_us": { "staging": staging, "graph": graph, "rest": rest }, "stages_us": stages,
+    }))
+}
+
+/// Dice of the masks of the device against those of the CPU in fp32, over all frames of a source together, by class.
+fn masks(spec: &str) -> anyhow::Result<Value> {
+    let [mut exact, mut own] =
+        [segmenter(Path::new(BUILT_IN), "off", Device::Cpu)?, segmenter(Path::new(BUILT_IN), "off", Device::Cuda(0))?];
+    let classes: Vec<String> = exact.classes().iter().map(|class| class.name.clone()).collect();
+    let mut pooled = vec![Overlap::default(); classes.len()];
+    let (clock, mut a, mut b) = (Clock::monotonic(), Segmentation::default(), Segmentation::default());
+    let frames = frames_of(spec, 200)?;
+    for frame in &frames {
+        exact.reset();
+        own.reset();
+        exact.segment(frame, &clock, &mut a)?;
+        own.segment(frame, &clock, &mut b)?;
+        for (class, pooled) in (1..).zip(&mut pooled) {
+            *pooled += a.mask.overlap(class, &b.mask, class);
+        }
+    }
+    let dice: Map<String, Value> =
+        classes.into_iter().zip(pooled).map(|(class, overlap)| (class, overlap.dice().into())).collect();
+    println!("masks of fp16 against those of the CPU, {} frames of {spec}: {dice:?}", frames.len());
+    Ok(json!({ "source": spec, "frames": frames.len(), "dice": dice }))
 }
 
 /// p50, p99 and the longest, in microseconds, of the graph on the device, and from picture to maps on the host.
 fn network(gpu: &Gpu) -> anyhow::Result<[[f32; 3]; 2]> {
     let (device, precision) = (Device::Cuda(0), Precision::Fp16);
-    let plan = Builder::new(BuilderConfig { device, precision, ..BuilderConfig::default() }).build(&unet()?)?;
+    let plan = Builder::new(BuilderConfig { device, precision, ..BuilderConfig::default() })
+        .build(&Network::from_onnx(&unet_file())?)?;
     let program = Program::new(&plan)?;
     let mut stream = gpu.stream(program.room)?;
     program.constants.iter().try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
@@ -192,10 +287,17 @@ fn main() -> anyhow::Result<()> {
     }
     let of = |[p50, p99, max]: [f32; 3]| json!({ "p50_us": p50, "p99_us": p99, "max_us": max });
     let unet = json!({ "on_device": of(on_device), "with_copies": of(on_host) });
+    let frames = whole_frames()?;
     // Cargo adds `--bench`.
-    if let Some(path) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
-        let result = json!({ "device": about, "size": [580, 420], "runs": RUNS, "despeckle": filters, "layers": layers, "unet": unet });
-        std::fs::write(&path, format!("{result:#}\n")).with_context(|| format!("cannot write `{path}`"))?;
+    let given: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let specs = ["phantom:seed=3,size=580x420,frames=200"].into_iter().chain(given.get(1).map(String::as_str));
+    let masks = specs.map(masks).collect::<anyhow::Result<Vec<Value>>>()?;
+    if let Some(path) = given.first() {
+        let result = json!({
+            "device": about, "size": [580, 420], "runs": RUNS, "despeckle": filters, "layers": layers, "unet": unet,
+            "whole_frames": frames, "masks": masks,
+        });
+        std::fs::write(path, format!("{result:#}\n")).with_context(|| format!("cannot write `{path}`"))?;
     }
     Ok(())
 }

@@ -157,6 +157,8 @@ pub enum Stage {
     Network,
     /// Probability back at source size, components, decision.
     Postprocess,
+    /// All of these three: from a frame to its answer.
+    Segment,
     /// From the end of segmentation to the composited picture.
     Composite,
     /// The window update.
@@ -167,12 +169,13 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in the order of the flow.
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 9] = [
         Self::Source,
         Self::Queue,
         Self::Preprocess,
         Self::Network,
         Self::Postprocess,
+        Self::Segment,
         Self::Composite,
         Self::Present,
         Self::CaptureToPresent,
@@ -180,8 +183,17 @@ impl Stage {
 
     /// The word in tables and JSON.
     pub const fn as_str(self) -> &'static str {
-        ["source", "queue", "preprocess", "network", "postprocess", "composite", "present", "capture_to_present"]
-            [self as usize]
+        [
+            "source",
+            "queue",
+            "preprocess",
+            "network",
+            "postprocess",
+            "segment",
+            "composite",
+            "present",
+            "capture_to_present",
+        ][self as usize]
     }
 
     /// One sentence that defines it, for `--explain`.
@@ -189,9 +201,10 @@ impl Stage {
         [
             "from the moment a frame is asked of the source (a device: its capture stamp) until it is handed over, decoded",
             "from then until the segmenter takes it from its mailbox",
-            "crop, despeckle, resize and normalise",
-            "the U-Net, from input tensor to output tensor",
-            "probability back to source size, threshold, components, decision",
+            "crop, despeckle, resize and normalise; on a GPU the copy of the frame to page-locked memory",
+            "the U-Net, from input tensor to output tensor; on a GPU all of a frame's graph, from host to host",
+            "probability back to source size, threshold, components, decision; on a GPU what is left of it",
+            "preprocess, network and postprocess together: from a frame to its answer",
             "from the start of drawing overlay and HUD until the picture is complete",
             "the window update, which includes any wait of the window system",
             "from the capture stamp to the return of the window update (or the composited picture when headless)",
@@ -208,6 +221,7 @@ impl Stage {
             Self::Preprocess => (Dequeued, Preprocessed),
             Self::Network => (Preprocessed, Inferred),
             Self::Postprocess => (Inferred, Segmented),
+            Self::Segment => (Dequeued, Segmented),
             Self::Composite => (Segmented, Composited),
             Self::Present => (Composited, Presented),
             Self::CaptureToPresent => (Captured, Presented),

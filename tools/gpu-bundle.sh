@@ -21,6 +21,12 @@ strip "$to/sonoplex" "$to/kernels" "$to/bench"
 gzip -9 "$to/sonoplex"
 cp models/*.onnx "$to/models/"
 cp tools/gpu-check.sh "$to/"
+cp benches/peers/gpu.py "$to/peers.py"
+# Real frames, where they are at hand; they stay in this folder and in no repository.
+if [ -d "${SONOPLEX_SHARED:-../shared}/data/usgra_seg" ]; then
+  mkdir "$to/frames"
+  find "${SONOPLEX_SHARED:-../shared}/data/usgra_seg" -path '*image*' -name '*.png' | sort | awk 'NR % 8 == 0' | xargs -I{} cp {} "$to/frames/"
+fi
 { git rev-parse HEAD && { git diff --quiet HEAD || echo "with changes"; }; } | paste -sd ' ' >"$to/COMMIT"
 size=$(du -sm "$to" | cut -f1)
 echo "gpu-bundle: $to, $size MB of commit $(cat "$to/COMMIT")"

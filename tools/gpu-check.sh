@@ -10,6 +10,7 @@ log=$out/gpu-check.log
 : >"$log"
 failed=0
 say() { echo "$@" | tee -a "$log"; }
+rm -f "$out/bench.json" "$out/streams.json"
 
 [ -e "$here/sonoplex" ] || gunzip --keep "$here/sonoplex.gz" || failed=1
 say "commit $(cat "$here/COMMIT"), $(date -u +%FT%TZ)"
@@ -40,14 +41,44 @@ fi
 say "compute-sanitizer: $sanitizer"
 
 say "== times"
-if RUST_BACKTRACE=0 "$here/bench" "$out/bench.json" 2>&1 | tee -a "$log"; then bench=done; else bench=failed failed=1; fi
+frames=()
+[ -d "$here/frames" ] && frames=("$here/frames")
+if RUST_BACKTRACE=0 "$here/bench" "$out/bench.json" "${frames[@]}" 2>&1 | tee -a "$log"; then bench=done; else bench=failed failed=1; fi
+
+say "== the same network in PyTorch"
+rm -f "$out/peers.json"
+if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+  timeout 240 python3 "$here/peers.py" "$out/peers.json" 2>&1 | tee -a "$log" || say "PyTorch failed"
+else
+  say "PyTorch is not there, or sees no device"
+fi
+
+say "== several streams at once, and the time to a first mask"
+"$here/sonoplex" bench --device cuda:0 --streams 8 --frames 5000 --warm-up 200 --despeckle srad --json "$out/streams.json" 2>&1 |
+  tee -a "$log"
+[ "${PIPESTATUS[0]}" = 0 ] || failed=1
+# What the driver compiles it keeps in a folder, which is empty the first time.
+cache=$(mktemp -d)
+for start in cold warm warm; do
+  begun=$(date +%s%N)
+  CUDA_CACHE_PATH=$cache "$here/sonoplex" replay phantom:seed=1,size=580x420,frames=1 --headless --device cuda:0 >>"$log" 2>&1 || failed=1
+  ms=$((($(date +%s%N) - begun) / 1000000))
+  say "from start to end of a run of one frame, $start: $ms ms"
+  case $start in cold) cold=$ms ;; warm) warm=$ms ;; esac
+done
+rm -rf "$cache"
 
 {
   printf '{\n"commit": "%s",\n"date": "%s",\n' "$(cat "$here/COMMIT")" "$(date -u +%F)"
   printf '"driver": "%s",\n' "$(smi driver_version)"
   printf '"kernels": "%s",\n"sanitizer": "%s",\n"bench": ' "$kernels" "$sanitizer"
-  if [ "$bench" = done ] && [ -s "$out/bench.json" ]; then cat "$out/bench.json"; else echo null; fi
-  echo '}'
+  json() { if [ -s "$1" ]; then cat "$1"; else echo null; fi; }
+  json "$out/bench.json"
+  printf ',\n"pytorch": '
+  json "$out/peers.json"
+  printf ',\n"streams": '
+  json "$out/streams.json"
+  printf ',\n"one_frame_ms": { "cold": %s, "warm": %s }\n}\n' "${cold:-null}" "${warm:-null}"
 } >"$out/gpu-check.json"
 say "gpu-check: $([ "$failed" = 0 ] && echo passed || echo FAILED); $out/gpu-check.json"
 exit "$failed"

@@ -170,6 +170,9 @@ pub struct BenchArgs {
     /// At the rate of the recording, rather than as fast as possible.
     #[arg(long)]
     pub paced: bool,
+    /// So many pipelines at once, each over the same first frames, which are read before; nothing is drawn.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub streams: u16,
     #[command(flatten)]
     pub report: ReportArgs,
     #[command(flatten)]

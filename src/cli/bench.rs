@@ -29,8 +29,13 @@ pub fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
         repeat: true,
         frames: Some(frames.saturating_add(warm_up)),
         warm_up,
+        time_stages: true,
         ..RunOptions::default()
     };
+    if args.streams > 1 {
+        let json = args.report.json.as_deref();
+        return super::streams::go(source, &settings.segmenter, options, (args.streams.into(), json));
+    }
     let output = OutputArgs { headless: true, report: args.report, ..OutputArgs::default() };
     run::go(settings.job(source, options, &output))
 }

@@ -237,7 +237,7 @@ pub fn live() -> anyhow::Result<ExitCode> {
 fn show(tables: &[(&str, &[Field])]) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
     if tables.len() != 1 {
-        text += "# --json: the report of a run\n";
+        text += "# --json: the report of a run; of `bench --streams N` a list of them, one for each\n";
         for field in explain::explain() {
             text += &format!("{:<32} {}\n", field.path, field.meaning);
         }

@@ -17,6 +17,7 @@ mod screen;
 mod segment;
 mod segmenting;
 mod steps;
+mod streams;
 mod targets;
 mod timings;
 

@@ -173,12 +173,7 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
         recording,
         open_recording,
         progress: Some(&mut tell),
-        about: About {
-            model: model.name.clone(),
-            model_sha256: model.sha256.clone(),
-            plan_sha256: model.plan_sha256.clone(),
-            device: model.device.clone(),
-        },
+        about: about(&model),
         options,
     });
     if let Some(bar) = bar {
@@ -199,6 +194,16 @@ pub fn go(job: Job) -> anyhow::Result<ExitCode> {
     }
     drawn.map_err(|error| anyhow::anyhow!(error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a report says of model and device.
+pub fn about(model: &ModelInfo) -> About {
+    About {
+        model: model.name.clone(),
+        model_sha256: model.sha256.clone(),
+        plan_sha256: model.plan_sha256.clone(),
+        device: model.device.clone(),
+    }
 }
 
 /// A window where one is wanted and can be had, else the composited picture of a headless run.

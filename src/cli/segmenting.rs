@@ -7,6 +7,9 @@ use sonoplex::pipeline::{BoxError, Segment};
 use sonoplex::segmentation::{Class, Segmentation};
 use sonoplex::segmenter::Segmenter;
 
+/// Runs of each stage that is timed on a device.
+const STAGE_RUNS: usize = 200;
+
 pub struct Segmenting {
     segmenter: Segmenter,
     despeckle: Despeckle,
@@ -44,5 +47,9 @@ impl Segment for Segmenting {
 
     fn despeckle(&self) -> String {
         self.despeckle.to_string()
+    }
+
+    fn time_stages(&mut self) -> Result<Vec<(&'static str, f32)>, BoxError> {
+        Ok(self.segmenter.time_stages(STAGE_RUNS)?)
     }
 }

@@ -55,8 +55,8 @@ pub struct Recording<'a> {
     pub constants: Vec<(Region, &'a [u8])>,
     /// Where what is given goes, piece after piece.
     pub given: Vec<Region>,
-    /// Kernels in order.
-    pub launches: Vec<Launch>,
+    /// Kernels in order, by stage.
+    pub stages: Vec<(&'static str, Vec<Launch>)>,
     /// Where what is found comes from, piece after piece.
     pub found: Vec<Region>,
 }
@@ -69,9 +69,16 @@ impl Program {
             tensors: self.tensors.clone(),
             constants: self.constants.iter().map(|(region, bytes)| (*region, bytes.as_slice())).collect(),
             given: self.inputs.iter().map(|(_, region)| *region).collect(),
-            launches: self.launches.clone(),
+            stages: vec![("network", self.launches.clone())],
             found: self.outputs.iter().map(|(_, region)| *region).collect(),
         }
+    }
+}
+
+impl Recording<'_> {
+    /// All kernels in order.
+    pub fn launches(&self) -> Vec<Launch> {
+        self.stages.iter().flat_map(|(_, launches)| launches).cloned().collect()
     }
 }
 
@@ -100,6 +107,15 @@ pub trait Runner: Send {
     /// # Errors
     /// When it has failed.
     fn found(&mut self) -> Result<&[u8], EngineError>;
+
+    /// Microseconds that each stage takes on the device, copies too: of each the median of so many runs of a graph of its own,
+    /// so that nothing is in the graph that counts. Nothing where there is no device.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn time_stages(&mut self, _runs: usize) -> Result<Vec<(&'static str, f32)>, EngineError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Why a plan cannot run on a GPU.

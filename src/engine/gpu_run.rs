@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cuda::{Program, Recording, Runner};
 use super::engine::EngineError;
 use crate::backend::cuda::gpu::{Gpu, GpuError, Graph, Stream};
+use crate::backend::cuda::launch::{Launch, Region};
 
 /// A program and the device that it is for, for as many contexts as one likes.
 pub(super) struct Loaded {
@@ -22,7 +23,7 @@ impl Loaded {
 
     /// A stream of its own that runs nothing yet.
     pub fn runner(&self) -> GpuRunner {
-        GpuRunner { gpu: self.gpu.clone(), stream: None, graph: None }
+        GpuRunner { gpu: self.gpu.clone(), stream: None, graph: None, stages: Vec::new() }
     }
 }
 
@@ -31,7 +32,11 @@ pub(super) struct GpuRunner {
     gpu: Gpu,
     stream: Option<Stream>,
     graph: Option<Graph>,
+    stages: Vec<Stage>,
 }
+
+/// A part of what is recorded: its name, copies to the device and from it, kernels.
+type Stage = (&'static str, [Vec<Region>; 2], Vec<Launch>);
 
 impl GpuRunner {
     fn graph(&mut self) -> &mut Graph {
@@ -52,9 +57,13 @@ impl Runner for GpuRunner {
                 }
             };
             recording.constants.iter().try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
-            stream.record(&recording.given, &recording.launches, &recording.found)
+            stream.record(&recording.given, &recording.launches(), &recording.found)
         };
         self.graph = Some(ready().map_err(|e| refused(&e))?);
+        let kernels = recording.stages.iter().map(|(name, launches)| (*name, Default::default(), launches.clone()));
+        self.stages = kernels.filter(|(_, _, launches)| !launches.is_empty()).collect();
+        self.stages.insert(0, ("h2d", [recording.given.clone(), Vec::new()], Vec::new()));
+        self.stages.push(("d2h", [Vec::new(), recording.found.clone()], Vec::new()));
         Ok(())
     }
 
@@ -71,6 +80,22 @@ impl Runner for GpuRunner {
 
     fn found(&mut self) -> Result<&[u8], EngineError> {
         self.graph().found().map_err(|e| refused(&e))
+    }
+
+    fn time_stages(&mut self, runs: usize) -> Result<Vec<(&'static str, f32)>, EngineError> {
+        let Some(stream) = &mut self.stream else { return Ok(Vec::new()) };
+        let mut time = |given: &[Region], launches: &[Launch], found: &[Region]| -> Result<f32, GpuError> {
+            let mut graph = stream.record(given, launches, found)?;
+            // Some to warm up.
+            stream.time(&mut graph, runs / 4)?;
+            let mut times = stream.time(&mut graph, runs.max(1))?;
+            times.sort_by(f32::total_cmp);
+            Ok(1e3 * times[times.len() / 2])
+        };
+        let timed = self.stages.iter().map(|(name, [given, found], launches)| {
+            time(given, launches, found).map(|us| (*name, us)).map_err(|e| refused(&e))
+        });
+        timed.collect()
     }
 }
 

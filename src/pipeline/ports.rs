@@ -36,6 +36,14 @@ pub trait Segment: Send {
 
     /// The despeckle filter in use.
     fn despeckle(&self) -> String;
+
+    /// Microseconds that each stage of a frame takes on a GPU, timed alone; nothing where stages are stamped.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn time_stages(&mut self) -> Result<Vec<(&'static str, f32)>, BoxError> {
+        Ok(Vec::new())
+    }
 }
 
 /// A window, or the composited picture of a headless run.

@@ -58,6 +58,9 @@ pub struct Report {
     pub frames: Counts,
     /// Percentiles of every stage.
     pub latency_us: LatencySummary,
+    /// What each stage takes on a GPU alone.
+    #[serde(default)]
+    pub device_us: BTreeMap<String, f64>,
     /// Segmented frames by state.
     pub states: BTreeMap<String, u64>,
     /// Mean Dice of every class that the truth knows.
@@ -86,6 +89,7 @@ pub(super) struct Scores {
     states: [u64; 3],
     dice: Vec<f64>,
     frames: u64,
+    device: Vec<(&'static str, f32)>,
 }
 
 const STATES: [State; 3] = [State::Nerve, State::NoNerve, State::Uncertain];
@@ -108,7 +112,12 @@ impl Scores {
         self.frames += u64::from(scored);
     }
 
+    pub(super) fn set_device(&mut self, times: Vec<(&'static str, f32)>) {
+        self.device = times;
+    }
+
     pub(super) fn write(&self, report: &mut Report) {
+        report.device_us = self.device.iter().map(|&(stage, us)| (stage.to_owned(), us.into())).collect();
         report.states = STATES.iter().zip(self.states).map(|(s, n)| (s.as_str().to_owned(), n)).collect();
         report.dice_frames = self.frames;
         if self.frames > 0 {
@@ -170,6 +179,10 @@ impl fmt::Display for Report {
                 ms(p.max),
                 p.count
             )?;
+        }
+        if !self.device_us.is_empty() {
+            let times: Vec<_> = self.device_us.iter().map(|(stage, us)| format!("{stage} {us:.1}")).collect();
+            writeln!(f, "device   each stage alone, microseconds: {}", times.join(", "))?;
         }
         for note in &self.notes {
             writeln!(f, "note     {note}")?;

@@ -51,6 +51,8 @@ pub struct RunOptions {
     /// Treats a source that is no device as one: it is still paced, but it does not wait for the recorder, and a freeze
     /// does not hold it up.
     pub live: bool,
+    /// Whether a device times the stages of a frame one by one, after the last.
+    pub time_stages: bool,
     /// The clock of all stamps.
     pub clock: Clock,
     /// Ends the run once it is set, for example by Ctrl-C.
@@ -68,6 +70,7 @@ impl Default for RunOptions {
             watchdog: Watchdog::default(),
             record: false,
             live: false,
+            time_stages: false,
             clock: Clock::monotonic(),
             stop: Arc::default(),
         }
@@ -258,6 +261,7 @@ pub fn run(run: Run<'_>) -> Outcome {
         scores: Arc::clone(&scores),
         // One each waits, is filled, handed over, scored and shown.
         held: 5 + if window { RECENT } else { 1 },
+        time_stages: options.time_stages,
     };
     threads.segmenter = super::threads::spawn("segmenter", &shared, move || thread.run());
     let capture = Capture {

@@ -16,6 +16,9 @@ use crate::frame::Frame;
 use crate::latency::{Moment, Stage};
 use crate::segmentation::Segmentation;
 
+/// What is measured of every answer.
+const STAGES: [Stage; 5] = [Stage::Queue, Stage::Preprocess, Stage::Network, Stage::Postprocess, Stage::Segment];
+
 /// A frame to segment.
 pub(super) struct Job {
     pub(super) frame: Arc<Frame>,
@@ -119,6 +122,8 @@ pub(super) struct SegmenterThread {
     pub(super) scores: Arc<Mutex<Scores>>,
     /// How many answers are held at once at most, as far as that is known beforehand.
     pub(super) held: usize,
+    /// Whether the stages are timed on the device after the last frame.
+    pub(super) time_stages: bool,
 }
 
 /// What a recording has to know of the segmenter before the next answer.
@@ -165,7 +170,7 @@ impl SegmenterThread {
             }
             out.stamps.set(Moment::Dequeued, dequeued);
             shared.segmenter.idle();
-            shared.note_stamps(&out.stamps, &[Stage::Queue, Stage::Preprocess, Stage::Network, Stage::Postprocess]);
+            shared.note_stamps(&out.stamps, &STAGES);
             count(&shared.tally.segmented);
             pool.keep(&answer);
             self.show((Arc::clone(frame), Arc::clone(&answer)));
@@ -173,6 +178,12 @@ impl SegmenterThread {
             self.record(&job, &answer, &mut changes);
             // Last: nobody waits for the score.
             self.scores.lock().unwrap_or_else(PoisonError::into_inner).add(frame, &answer);
+        }
+        if self.time_stages {
+            match self.segmenter.time_stages() {
+                Ok(times) => self.scores.lock().unwrap_or_else(PoisonError::into_inner).set_device(times),
+                Err(error) => self.shared.say(format!("the stages could not be timed on the device: {error}")),
+            }
         }
     }
 

@@ -75,6 +75,11 @@ impl OnGpu {
         Ok(found.as_chunks().0.iter().map(|&float| f32::from_le_bytes(float)).collect())
     }
 
+    /// As [`Runner::time_stages`], of the last frame.
+    pub fn time_stages(&mut self, runs: usize) -> Result<Vec<(&'static str, f32)>, EngineError> {
+        if self.recorded.is_some() { self.runner.time_stages(runs) } else { Ok(Vec::new()) }
+    }
+
     /// Fills `probability` and `mask` of `out`.
     pub fn run(
         &mut self,
@@ -123,6 +128,9 @@ impl OnGpu {
     }
 }
 
+/// Kernels in order, and what they are for.
+type Stage = (&'static str, Vec<Launch>);
+
 /// Where the network leaves an output.
 fn output(program: &Program, name: &str) -> Region {
     let found = program.outputs.iter().find(|(info, _)| info.name == name);
@@ -167,12 +175,11 @@ fn record(program: &Program, runner: &mut dyn Runner, model: &Model, picture: &P
         some => some.to_vec(),
     };
     let inside = room.constant(inside);
-    let mut launches = before(&mut room, program, model, picture, (given, inside));
-    launches.extend_from_slice(&program.launches);
+    let mut stages = before(&mut room, program, model, picture, (given, inside)).to_vec();
     let (after, mut found, mut back) = after(&mut room, program, model, picture, inside);
-    launches.extend(after);
-
     let mut whole = program.recording();
+    stages.append(&mut whole.stages);
+    stages.extend(after);
     let own = room.constants.iter().map(|(region, bytes)| (*region, bytes.as_slice()));
     whole.constants.extend(own);
     whole.tensors.extend(&room.buffers);
@@ -181,7 +188,7 @@ fn record(program: &Program, runner: &mut dyn Runner, model: &Model, picture: &P
         found.presence = Region { offset: back[0].bytes, bytes: presence.bytes };
         back.push(presence);
     }
-    runner.record(&Recording { room: room.end, given: vec![given], launches, found: back, ..whole })?;
+    runner.record(&Recording { room: room.end, given: vec![given], stages, found: back, ..whole })?;
     Ok(found)
 }
 
@@ -192,22 +199,22 @@ fn before(
     model: &Model,
     picture: &Picture,
     (given, inside): (Region, Region),
-) -> Vec<Launch> {
+) -> [Stage; 3] {
     let (frame, size) = (picture.frame, picture.crop.rect.size());
     let cut = room.buffer(size.area());
-    let mut launches = vec![crop::launch((frame.size, frame.format), picture.crop.rect, given, inside, cut)];
-    let mut clean = cut;
+    let crop = crop::launch((frame.size, frame.format), picture.crop.rect, given, inside, cut);
+    let (mut clean, mut filter) = (cut, Vec::new());
     if picture.despeckle != Despeckle::Off {
         clean = room.buffer(size.area());
         let scratch = room.buffer(despeckle::scratch_bytes(&picture.despeckle, size) as usize);
-        launches.extend(despeckle::launches(&picture.despeckle, size, cut, clean, scratch));
+        filter = despeckle::launches(&picture.despeckle, size, cut, clean, scratch);
     }
     let resampler = Resampler::new(size, picture.placed.size(), model.filter);
     let tables = room.constant(resize::tables(&resampler, &model.scale));
     let tensor = program.inputs[0].1;
     let placed = (model.size, picture.placed);
-    launches.push(resize::launch(&resampler, model.channels, placed, clean, tables, tensor));
-    launches
+    let resize = resize::launch(&resampler, model.channels, placed, clean, tables, tensor);
+    [("crop", vec![crop]), ("despeckle", filter), ("resize", vec![resize])]
 }
 
 /// From the maps of the network to what comes back, and where in that everything is.
@@ -217,7 +224,7 @@ fn after(
     model: &Model,
     picture: &Picture,
     inside: Region,
-) -> (Vec<Launch>, Found, Vec<Region>) {
+) -> ([Stage; 2], Found, Vec<Region>) {
     let (size, rect, classes) = (picture.frame.size, picture.crop.rect, model.thresholds.len());
     let area = size.area();
     let placed = scaled(picture.placed, model.size, model.map_size);
@@ -247,15 +254,16 @@ fn after(
         bytes,
     };
     let of_maps = (model.map_size, placed);
-    let mut launches = mask::launches(model.meaning(), of_maps, &resampler, (size, rect), &memory).to_vec();
+    let mask = mask::launches(model.meaning(), of_maps, &resampler, (size, rect), &memory).to_vec();
+    let mut finding = Vec::new();
     for (i, &(count, found)) in regions.iter().enumerate() {
         let memory = components::Memory { labels, parents, sums, found, count };
         let least = u32::try_from(model.least_area(i, rect.size())).unwrap_or(u32::MAX);
-        launches.extend(components::launches(size, i as u8 + 1, least, &memory));
+        finding.extend(components::launches(size, i as u8 + 1, least, &memory));
     }
     let from = |region: Region| Region { offset: region.offset - start, bytes: region.bytes };
     let regions = regions.into_iter().map(|(count, list)| (from(count), from(list))).collect();
     let found =
         Found { broken: from(broken), regions, labels: from(labels), bytes: from(bytes), presence: Region::default() };
-    (launches, found, vec![back])
+    ([("mask", mask), ("regions", finding)], found, vec![back])
 }

@@ -155,6 +155,23 @@ fn bench_reports_every_stage_and_explains_every_number() {
 }
 
 #[test]
+fn bench_runs_several_streams_over_the_same_frames() {
+    let said = succeeds(&["bench", SMALL, "--streams", "2", "--frames", "9", "--warm-up", "2", "--json", "-"]);
+    let reports: Vec<Value> = serde_json::from_str(&said).expect("a list");
+    assert_eq!(reports.len(), 2);
+    for report in &reports {
+        // More than the source has: they come again.
+        assert_eq!(
+            (&report["frames"]["segmented"], &report["latency_us"]["segment"]["count"]),
+            (&11.into(), &9.into())
+        );
+        assert_eq!(report["dice"], reports[0]["dice"], "the same frames give the same");
+    }
+    let said = succeeds(&["bench", SMALL, "--streams", "2", "--frames", "3", "--warm-up", "0"]);
+    assert!(["stream 1 ", "stream 2 ", "together"].iter().all(|word| said.contains(word)), "{said}");
+}
+
+#[test]
 fn inspect_tells_models_from_recordings() {
     let said = succeeds(&["inspect", SMALL]);
     for word in ["192x144", "6", "phantom"] {

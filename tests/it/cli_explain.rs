@@ -82,6 +82,9 @@ fn replay_verify_and_bench() {
     }
     let bench = json(&sonoplex(&["bench", SMALL, "--frames", "3", "--warm-up", "1", "--json", "-"]));
     all_explained(&bench, &explained("bench", "--json: the report"), "bench");
+    let streams = json(&sonoplex(&["bench", SMALL, "--frames", "2", "--streams", "2", "--json", "-"]));
+    let streams = streams.as_array().expect("a list");
+    streams.iter().for_each(|report| all_explained(report, &explained("bench", "--json: the report"), "streams"));
     let verified = json(&sonoplex(&["replay", "--verify", to, "--json", "-"]));
     all_explained(&verified, &explained("replay", "--verify"), "verify");
 

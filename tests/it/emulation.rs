@@ -188,7 +188,7 @@ impl Runner for Emulated {
         self.memory.clear();
         self.memory.load(recording);
         (self.given, self.found) = (pinned(&recording.given), pinned(&recording.found));
-        self.launches = recording.launches.clone();
+        self.launches = recording.launches();
         Ok(())
     }
 

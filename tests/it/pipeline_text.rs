@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use sonoplex::latency::Stage;
 use sonoplex::pipeline::keys::{KEYS, sections};
 use sonoplex::pipeline::{PipelineConfig, Report, RunOptions, Speed, explain};
 
@@ -109,7 +110,7 @@ fn every_field_of_a_real_report_is_explained() {
     let mut parts = run_of(source, FakeSegmenter::new(), RunOptions { warm_up: 0, ..RunOptions::default() });
     parts.screen = Some(&mut window);
     let report = run(parts).report;
-    assert_eq!(report.latency_us.len(), 8, "every stage was measured: {:?}", report.latency_us.keys());
+    assert_eq!(report.latency_us.len(), Stage::ALL.len(), "every stage was measured: {:?}", report.latency_us.keys());
     let json = report.to_json();
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap().frames, report.frames);
     let mut found = Vec::new();

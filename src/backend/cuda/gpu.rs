@@ -2,8 +2,9 @@
 //!
 //! Everything is looked for at run time. A machine without driver or device gets a sentence.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{CudaContext, CudaModule, DriverError, sys};
 use cudarc::nvrtc::Ptx;
@@ -77,23 +78,31 @@ fn driver<T>(attempt: impl Into<String>, result: Result<T, DriverError>) -> Resu
 }
 
 impl Gpu {
-    /// Opens a device and loads the kernels.
+    /// Opens a device and loads the kernels; once, however often it is opened.
     ///
     /// # Errors
     /// When there is no driver or no such device, or it is too old.
     pub fn open(index: usize) -> Result<Self, GpuError> {
+        // The driver compiles the kernels when they are loaded, which takes longer than all else.
+        static OPEN: Mutex<BTreeMap<usize, Gpu>> = Mutex::new(BTreeMap::new());
         if !super::driver_present() {
             return Err(GpuError::NoDriver);
         }
+        let mut all = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gpu) = all.get(&index) {
+            return Ok(gpu.clone());
+        }
         // A function that an old driver has not got makes cudarc panic.
         let opened = catch_unwind(AssertUnwindSafe(|| Self::open_present(index)));
-        opened.unwrap_or_else(|panic| {
-            let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(GpuError::Driver {
-                attempt: "be used".to_owned(),
-                cause: said.unwrap_or("it lacks a function").to_owned(),
+        opened
+            .unwrap_or_else(|panic| {
+                let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+                Err(GpuError::Driver {
+                    attempt: "be used".to_owned(),
+                    cause: said.unwrap_or("it lacks a function").to_owned(),
+                })
             })
-        })
+            .inspect(|gpu| drop(all.insert(index, gpu.clone())))
     }
 
     fn open_present(index: usize) -> Result<Self, GpuError> {
