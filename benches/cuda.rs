@@ -55,7 +55,7 @@ fn time(stream: &mut Stream, launches: &[Launch]) -> Result<[f32; 3], GpuError> 
 }
 
 /// A layer of each kind, with its operations; all of them read and write the same memory.
-fn unet_layers() -> Vec<(String, u64, Launch)> {
+fn unet_layers() -> Vec<(String, u64, Vec<Launch>)> {
     let region = |offset: u64, bytes: usize| Region { offset: offset << 20, bytes: bytes as u64 };
     let halves = |offset, pixels: usize, channels: usize| {
         Halves::slice(region(offset, 2 * pixels * channels), pixels, channels, 0, channels)
@@ -76,8 +76,10 @@ fn unet_layers() -> Vec<(String, u64, Launch)> {
         let conv = Conv::convolution(&shape).expect("one that the kernel computes");
         let packed = conv.pack(&vec![0.0; outs * shape.in_channels * 9]).len();
         let [from, to] = [(0, shape.in_channels), (16, outs)].map(|(at, channels)| halves(at, side * side, channels));
-        let launch = conv.launch(from, (region(32, packed), region(60, 4 * outs)), None, to, [0.0, f32::INFINITY]);
-        layers.push((format!("conv 3x3, {} to {outs}, {side}x{side}", shape.in_channels), shape.flops(), launch));
+        let (constants, scratch) =
+            ((region(32, packed), region(60, 4 * outs)), region(24, conv.scratch_bytes() as usize));
+        let launches = conv.launches(from, constants, None, to, [0.0, f32::INFINITY], scratch);
+        layers.push((format!("conv 3x3, {} to {outs}, {side}x{side}", shape.in_channels), shape.flops(), launches));
     }
     for level in 0..4 {
         let (outs, side) = (32 << level, 128 >> level);
@@ -96,8 +98,10 @@ fn unet_layers() -> Vec<(String, u64, Launch)> {
         let packed = conv.pack(&vec![0.0; 8 * outs * outs]).len();
         let (from, to) = (halves(0, side * side, 2 * outs), halves(16, 4 * side * side, outs));
         let bounds = [f32::NEG_INFINITY, f32::INFINITY];
-        let launch = conv.launch(from, (region(32, packed), region(60, 4 * outs)), None, to, bounds);
-        layers.push((format!("up 2x2, {} to {outs}, {side}x{side}", 2 * outs), shape.flops(), launch));
+        let (constants, scratch) =
+            ((region(32, packed), region(60, 4 * outs)), region(24, conv.scratch_bytes() as usize));
+        let launches = conv.launches(from, constants, None, to, bounds, scratch);
+        layers.push((format!("up 2x2, {} to {outs}, {side}x{side}", 2 * outs), shape.flops(), launches));
     }
     layers
 }
@@ -275,8 +279,8 @@ fn main() -> anyhow::Result<()> {
     stream.upload(Region { offset: 0, bytes: ROOM }, &noise)?;
     let mut layers = Vec::new();
     println!("{:<60} {:>9} {:>9} {:>9} TFLOP/s", "microseconds", "p50", "p99", "max");
-    for (name, flops, launch) in unet_layers() {
-        let [p50, p99, max] = time(&mut stream, &[launch])?;
+    for (name, flops, launches) in unet_layers() {
+        let [p50, p99, max] = time(&mut stream, &launches)?;
         let rate = flops as f64 / f64::from(p50) / 1e6;
         println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1} {rate:>7.1}");
         layers.push(json!({ "layer": name, "p50_us": p50, "p99_us": p99, "max_us": max, "tflops": rate }));

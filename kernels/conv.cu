@@ -8,10 +8,14 @@
 // runs over taps and input channels ("implicit GEMM": Chetlur et al., cuDNN, 2014). With `up` 2, block z computes the pixels
 // at (z / 2, z % 2) of every square of 2 × 2 from weights of their own.
 //
+// Where there are few pixels the sum is split, so that more blocks run ("split-K"): each up² layers of blocks compute a part
+// of the steps as floats, which `conv_sum` adds in order, so that every run gives the same bits.
+//
 // Shapes      channels last, halves. src: in_height × in_width pixels, `in_pitch` halves from one to the next, of which
 //             `ins` are read; dst, residual: as the output, `out_pitch` and `residual_pitch` apart, so that a tensor may be a
 //             slice of a joined one; `ins` and pitches multiples of 8, which the launcher sees to.
-//             weights: up² × outs (to whole tiles) × taps × ins (to whole steps), zeros beyond; bias: outs floats.
+//             weights: up² × outs (to whole tiles) × taps × ins (to whole steps), zeros beyond; bias: outs floats;
+//             sums: where it is split, parts × the output's pixels × outs (to whole tiles) floats.
 // A warp      computes 32 pixels × 32 channels, of a block of four warps: 64 × 64 or 128 × 32. Steps of 32 input channels of
 //             one tap come to shared memory by asynchronous copies, two steps ahead.
 // Tolerance   that of halves: inputs and weights are halves, sums floats, the result is rounded once.
@@ -25,13 +29,18 @@ constexpr u32 CHUNKS = DEPTH / 8;
 // Halves from one row of a tile to the next: eight rows of 16 bytes lie in different banks.
 constexpr u32 TILE_PITCH = DEPTH + 8;
 
+// What is not a number stays so.
+__device__ inline float clipped(float value, float low, float high) {
+    return value < low ? low : (value > high ? high : value);
+}
+
 template <int DOWN, int ACROSS>
 __device__ inline void convolve(
     const u16* src, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,
     const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,
     u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,
-    float low, float high
+    float low, float high, float* part_sums
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
     constexpr u32 THREADS = WARPS * 32;
@@ -40,8 +49,10 @@ __device__ inline void convolve(
     const u32 thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
     const u32 first_pixel = blockIdx.x * PIXELS, first_channel = blockIdx.y * CHANNELS;
     const u32 blocks = (ins + DEPTH - 1) / DEPTH, taps = kernel_height * kernel_width, steps = taps * blocks;
+    const u32 phase = blockIdx.z % (up * up), part = blockIdx.z / (up * up), parts = gridDim.z / (up * up);
+    const u32 first_step = part * steps / parts, own_steps = (part + 1) * steps / parts - first_step;
     const u64 weight_row = (u64)steps * DEPTH;
-    const u16* own_weights = weights + ((u64)blockIdx.z * gridDim.y * CHANNELS + first_channel) * weight_row;
+    const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * weight_row;
 
     // The pixels that this thread copies, four threads to a pixel: where their windows begin.
     constexpr u32 COPIES = PIXELS * CHUNKS / THREADS;
@@ -75,14 +86,14 @@ __device__ inline void convolve(
     const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
     float sums[2][4][4] = {};
     for (u32 step = 0; step < STAGES - 1; step++) {
-        if (step < steps) load(step, step);
+        if (step < own_steps) load(first_step + step, step);
         commit_async();
     }
-    for (u32 step = 0; step < steps; step++) {
+    for (u32 step = 0; step < own_steps; step++) {
         wait_async<STAGES - 2>();
         // Now the step has arrived for all, and nobody reads the one before, whose place is filled next.
         __syncthreads();
-        if (step + STAGES - 1 < steps) load(step + STAGES - 1, (step + STAGES - 1) % STAGES);
+        if (step + STAGES - 1 < own_steps) load(first_step + step + STAGES - 1, (step + STAGES - 1) % STAGES);
         commit_async();
         const u16* pixels = pixel_tiles + (step % STAGES * PIXELS + warp_pixel) * TILE_PITCH;
         const u16* channels = weight_tiles + (step % STAGES * CHANNELS + warp_channel) * TILE_PITCH;
@@ -114,8 +125,15 @@ __device__ inline void convolve(
         for (u32 h = 0; h < 2; h++) {
             const u32 pixel = first_pixel + warp_pixel + m * 16 + h * 8 + lane / 4;
             if (pixel >= pixels) continue;
-            const u32 y = pixel / out_width * up + blockIdx.z / up, x = pixel % out_width * up + blockIdx.z % up;
+            const u32 y = pixel / out_width * up + phase / up, x = pixel % out_width * up + phase % up;
             const u64 at = (u64)y * (out_width * up) + x;
+            if (parts > 1) {
+                const u32 channel = first_channel + warp_channel + lane % 4 * 2;
+                float* to = part_sums + ((u64)part * (pixels * up * up) + at) * (gridDim.y * CHANNELS) + channel;
+#pragma unroll
+                for (u32 n = 0; n < 4; n++) store_pair(to + n * 8, sums[m][n][h * 2], sums[m][n][h * 2 + 1]);
+                continue;
+            }
 #pragma unroll
             for (u32 n = 0; n < 4; n++) {
 #pragma unroll
@@ -124,8 +142,7 @@ __device__ inline void convolve(
                     if (channel >= outs) continue;
                     float value = sums[m][n][h * 2 + e] + bias[channel];
                     if (residual_pitch > 0) value += from_half(residual[at * residual_pitch + channel]);
-                    // What is not a number stays so.
-                    dst[at * out_pitch + channel] = to_half(value < low ? low : (value > high ? high : value));
+                    dst[at * out_pitch + channel] = to_half(clipped(value, low, high));
                 }
             }
         }
@@ -138,16 +155,37 @@ __device__ inline void convolve(
         const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,                              \
         u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,                                            \
         u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,                    \
-        float low, float high                                                                                        \
+        float low, float high, float* part_sums                                                                      \
     ) {                                                                                                              \
         convolve<down, across>(src, in_height, in_width, in_pitch, ins, weights, bias, residual, residual_pitch,     \
                                dst, out_height, out_width, out_pitch, outs, kernel_height, kernel_width, stride,     \
-                               dilation, top, left, up, low, high);                                                  \
+                               dilation, top, left, up, low, high, part_sums);                                       \
     }
 
 // Few channels: more pixels instead.
 CONV(conv_128x32, 4, 1)
 CONV(conv_64x64, 2, 2)
+
+// The sums of a convolution that was split, with bias, residual and clipping.
+//
+// Shapes      part_sums: `parts` × `pixels` × `pitch` floats, of which `outs` are read; all else as above.
+// A thread    computes one channel of one pixel, from the first part to the last.
+// Tolerance   as above.
+extern "C" __global__ void conv_sum(
+    const float* part_sums, u32 parts, u32 pitch, u32 pixels, u32 outs, const float* bias,
+    const u16* residual, u32 residual_pitch, u16* dst, u32 out_pitch, float low, float high
+) {
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x, pixel = i / outs, channel = i % outs;
+    if (pixel >= pixels) return;
+    const float* from = part_sums + (u64)pixel * pitch + channel;
+    float sum = 0;
+    // The loads of several parts are on their way at once.
+#pragma unroll 4
+    for (u32 part = 0; part < parts; part++) sum += from[(u64)part * pixels * pitch];
+    sum += bias[channel];
+    if (residual_pitch > 0) sum += from_half(residual[(u64)pixel * residual_pitch + channel]);
+    dst[(u64)pixel * out_pitch + channel] = to_half(clipped(sum, low, high));
+}
 
 // The first convolution of a network, from planes of floats to channels-last halves.
 //
@@ -188,9 +226,7 @@ extern "C" __global__ void conv_first(
 #pragma unroll
     for (u32 o = 0; o < GROUP; o++) {
         if (first + o >= outs) break;
-        const float value = sums[o] + bias[first + o];
-        // What is not a number stays so.
-        to[o] = to_half(value < low ? low : (value > high ? high : value));
+        to[o] = to_half(clipped(sums[o] + bias[first + o], low, high));
     }
 }
 

@@ -40,6 +40,9 @@ __device__ inline void store_chunk(u16* to, const u16 (&halves)[8]) {
     *(uint4*)to = make_uint4(words[0], words[1], words[2], words[3]);
 }
 
+// Two floats at once, to a multiple of 8 bytes.
+__device__ inline void store_pair(float* to, float first, float second) { *(float2*)to = make_float2(first, second); }
+
 // Starts to copy 16 bytes to shared memory, zeros where there are none. Nobody may rely on them before `wait_async` of the
 // thread that copies, and other threads not before the next barrier either.
 __device__ inline void copy_async(void* to, const void* from, bool there) {

@@ -165,6 +165,12 @@ inline void store_chunk(uint16_t* to, const uint16_t (&halves)[8]) {
     memcpy(to, halves, 16);
 }
 
+inline void store_pair(float* to, float first, float second) {
+    if (reinterpret_cast<uint64_t>(to) % 8 != 0) emulation::fail("two floats are written to no multiple of 8 bytes");
+    to[0] = first;
+    to[1] = second;
+}
+
 inline void copy_async(void* to, const void* from, bool there) { emulation::copy_async(to, from, there); }
 inline void commit_async() { emulation::commit_async(); }
 template <int PENDING>

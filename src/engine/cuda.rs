@@ -16,7 +16,7 @@ pub struct Program {
     pub room: u64,
     /// Bytes that stay as they are, and where.
     pub constants: Vec<(Region, Vec<u8>)>,
-    /// Every piece of memory that holds a tensor.
+    /// Every piece of memory that holds a tensor, or that a kernel works in.
     pub tensors: Vec<Region>,
     /// Kernels in order.
     pub launches: Vec<Launch>,

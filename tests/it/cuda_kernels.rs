@@ -94,13 +94,17 @@ fn launched() -> Vec<Launch> {
         count: region(4),
     };
     all.extend(components::launches(size, 1, 1, &memory));
+    let deep = Conv::convolution(&shape(768, 64, [1, 1], 1, 1, 1, 0)).expect("one that the kernel computes");
+    let one = |channels: usize| Halves::slice(region(2 * channels as u64), 1, channels, 0, channels);
+    let (constants, scratch) = ((region(2 * 768 * 64), region(4 * 64)), region(deep.scratch_bytes()));
+    all.extend(deep.launches(one(768), constants, None, one(64), [0.0, 1.0], scratch));
     for outs in [8, 64] {
         let shape = shape(8, outs, [4, 4], 3, 1, 1, 1);
         let conv = Conv::convolution(&shape).expect("one that the kernel computes");
         let packed = region(conv.pack(&vec![0.0; outs * 72]).len() as u64);
         let tensor = |channels: usize| Halves::slice(region(32 * channels as u64), 16, channels, 0, channels);
         let bias = region(4 * outs as u64);
-        all.push(conv.launch(tensor(8), (packed, bias), None, tensor(outs), [0.0, 1.0]));
+        all.extend(conv.launches(tensor(8), (packed, bias), None, tensor(outs), [0.0, 1.0], region(0)));
         all.push(head::launch(16, [8, outs], tensor(8), [region(32 * outs as u64), bias], region(64 * outs as u64)));
         let shape = ConvShape { in_channels: 1, ..shape };
         let first = ConvFirst::new(&shape).expect("one that the kernel computes");

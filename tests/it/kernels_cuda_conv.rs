@@ -34,15 +34,16 @@ fn floats(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// Runs a convolution from and to slices of joined tensors, and compares.
+/// Runs a convolution from and to slices of joined tensors, in so many layers of blocks, and compares; returns what it has
+/// written.
 fn compare(
     machine: &mut dyn Machine,
-    conv: &Conv,
+    (conv, layers): (&Conv, u32),
     (ins, outs): (usize, usize),
     (input, weights, bias): (&[f32], &[f32], &[f32]),
     (expected, residual, bounds): (Vec<f32>, Option<&[f32]>, [f32; 2]),
     what: &str,
-) {
+) -> Vec<u8> {
     let (in_pixels, out_pixels) = (input.len() / ins, expected.len() / outs);
     machine.clear();
     let (in_pitch, out_pitch) = (ins + 16, outs + 5);
@@ -51,14 +52,17 @@ fn compare(
     let rest = residual.map(|r| machine.upload(&last(r, outs, outs, 0)));
     let before = last(&vec![7.0; expected.len()], outs, out_pitch, 3);
     let dst = machine.upload(&before);
-    let launch = conv.launch(
+    let scratch = machine.allocate(conv.scratch_bytes());
+    let launches = conv.launches(
         Halves::slice(src, in_pixels, in_pitch, 8, ins),
         (packed, added),
         rest.map(|region| Halves::slice(region, out_pixels, outs, 0, outs)),
         Halves::slice(dst, out_pixels, out_pitch, 3, outs),
         bounds,
+        scratch,
     );
-    machine.run(&[launch]).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(launches[0].grid()[2], layers, "{what}: layers of blocks");
+    machine.run(&launches).unwrap_or_else(|e| panic!("{what}: {e}"));
     let after = machine.download(dst);
     let found = planes(&after, outs, out_pitch, 3);
     for (i, (&found, &sum)) in found.iter().zip(&expected).enumerate() {
@@ -72,6 +76,7 @@ fn compare(
         let channels = if first == 0 { 3 } else { 2 };
         assert!(planes(&after, channels, out_pitch, first).iter().all(|x| x.is_nan()), "{what}: writes beside");
     }
+    after
 }
 
 /// A convolution that is the same down and across.
@@ -96,19 +101,27 @@ pub fn shape(
     }
 }
 
-/// Sizes that fill tiles and that do not; every way to fuse.
-pub fn check_convs(machine: &mut dyn Machine) {
+/// Sizes that fill tiles and that do not; every way to fuse; sums in one part and in several, as long as each other and not.
+/// Returns what was written: the same bits on every run.
+pub fn check_convs(machine: &mut dyn Machine) -> Vec<Vec<u8>> {
     let mut random = Random(71);
     let shapes = [
-        shape(8, 1, [1, 1], 1, 1, 1, 0),
-        shape(8, 3, [5, 7], 3, 1, 1, 1),
-        shape(32, 32, [12, 11], 3, 1, 1, 1),
-        shape(40, 33, [9, 9], 3, 2, 1, 1),
-        shape(64, 64, [8, 8], 1, 1, 1, 0),
-        shape(16, 70, [6, 23], 3, 1, 2, 2),
-        shape(24, 65, [7, 7], 5, 2, 1, 3),
+        (shape(8, 1, [1, 1], 1, 1, 1, 0), 1),
+        (shape(8, 3, [5, 7], 3, 1, 1, 1), 1),
+        (shape(32, 32, [12, 11], 3, 1, 1, 1), 1),
+        (shape(40, 33, [9, 9], 3, 2, 1, 1), 1),
+        (shape(64, 64, [8, 8], 1, 1, 1, 0), 1),
+        (shape(16, 70, [6, 23], 3, 1, 2, 2), 1),
+        // 25 steps.
+        (shape(24, 65, [7, 7], 5, 2, 1, 3), 2),
+        // 27, of pixels for two tiles.
+        (shape(72, 40, [11, 9], 3, 1, 2, 2), 2),
+        // 63, in the tile of few channels.
+        (shape(200, 5, [3, 4], 3, 1, 1, 1), 5),
+        (shape(776, 96, [5, 5], 1, 2, 1, 0), 2),
     ];
-    for (i, s) in shapes.iter().enumerate() {
+    let mut written = Vec::new();
+    for (i, (s, parts)) in shapes.iter().enumerate() {
         let conv = Conv::convolution(s).expect("one that the kernel computes");
         let pixels = s.in_size[0] * s.in_size[1];
         let scale = 1.0 / ((s.in_channels * s.kernel[0] * s.kernel[1]) as f32).sqrt();
@@ -121,9 +134,11 @@ pub fn check_convs(machine: &mut dyn Machine) {
         let bounds = [[f32::NEG_INFINITY, f32::INFINITY], [0.0, f32::INFINITY], [0.0, 0.5]][i % 3];
         let numbers = (&input[..], &weights[..], &bias[..]);
         let of = (s.in_channels, s.out_channels);
-        compare(machine, &conv, of, numbers, (expected, residual, bounds), &format!("{s:?}"));
+        let wanted = (expected, residual, bounds);
+        written.push(compare(machine, (&conv, *parts), of, numbers, wanted, &format!("{s:?}")));
     }
-    for (ins, outs, in_size) in [(8, 4, [3, 5]), (64, 32, [6, 6]), (32, 70, [1, 9])] {
+    let transposed = [(8, 4, [3, 5], 1), (64, 32, [6, 6], 1), (32, 70, [1, 9], 1), (792, 35, [3, 2], 2)];
+    for (ins, outs, in_size, parts) in transposed {
         let s = ConvTransposeShape {
             in_channels: ins,
             out_channels: outs,
@@ -141,8 +156,10 @@ pub fn check_convs(machine: &mut dyn Machine) {
         let bias = random.floats(outs);
         let expected = naive::conv_transpose(&s, &input, &weights, &bias);
         let numbers = (&input[..], &weights[..], &bias[..]);
-        compare(machine, &conv, (ins, outs), numbers, (expected, None, [-0.5, 3.0]), &format!("{s:?}"));
+        let wanted = (expected, None, [-0.5, 3.0]);
+        written.push(compare(machine, (&conv, 4 * parts), (ins, outs), numbers, wanted, &format!("{s:?}")));
     }
+    written
 }
 
 /// The ends of a network: from planes, to planes, and pooling between.
@@ -216,6 +233,28 @@ pub fn check_ends(machine: &mut dyn Machine) {
             })
             .collect();
         assert_eq!(found, expected, "{s:?}");
+    }
+}
+
+/// Many blocks stay as they are; few become many, but no part has less than twelve steps.
+#[test]
+fn few_blocks_become_many_by_splitting_their_sums() {
+    for (ins, outs, side, kernel, parts) in [
+        (512, 512, 16, 3, 8),
+        (1024, 512, 16, 3, 8),
+        (256, 256, 32, 3, 4),
+        (64, 64, 256, 3, 1),
+        (64, 64, 16, 3, 1),
+        (128, 64, 16, 3, 3),
+        (4096, 64, 1, 1, 10),
+        (1024, 16, 96, 1, 2),
+        (16384, 32, 8, 3, 264),
+    ] {
+        let s = shape(ins, outs, [side; 2], kernel, 1, 1, kernel / 2);
+        let conv = Conv::convolution(&s).expect("one that the kernel computes");
+        let columns = outs.next_multiple_of(if outs <= 32 { 32 } else { 64 });
+        let bytes = if parts > 1 { 4 * parts * side * side * columns } else { 0 };
+        assert_eq!(conv.scratch_bytes(), bytes as u64, "{s:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whole networks as launches, against the CPU's engine on the same network.
 
+use sonoplex::backend::cuda::launch::Arg;
 use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{Builder, Engine, Network};
 
@@ -104,6 +105,27 @@ fn residual() -> Writer {
     w
 }
 
+/// Layers with many channels and few pixels, whose sums are split, with a shortcut and joined; what they work in lies beside
+/// tensors that are still needed.
+fn deep() -> Writer {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 1, 6, 10]);
+    let a = relu(&mut w, &x, 1, 70);
+    let b = w.max_pool(&a);
+    let b = relu(&mut w, &b, 70, 264);
+    let c = w.conv(&b, 264, 70, 3);
+    let d = w.conv(&b, 264, 70, 1);
+    let c = w.node("Add", &[&c, &d], &[]);
+    let c = w.node("Relu", &[&c], &[]);
+    let joined = join(&mut w, &[&b, &c, &d]);
+    let u = up(&mut w, &joined, 404, 65);
+    let x = join(&mut w, &[&u, &a]);
+    let x = relu(&mut w, &x, 135, 9);
+    let x = w.conv(&x, 9, 2, 1);
+    w.output(&x);
+    w
+}
+
 /// The model of the program: from beside this test where it travels alone, else from the repository.
 pub fn shipped() -> Network {
     let own = std::env::current_exe().expect("a path").with_file_name("models");
@@ -119,6 +141,7 @@ pub fn check_networks(machine: &mut dyn Machine) {
         ("unet with softmax", unet("Softmax")),
         ("nested", nested()),
         ("residual", residual()),
+        ("deep", deep()),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
         let engine = Engine::new(Builder::default().build(&network).expect("supported")).expect("it runs");
@@ -174,12 +197,28 @@ fn tensors_share_memory_and_constants_do_not() {
 }
 
 #[test]
+fn layers_of_few_pixels_split_their_sums_in_memory_that_is_watched() {
+    let network = Network::from_onnx(&deep().bytes()).expect("sound");
+    let plan = Builder::default().build_for_gpu(&network).expect("supported");
+    let program = Program::apart(&plan).expect("it has kernels");
+    let sums: Vec<&Arg> = program.launches.iter().filter(|l| l.kernel() == "conv_sum").map(|l| &l.args()[0]).collect();
+    assert_eq!(sums.len(), 3);
+    for (i, sums_of) in sums.iter().enumerate() {
+        assert!(program.tensors.iter().any(|&region| **sums_of == Arg::Region(region)), "{sums_of:?}");
+        assert!(!sums[..i].contains(sums_of), "each has its own");
+    }
+}
+
+#[test]
 fn the_model_of_the_program_has_all_kernels() {
     let network = shipped();
     let plan = Builder::default().build_for_gpu(&network).expect("supported");
     let program = Program::new(&plan).expect("it has kernels");
-    // One for each layer that is no join, and nothing to convert between.
-    assert_eq!(program.launches.len(), 27, "{:?}", program.launches.iter().map(|l| l.kernel()).collect::<Vec<_>>());
+    // One for each layer that is no join, another where its sum is split, and nothing to convert between.
+    let kernels: Vec<&str> = program.launches.iter().map(|l| l.kernel()).collect();
+    let split = kernels.iter().filter(|&&kernel| kernel == "conv_sum").count();
+    assert_eq!(kernels.len() - split, 27, "{kernels:?}");
+    assert!(split > 0, "{kernels:?}");
     assert!(program.room < 16 << 20, "{} bytes", program.room);
 }
 

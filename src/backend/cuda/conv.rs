@@ -15,6 +15,12 @@ const DEPTH: usize = 32;
 const CHUNK: usize = 8;
 /// Threads of a block.
 const THREADS: u32 = 128;
+/// Blocks that a sum is split for: two for each of the 132 multiprocessors of the largest devices. A number, not asked of the
+/// device, so that the result has the same bits on all of them.
+const BLOCKS: usize = 264;
+/// Fewest steps of a part: with less, filling the stages, keeping the sums and starting the kernel that adds them takes about
+/// as long as what is saved.
+const FEWEST: usize = 12;
 
 /// A tensor of halves, channels last, or a slice of channels of one.
 #[derive(Clone, Copy, Debug)]
@@ -93,9 +99,38 @@ impl Conv {
         Self { shape, up, tile }
     }
 
-    /// Floats of a row of packed weights: taps × input channels, each to whole steps.
+    /// Steps of the sum: for each tap the input channels.
+    fn steps(&self) -> usize {
+        self.shape.kernel.iter().product::<usize>() * self.shape.in_channels.div_ceil(DEPTH)
+    }
+
+    /// Numbers of a row of packed weights: taps × input channels, each to whole steps.
     fn row(&self) -> usize {
-        self.shape.kernel.iter().product::<usize>() * self.shape.in_channels.next_multiple_of(DEPTH)
+        self.steps() * DEPTH
+    }
+
+    /// Blocks for pixels, for channels, and for the pixels of a square where it is transposed.
+    fn blocks(&self) -> [usize; 3] {
+        let ([height, width], (_, pixels, channels)) = (self.shape.out_size(), self.tile);
+        [(height * width).div_ceil(pixels), self.shape.out_channels.div_ceil(channels), self.up * self.up]
+    }
+
+    /// How many parts the sum is split into: as many as keep [`BLOCKS`] blocks at most, each with [`FEWEST`] steps at least.
+    fn parts(&self) -> usize {
+        let blocks = self.blocks().iter().product::<usize>().max(1);
+        (BLOCKS / blocks).min(self.steps() / FEWEST).max(1)
+    }
+
+    fn out_pixels(&self) -> usize {
+        self.shape.out_size().iter().product::<usize>() * self.up * self.up
+    }
+
+    /// Bytes of memory for the sums of the parts; none where it is not split.
+    pub fn scratch_bytes(&self) -> u64 {
+        match self.parts() {
+            1 => 0,
+            parts => 4 * (parts * self.out_pixels() * self.columns()) as u64,
+        }
     }
 
     fn columns(&self) -> usize {
@@ -133,21 +168,22 @@ impl Conv {
     ///
     /// # Shapes
     /// `src` the input's pixels; `weights` what [`Conv::pack`] made; `bias` out floats; `dst` and `residual` the output's
-    /// pixels.
+    /// pixels; `scratch` as [`Conv::scratch_bytes`] says.
     ///
     /// # Panics
     /// When a region has another length or does not lie as its numbers must.
-    pub fn launch(
+    pub fn launches(
         &self,
         src: Halves,
         (weights, bias): (Region, Region),
         residual: Option<Halves>,
         dst: Halves,
         [low, high]: [f32; 2],
-    ) -> Launch {
+        scratch: Region,
+    ) -> Vec<Launch> {
         let s = &self.shape;
         let [height, width] = s.out_size();
-        let (out_pixels, outs) = (height * width * self.up * self.up, s.out_channels);
+        let (out_pixels, outs) = (self.out_pixels(), s.out_channels);
         let packed = 2 * (self.up * self.up * self.columns() * self.row()) as u64;
         let whole_chunks = src.region.offset.is_multiple_of(16) && weights.offset.is_multiple_of(16);
         assert!(whole_chunks && src.pitch.is_multiple_of(CHUNK as u32), "{src:?} and {weights:?} lie in whole chunks");
@@ -155,18 +191,34 @@ impl Conv {
             bias.offset.is_multiple_of(4) && dst.region.offset.is_multiple_of(2),
             "{bias:?} and {dst:?} lie as they must"
         );
+        let (scratch, bias) = (scratch.of(self.scratch_bytes(), "the scratch"), bias.of(4 * outs as u64, "the bias"));
+        assert!(
+            scratch.offset.is_multiple_of(8) || scratch.bytes == 0,
+            "{scratch:?} lies at a multiple of eight bytes"
+        );
         let [from, from_pitch] = src.args(s.in_size[0] * s.in_size[1], s.in_channels, "the input");
         let [to, to_pitch] = dst.args(out_pixels, outs, "the output");
         let [added, added_pitch] =
             residual.map_or([to, Arg::U32(0)], |residual| residual.args(out_pixels, outs, "the residual"));
+        let bounds = [low, high].map(Arg::F32);
         let number = |n: usize| Arg::U32(n as u32);
         let mut args = vec![from, number(s.in_size[0]), number(s.in_size[1]), from_pitch, number(s.in_channels)];
-        args.extend([weights.of(packed, "the weights"), bias.of(4 * outs as u64, "the bias")].map(Arg::Region));
+        args.extend([weights.of(packed, "the weights"), bias].map(Arg::Region));
         args.extend([added, added_pitch, to, number(height), number(width), to_pitch, number(outs)]);
         args.extend([s.kernel[0], s.kernel[1], s.stride[0], s.dilation[0], s.pads[0], s.pads[1], self.up].map(number));
-        args.extend([low, high].map(Arg::F32));
-        let (kernel, pixels, channels) = self.tile;
-        let grid = [(height * width).div_ceil(pixels), outs.div_ceil(channels), self.up * self.up];
-        Launch::tiles(kernel, grid.map(|n| n as u32), THREADS, args)
+        args.extend(bounds);
+        let parts = self.parts();
+        // Where it is not split nobody reads or writes sums: any floats stand for them.
+        args.push(Arg::Region(if parts > 1 { scratch } else { bias }));
+        let [across, down, deep] = self.blocks().map(|n| n as u32);
+        let mut launches = vec![Launch::tiles(self.tile.0, [across, down, deep * parts as u32], THREADS, args)];
+        if parts > 1 {
+            let mut args = vec![Arg::Region(scratch)];
+            args.extend([parts, self.columns(), out_pixels, outs].map(number));
+            args.extend([Arg::Region(bias), added, added_pitch, to, to_pitch]);
+            args.extend(bounds);
+            launches.push(Launch::line("conv_sum", (out_pixels * outs) as u32, args));
+        }
+        launches
     }
 }

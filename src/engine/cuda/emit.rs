@@ -94,17 +94,14 @@ impl<'a> Emit<'a> {
                     self.launches.push(activation::sigmoid(to.channels * to.pixels, dst));
                 }
             }
-            Op::Conv { shape, activation, then: None, .. } => {
-                let wide = ConvShape { in_channels: from.width, out_channels: to.width, ..shape.clone() };
-                let conv = Conv::convolution(&wide).ok_or_else(no_kernel)?;
+            Op::Conv { activation, then: None, .. } => {
+                let conv = self.tensors.conv(header, step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
                 let weights = spread(&weights, (&to.places, to.width), (&from.places, from.width));
                 self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
             }
-            Op::ConvTranspose { shape, activation, .. } => {
-                let mut wide = shape.clone();
-                (wide.in_channels, wide.out_channels) = (from.width, to.width);
-                let conv = Conv::transposed(&wide).ok_or_else(no_kernel)?;
+            Op::ConvTranspose { activation, .. } => {
+                let conv = self.tensors.conv(header, step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
                 let weights = spread(&weights, (&from.places, from.width), (&to.places, to.width));
                 self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
@@ -151,7 +148,8 @@ impl<'a> Emit<'a> {
             Some(&v) if self.tensors.of(v).places != to.places => return None,
             added => added.map(|&v| self.tensors.halves(v)),
         };
-        self.launches.push(conv.launch(src, constants, added, dst, bounds(activation)?));
+        let scratch = self.tensors.scratch(step.output);
+        self.launches.extend(conv.launches(src, constants, added, dst, bounds(activation)?, scratch));
         Some(())
     }
 

@@ -1,13 +1,15 @@
 //! How the tensors of a plan lie in the memory of a GPU: as planes of floats at the ends of a network, between them as
-//! channels-last halves, the parts of a joined one in slices of its pixels.
+//! channels-last halves, the parts of a joined one in slices of its pixels; and what a step works in beside them.
 
 use super::super::graph::{Op, Then};
 use super::super::memory::{Lifetime, arrange};
 use super::super::plan::{Header, PlanStep};
 use super::CudaError;
 use crate::backend::cpu::activation::Activation;
-use crate::backend::cuda::conv::Halves;
+use crate::backend::cpu::conv::ConvShape;
+use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cuda::conv::first::ConvFirst;
+use crate::backend::cuda::conv::{Conv, Halves};
 use crate::backend::cuda::launch::Region;
 
 /// Channels that are copied at once.
@@ -32,14 +34,14 @@ pub(super) struct Tensor {
     /// Where these lie; of a part the whole.
     last_at: Region,
     planes_at: Region,
+    /// Where its step keeps what only it needs.
+    scratch_at: Region,
 }
 
 /// All tensors of a plan.
 pub(super) struct Tensors {
     own: Vec<Tensor>,
 }
-
-const NOWHERE: Region = Region { offset: 0, bytes: 0 };
 
 impl Tensors {
     /// Decides how each tensor lies, and where, and says where their memory ends; with `share` two that are never needed at the
@@ -51,8 +53,7 @@ impl Tensors {
                 [1, channels, h, w] => (channels, h * w),
                 _ => (0, 0),
             };
-            let (last_at, planes_at) = (NOWHERE, NOWHERE);
-            tensors.own.push(Tensor { channels, pixels, last_at, planes_at, ..Tensor::default() });
+            tensors.own.push(Tensor { channels, pixels, ..Tensor::default() });
         }
         for step in &header.steps {
             for &v in step.inputs.iter().chain([&step.output]) {
@@ -142,8 +143,9 @@ impl Tensors {
     }
 
     fn place(&mut self, header: &Header, share: bool) -> u64 {
-        // Two places for each value: as halves and as planes.
-        let mut lives: Vec<Option<Lifetime>> = vec![None; 2 * self.own.len()];
+        // Three places for each value: as halves, as planes, and what its step works in.
+        let mut lives: Vec<Option<Lifetime>> = vec![None; 3 * self.own.len()];
+        let mut scratch = vec![0; self.own.len()];
         let mut touch = |item: usize, first: usize, last: usize| {
             let life = lives[item].get_or_insert(Lifetime { first, last });
             (life.first, life.last) = (life.first.min(first), life.last.max(last));
@@ -151,23 +153,26 @@ impl Tensors {
         let end = header.steps.len();
         for (index, step) in header.steps.iter().enumerate() {
             for &v in step.inputs.iter().chain([&step.output]) {
-                touch(2 * self.root(v).0, index, index);
-                touch(2 * v + 1, index, index);
+                touch(3 * self.root(v).0, index, index);
+                touch(3 * v + 1, index, index);
             }
+            touch(3 * step.output + 2, index, index);
+            scratch[step.output] = self.conv(header, step).map_or(0, |conv| conv.scratch_bytes() as usize);
         }
         // They may be bound once and run twice, or read at any time.
         for &v in header.inputs.iter().chain(header.outputs.iter().map(|(_, v)| v)) {
-            touch(2 * v + 1, 0, end);
+            touch(3 * v + 1, 0, end);
             if self.own[v].halves {
-                touch(2 * self.root(v).0, 0, end);
+                touch(3 * self.root(v).0, 0, end);
             }
         }
         let mut items = Vec::new();
         for (item, life) in lives.iter().enumerate() {
-            let own = &self.own[item / 2];
-            let bytes = match item % 2 {
+            let own = &self.own[item / 3];
+            let bytes = match item % 3 {
                 0 if own.halves && own.part.is_none() => 2 * own.pixels * own.width,
                 1 if own.planes => 4 * own.pixels * own.channels,
+                2 if scratch[item / 3] > 0 => scratch[item / 3],
                 _ => continue,
             };
             let Some(life) = *life else { continue };
@@ -177,11 +182,12 @@ impl Tensors {
         let mut room = 0;
         for (item, offset, end) in arrange(items) {
             room = room.max(end as u64);
-            let own = &mut self.own[item / 2];
+            let own = &mut self.own[item / 3];
             let offset = offset as u64;
-            match item % 2 {
+            match item % 3 {
                 0 => own.last_at = Region { offset, bytes: 2 * (own.pixels * own.width) as u64 },
-                _ => own.planes_at = Region { offset, bytes: 4 * (own.pixels * own.channels) as u64 },
+                1 => own.planes_at = Region { offset, bytes: 4 * (own.pixels * own.channels) as u64 },
+                _ => own.scratch_at = Region { offset, bytes: scratch[item / 3] as u64 },
             }
         }
         room
@@ -211,9 +217,32 @@ impl Tensors {
         self.own[value].planes_at
     }
 
-    /// Every piece of memory that holds a tensor.
+    /// What the step that makes a value works in.
+    pub fn scratch(&self, value: usize) -> Region {
+        self.own[value].scratch_at
+    }
+
+    /// Every piece of memory that holds a tensor, or that a step works in.
     pub fn regions(&self) -> impl Iterator<Item = Region> {
-        self.own.iter().flat_map(|own| [own.last_at, own.planes_at]).filter(|region| region.bytes > 0)
+        self.own.iter().flat_map(|own| [own.last_at, own.planes_at, own.scratch_at]).filter(|region| region.bytes > 0)
+    }
+
+    /// A step as a convolution between halves; none where it is no such, or one that the kernel does not compute.
+    pub fn conv(&self, header: &Header, step: &PlanStep) -> Option<Conv> {
+        let (from, to) = (&self.own[step.inputs[0]], &self.own[step.output]);
+        if reads_planes(header, step) || is_head(step) && to.made_as_planes {
+            return None;
+        }
+        let (in_channels, out_channels) = (from.width, to.width);
+        match &step.op {
+            Op::Conv { shape, then: None, .. } => {
+                Conv::convolution(&ConvShape { in_channels, out_channels, ..shape.clone() })
+            }
+            Op::ConvTranspose { shape, .. } => {
+                Conv::transposed(&ConvTransposeShape { in_channels, out_channels, ..shape.clone() })
+            }
+            _ => None,
+        }
     }
 }
 
