@@ -19,14 +19,16 @@
 // A warp      computes 32 pixels × 32 channels, of a block of four warps: 64 × 64 or 128 × 32. Steps of 32 input channels of
 //             one tap come to shared memory by asynchronous copies, two steps ahead.
 // Tolerance   that of halves: inputs and weights are halves, sums floats, the result is rounded once.
+//
+// The same loop multiplies bytes, two where there is a half: `conv_int8_64x64` and `conv_int8_128x32` below.
 #include "tensor.cuh"
 
 constexpr u32 WARPS = 4;
 constexpr u32 STAGES = 3;
-// Input channels of a step.
+// Words of 16 bits of a step: input channels, two of them in a word where they are codes.
 constexpr u32 DEPTH = 32;
 constexpr u32 CHUNKS = DEPTH / 8;
-// Halves from one row of a tile to the next: eight rows of 16 bytes lie in different banks.
+// Words from one row of a tile to the next: eight rows of 16 bytes lie in different banks.
 constexpr u32 TILE_PITCH = DEPTH + 8;
 
 // What is not a number stays so.
@@ -34,25 +36,32 @@ __device__ inline float clipped(float value, float low, float high) {
     return value < low ? low : (value > high ? high : value);
 }
 
-template <int DOWN, int ACROSS>
-__device__ inline void convolve(
-    const u16* src, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,
-    const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,
-    u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,
-    u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,
-    float low, float high, float* part_sums
+// Words of 16 bits: of a pixel `ins`, from one to the next `pitch`.
+struct Input {
+    const u16* words;
+    // Eight words that a tap outside of the picture reads; none for zeros.
+    const u16* outside;
+    u32 height, width, pitch, ins;
+};
+
+struct Window {
+    u32 height, width, stride, dilation, top, left;
+};
+
+// The sums of a block over `own_steps` steps, of pixels of an output of `out_width`; `weights` are those of its first channel.
+template <int DOWN, int ACROSS, typename Sum>
+__device__ inline void products(
+    Sum (&sums)[2][4][4], const Input& src, const u16* weights, const Window& window, u32 out_width,
+    u32 first_step, u32 own_steps
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
     constexpr u32 THREADS = WARPS * 32;
     __shared__ __align__(16) u16 pixel_tiles[STAGES * PIXELS * TILE_PITCH];
     __shared__ __align__(16) u16 weight_tiles[STAGES * CHANNELS * TILE_PITCH];
     const u32 thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-    const u32 first_pixel = blockIdx.x * PIXELS, first_channel = blockIdx.y * CHANNELS;
-    const u32 blocks = (ins + DEPTH - 1) / DEPTH, taps = kernel_height * kernel_width, steps = taps * blocks;
-    const u32 phase = blockIdx.z % (up * up), part = blockIdx.z / (up * up), parts = gridDim.z / (up * up);
-    const u32 first_step = part * steps / parts, own_steps = (part + 1) * steps / parts - first_step;
-    const u64 weight_row = (u64)steps * DEPTH;
-    const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * weight_row;
+    const u32 first_pixel = blockIdx.x * PIXELS;
+    const u32 blocks = (src.ins + DEPTH - 1) / DEPTH;
+    const u64 weight_row = (u64)(window.height * window.width * blocks) * DEPTH;
 
     // The pixels that this thread copies, four threads to a pixel: where their windows begin.
     constexpr u32 COPIES = PIXELS * CHUNKS / THREADS;
@@ -61,30 +70,31 @@ __device__ inline void convolve(
     for (u32 n = 0; n < COPIES; n++) {
         const u32 pixel = first_pixel + thread / CHUNKS + n * (THREADS / CHUNKS);
         const u32 y = pixel / out_width, x = pixel % out_width;
-        window_y[n] = (int)(y * stride) - (int)top;
-        window_x[n] = (int)(x * stride) - (int)left;
+        window_y[n] = (int)(y * window.stride) - (int)window.top;
+        window_x[n] = (int)(x * window.stride) - (int)window.left;
     }
     auto load = [&](u32 step, u32 stage) {
-        const u32 tap = step / blocks, channel = step % blocks * DEPTH + thread % CHUNKS * 8;
-        const int i = (int)(tap / kernel_width * dilation), j = (int)(tap % kernel_width * dilation);
+        const u32 tap = step / blocks, word = step % blocks * DEPTH + thread % CHUNKS * 8;
+        const int i = (int)(tap / window.width * window.dilation), j = (int)(tap % window.width * window.dilation);
 #pragma unroll
         for (u32 n = 0; n < COPIES; n++) {
             const int y = window_y[n] + i, x = window_x[n] + j;
-            const bool there = (u32)y < in_height && (u32)x < in_width && channel < ins;
-            const u64 from = there ? ((u64)y * in_width + x) * in_pitch + channel : 0;
+            const bool there = (u32)y < src.height && (u32)x < src.width && word < src.ins;
+            const u16* other = src.outside ? src.outside : src.words;
+            const u16* from = there ? src.words + ((u64)y * src.width + x) * src.pitch + word : other;
             const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
-            copy_async(pixel_tiles + (stage * PIXELS + row) * TILE_PITCH + thread % CHUNKS * 8, src + from, there);
+            u16* to = pixel_tiles + (stage * PIXELS + row) * TILE_PITCH + thread % CHUNKS * 8;
+            copy_async(to, from, there || src.outside);
         }
 #pragma unroll
         for (u32 n = 0; n < CHANNELS * CHUNKS / THREADS; n++) {
             const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
-            const u16* from = own_weights + row * weight_row + (u64)step * DEPTH + thread % CHUNKS * 8;
+            const u16* from = weights + row * weight_row + (u64)step * DEPTH + thread % CHUNKS * 8;
             copy_async(weight_tiles + (stage * CHANNELS + row) * TILE_PITCH + thread % CHUNKS * 8, from, true);
         }
     };
 
     const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
-    float sums[2][4][4] = {};
     for (u32 step = 0; step < STAGES - 1; step++) {
         if (step < own_steps) load(first_step + step, step);
         commit_async();
@@ -116,6 +126,24 @@ __device__ inline void convolve(
             }
         }
     }
+}
+
+template <int DOWN, int ACROSS>
+__device__ inline void convolve(
+    const Input& src, const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,
+    u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs, const Window& window, u32 up,
+    float low, float high, float* part_sums
+) {
+    constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
+    const u32 steps = window.height * window.width * ((src.ins + DEPTH - 1) / DEPTH);
+    const u32 phase = blockIdx.z % (up * up), part = blockIdx.z / (up * up), parts = gridDim.z / (up * up);
+    const u32 first_step = part * steps / parts, own_steps = (part + 1) * steps / parts - first_step;
+    const u32 first_pixel = blockIdx.x * PIXELS, first_channel = blockIdx.y * CHANNELS;
+    const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * steps * DEPTH;
+    float sums[2][4][4] = {};
+    products<DOWN, ACROSS>(sums, src, own_weights, window, out_width, first_step, own_steps);
+    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
 
     // A lane has two neighbouring channels of pixels g and g + 8 of each fragment.
     const u32 pixels = out_height * out_width;
@@ -157,9 +185,10 @@ __device__ inline void convolve(
         u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,                    \
         float low, float high, float* part_sums                                                                      \
     ) {                                                                                                              \
-        convolve<down, across>(src, in_height, in_width, in_pitch, ins, weights, bias, residual, residual_pitch,     \
-                               dst, out_height, out_width, out_pitch, outs, kernel_height, kernel_width, stride,     \
-                               dilation, top, left, up, low, high, part_sums);                                       \
+        convolve<down, across>(                                                                                      \
+            {src, nullptr, in_height, in_width, in_pitch, ins}, weights, bias, residual, residual_pitch,             \
+            dst, out_height, out_width, out_pitch, outs,                                                             \
+            {kernel_height, kernel_width, stride, dilation, top, left}, up, low, high, part_sums);                   \
     }
 
 // Few channels: more pixels instead.
@@ -186,6 +215,72 @@ extern "C" __global__ void conv_sum(
     if (residual_pitch > 0) sum += from_half(residual[(u64)pixel * residual_pitch + channel]);
     dst[(u64)pixel * out_pitch + channel] = to_half(clipped(sum, low, high));
 }
+
+// A convolution of codes: bytes that stand for numbers of a grid, scale · (code − zero), and weights that are multiples of a
+// number for each output, as in `backend/cpu/conv/taps.rs`.
+//
+//   out(y, x, o) = clip(scale(o) · (start(o) + Σ src(…, c) · w(o, i, j, c)) + bias(o) + ratio · residual(y, x, o))
+//
+// where start = −zero · Σ w takes the grid's zero from all codes, taps outside of the picture read zero itself, and scale, bias
+// and bounds are in steps of the output's grid already, or, where the result is halves, numbers.
+//
+// Shapes      channels last. src, residual: bytes, `in_pitch` and `ins` in pairs, multiples of 8; weights: outs (to whole
+//             tiles) × taps × ins (to whole steps) signed bytes, zeros beyond; outside: 16 times the zero of the grid;
+//             starts, scales, bias: outs. dst: bytes, or halves where `halves` is not 0, `out_pitch` of them apart.
+// Tolerance   none of the sums, which are whole numbers; what follows is rounded as on the CPU.
+template <int DOWN, int ACROSS>
+__device__ inline void convolve_codes(
+    const Input& src, const u16* weights, const int* starts, const float* scales, const float* bias,
+    const u8* residual, u32 residual_pitch, float ratio,
+    u8* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs, u32 halves, const Window& window, float low, float high
+) {
+    constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
+    const u32 steps = window.height * window.width * ((src.ins + DEPTH - 1) / DEPTH);
+    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const u32 first_channel = blockIdx.y * CHANNELS;
+    int sums[2][4][4] = {};
+    products<DOWN, ACROSS>(sums, src, weights + (u64)first_channel * steps * DEPTH, window, out_width, 0, steps);
+    const u32 own_pixel = blockIdx.x * PIXELS + warp % DOWN * 32 + lane / 4;
+    const u32 own_channel = first_channel + warp / DOWN * 32 + lane % 4 * 2;
+#pragma unroll
+    for (u32 n = 0; n < 8; n++) {
+        const u32 channel = own_channel + n / 2 * 8 + n % 2;
+        if (channel >= outs) continue;
+        const int start = starts[channel];
+        const float scale = scales[channel], added = bias[channel];
+#pragma unroll
+        for (u32 m = 0; m < 4; m++) {
+            const u32 pixel = own_pixel + m * 8;
+            if (pixel >= out_height * out_width) continue;
+            float value = fmaf((float)(sums[m / 2][n / 2][m % 2 * 2 + n % 2] + start), scale, added);
+            if (residual_pitch > 0) value = fmaf((float)residual[(u64)pixel * residual_pitch + channel], ratio, value);
+            const u64 at = (u64)pixel * out_pitch + channel;
+            value = clipped(value, low, high);
+            if (halves != 0) {
+                ((u16*)dst)[at] = to_half(value);
+            } else {
+                dst[at] = (u8)rintf(value);
+            }
+        }
+    }
+}
+
+#define CONV_INT8(name, down, across)                                                                                \
+    extern "C" __global__ void name(                                                   \
+        const u16* src, const u16* outside, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,                      \
+        const u16* weights, const int* starts, const float* scales, const float* bias,                               \
+        const u8* residual, u32 residual_pitch, float ratio,                                                         \
+        u8* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs, u32 halves,                                 \
+        u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, float low, float high      \
+    ) {                                                                                                              \
+        convolve_codes<down, across>(                                                                                \
+            {src, outside, in_height, in_width, in_pitch, ins}, weights, starts, scales, bias,                       \
+            residual, residual_pitch, ratio, dst, out_height, out_width, out_pitch, outs, halves,                    \
+            {kernel_height, kernel_width, stride, dilation, top, left}, low, high);                                  \
+    }
+
+CONV_INT8(conv_int8_128x32, 4, 1)
+CONV_INT8(conv_int8_64x64, 2, 2)
 
 // The first convolution of a network, from planes of floats to channels-last halves.
 //

@@ -1,8 +1,8 @@
 // Tiles for tensor cores: halves, copies that run beside the computation, fragments and their product.
 //
 // All threads of a warp call `load_fragments` and `multiply` together. On compute capability 7.5 copies are plain and a
-// product is two of half the depth. On the host `host/emulation.hpp` does the same with the fragments' layout as the PTX
-// manual gives it ("Matrix Fragments for mma.m16n8k16", "ldmatrix").
+// product is several smaller ones. On the host `host/emulation.hpp` does the same with the fragments' layout as the PTX
+// manual gives it ("Matrix Fragments for mma.m16n8k16", "for mma.m16n8k32", "ldmatrix").
 #pragma once
 #include "common.cuh"
 
@@ -92,6 +92,27 @@ __device__ inline void multiply(float (&sums)[4], const u32 (&a)[4], u32 b0, u32
     asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
                  : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
                  : "r"(a[2]), "r"(a[3]), "r"(b1));
+#endif
+}
+
+// sums += a · b, of 16 × 32 bytes without a sign and 32 × 8 with one, two bytes of a fragment where there was a half.
+__device__ inline void multiply(int (&sums)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]), "+r"(sums[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+    // Rows g and g + 8 one after the other, each in two halves of its depth.
+#pragma unroll
+    for (u32 h = 0; h < 2; h++) {
+        asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"
+                     : "+r"(sums[2 * h]), "+r"(sums[2 * h + 1])
+                     : "r"(a[h]), "r"(b0));
+        asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"
+                     : "+r"(sums[2 * h]), "+r"(sums[2 * h + 1])
+                     : "r"(a[2 + h]), "r"(b1));
+    }
 #endif
 }
 

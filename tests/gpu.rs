@@ -5,6 +5,8 @@
 mod kernels_cuda;
 #[path = "it/kernels_cuda_conv.rs"]
 mod kernels_cuda_conv;
+#[path = "it/kernels_cuda_int8.rs"]
+mod kernels_cuda_int8;
 #[path = "it/kernels_cuda_net.rs"]
 mod kernels_cuda_net;
 #[allow(dead_code)] // not everything has a kernel yet
@@ -27,6 +29,7 @@ use kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use kernels_cuda_conv::{check_convs, check_ends};
+use kernels_cuda_int8::check_int8;
 use kernels_cuda_net::{check_networks, shipped};
 use naive::Random;
 use segmenter_gpu::{check_frames, check_hard_frames};
@@ -116,6 +119,7 @@ fn check_all(device: &mut Device) {
     check_components(device);
     check_convs(device);
     check_ends(device);
+    check_int8(device);
     check_networks(device);
 }
 

@@ -208,5 +208,23 @@ inline void multiply(
     }
 }
 
+// Fragments of m16n8k32: as above with two bytes for each half, so that lane 4·g + t has of a bytes 4t and 4t + 16 and the
+// three after each.
+inline void multiply(
+    int (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const char* file = __builtin_FILE(),
+    int line = __builtin_LINE()
+) {
+    const unsigned lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    const emulation::Shown* all = emulation::exchange({{a[0], a[1], a[2], a[3], b0, b1}, nullptr}, file, line);
+    for (unsigned e = 0; e < 4; e++) {
+        const unsigned column = 2 * t + e % 2;
+        for (unsigned k = 0; k < 32; k++) {
+            const uint32_t of_a = all[g * 4 + k % 16 / 4].words[k / 16 * 2 + e / 2];
+            const uint32_t of_b = all[column * 4 + k % 16 / 4].words[4 + k / 16];
+            sums[e] += int(uint8_t(of_a >> (k % 4 * 8))) * int(int8_t(of_b >> (k % 4 * 8)));
+        }
+    }
+}
+
 // One line for each kernel of a file, after the file.
 #define KERNEL(name) static const bool name##_is_there = emulation::add(#name, name);

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cpu::layout::Grid;
 use sonoplex::backend::cpu::mask::Meaning;
 use sonoplex::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeShape, ResizeTensor};
 use sonoplex::backend::cpu::{ConvShape, Filter, PoolShape, Resampler};
 use sonoplex::backend::cuda::conv::first::ConvFirst;
+use sonoplex::backend::cuda::conv::int8::{Codes, ConvInt8, Made};
 use sonoplex::backend::cuda::conv::{Conv, Halves, head};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
@@ -106,6 +108,11 @@ fn launched() -> Vec<Launch> {
         let bias = region(4 * outs as u64);
         all.extend(conv.launches(tensor(8), (packed, bias), None, tensor(outs), [0.0, 1.0], region(0)));
         all.push(head::launch(16, [8, outs], tensor(8), [region(32 * outs as u64), bias], region(64 * outs as u64)));
+        let codes = ConvShape { in_channels: 16, kernel: [1, 1], pads: [0; 4], ..shape.clone() };
+        let int8 = ConvInt8::new(&codes, Grid::WHOLE, None, None).expect("one that the kernel computes");
+        let constants = region(int8.pack(&vec![0.0; outs * 16], &vec![0.0; outs]).len() as u64);
+        let src = Codes::slice(region(256), 16, 16, 0, 16);
+        all.push(int8.launch(src, constants, None, Made::Halves(tensor(outs)), [0.0, 1.0]));
         let shape = ConvShape { in_channels: 1, ..shape };
         let first = ConvFirst::new(&shape).expect("one that the kernel computes");
         all.push(first.launch(region(64), [region(36 * outs as u64), bias], tensor(outs), [0.0, 1.0]));

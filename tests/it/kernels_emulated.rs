@@ -14,6 +14,7 @@ use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use super::kernels_cuda_conv::{check_convs, check_ends};
+use super::kernels_cuda_int8::check_int8;
 use super::kernels_cuda_net::check_networks;
 use super::naive::Random;
 use super::segmenter_gpu::{check_frames, check_hard_frames};
@@ -63,6 +64,7 @@ fn convolutions_agree_with_naive_ones_in_any_order_of_threads_and_copies() {
     }
     let written = ORDERS.map(|order| {
         check_ends(&mut Memory::in_order(order));
+        check_int8(&mut Memory::in_order(order));
         check_convs(&mut Memory::in_order(order))
     });
     assert!(written[1..].iter().all(|other| *other == written[0]), "other bits in another order");

@@ -33,6 +33,7 @@ mod kernels_conv;
 mod kernels_conv_then;
 mod kernels_cuda;
 mod kernels_cuda_conv;
+mod kernels_cuda_int8;
 mod kernels_cuda_net;
 mod kernels_emulated;
 mod kernels_onnx;

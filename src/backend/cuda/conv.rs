@@ -2,6 +2,7 @@
 
 pub mod first;
 pub mod head;
+pub mod int8;
 
 use half::f16;
 
@@ -47,6 +48,11 @@ impl Halves {
         let bytes = 2 * ((pixels - 1) * self.pitch as usize + channels) as u64;
         [Arg::Region(self.region.of(bytes, what)), Arg::U32(self.pitch)]
     }
+}
+
+/// The kernel for so many channels of the output, with the pixels and channels of its blocks.
+fn tile(outs: usize, [narrow, wide]: [&'static str; 2]) -> (&'static str, usize, usize) {
+    if outs <= 32 { (narrow, 128, 32) } else { (wide, 64, 64) }
 }
 
 /// A convolution, or a transposed one whose taps do not overlap, as the kernel computes it.
@@ -95,7 +101,7 @@ impl Conv {
     }
 
     fn tiled(shape: ConvShape, up: usize) -> Self {
-        let tile = if shape.out_channels <= 32 { ("conv_128x32", 128, 32) } else { ("conv_64x64", 64, 64) };
+        let tile = tile(shape.out_channels, ["conv_128x32", "conv_64x64"]);
         Self { shape, up, tile }
     }
 
