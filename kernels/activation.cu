@@ -5,9 +5,9 @@
 // Shapes      values: `count` floats.
 // A thread    computes one value.
 // Tolerance   some units of the last place: `expf` is not the CPU's.
-#include "common.cuh"
+#include "activation.cuh"
 
 extern "C" __global__ void sigmoid(float* values, u32 count) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) values[i] = 1.0f / (1.0f + expf(-values[i]));
+    if (i < count) values[i] = logistic(values[i]);
 }

@@ -9,6 +9,8 @@ mod kernels_cuda_conv;
 mod kernels_cuda_int8;
 #[path = "it/kernels_cuda_net.rs"]
 mod kernels_cuda_net;
+#[path = "it/kernels_cuda_values.rs"]
+mod kernels_cuda_values;
 #[allow(dead_code)] // not everything has a kernel yet
 #[path = "it/naive.rs"]
 mod naive;
@@ -31,6 +33,7 @@ use kernels_cuda::{
 use kernels_cuda_conv::{check_convs, check_ends};
 use kernels_cuda_int8::check_int8;
 use kernels_cuda_net::{check_networks, shipped};
+use kernels_cuda_values::{check_elementwise, check_reductions};
 use naive::Random;
 use segmenter_gpu::{check_frames, check_hard_frames};
 
@@ -116,6 +119,8 @@ fn check_all(device: &mut Device) {
     check_crops(device);
     check_masks(device);
     check_resizes(device);
+    check_elementwise(device);
+    check_reductions(device);
     check_components(device);
     check_convs(device);
     check_ends(device);
@@ -187,6 +192,7 @@ fn an_engine_on_the_device_gives_what_one_on_the_processor_does() {
     let expected = run(sonoplex::engine::Device::Cpu, Precision::Fp32);
     let found = run(sonoplex::engine::Device::Cuda(0), Precision::Fp16);
     for (found, expected) in found.iter().zip(&expected) {
+        assert!(found.iter().all(|x| x.is_finite()), "the device gives what is not a number");
         let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
         let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         println!("worst difference of the logits {worst}, the largest {largest}");

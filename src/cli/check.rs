@@ -1,11 +1,13 @@
 //! `sonoplex check`: whether a model will run, and what will be fused.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sonoplex::engine::{Network, Survey, survey};
+use sonoplex::engine::cuda::Program;
+use sonoplex::engine::{Builder, BuilderConfig, Network, Survey, survey};
 
 use super::args::CheckArgs;
 
@@ -20,6 +22,26 @@ struct Report {
     opset: i64,
     #[serde(flatten)]
     survey: Survey,
+    gpu: OnGpu,
+}
+
+/// What a GPU would run; no device is needed to tell.
+#[derive(Serialize)]
+struct OnGpu {
+    kernels: Option<usize>,
+    bytes: Option<u64>,
+    problem: Option<String>,
+}
+
+impl OnGpu {
+    fn of(network: &Network, inputs: BTreeMap<String, Vec<usize>>) -> Self {
+        let config = BuilderConfig { inputs, ..BuilderConfig::default() };
+        let plan = Builder::new(config).build_for_gpu(network).map_err(|e| e.to_string());
+        match plan.and_then(|plan| Program::new(&plan).map_err(|e| e.to_string())) {
+            Ok(program) => Self { kernels: Some(program.launches.len()), bytes: Some(program.room), problem: None },
+            Err(problem) => Self { kernels: None, bytes: None, problem: Some(problem) },
+        }
+    }
 }
 
 pub fn main(args: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -33,6 +55,7 @@ pub fn main(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         producer: network.producer.clone(),
         opset: network.opset,
         survey,
+        gpu: OnGpu::of(&network, args.input.iter().cloned().collect()),
     };
     if let Some(path) = &args.json {
         super::write_json(path, &report)?;
@@ -69,6 +92,12 @@ fn text(report: &Report) -> anyhow::Result<String> {
         writeln!(t, "work        {:.3} GFLOP a run (2 a multiply-add)", s.gflop)?;
         let (weights, arena) = (s.weight_bytes as f64 / 1e6, s.arena_bytes as f64 / 1e6);
         writeln!(t, "memory      {weights:.1} MB of weights, {arena:.1} MB of tensors")?;
+        match &report.gpu {
+            OnGpu { kernels: Some(kernels), bytes: Some(bytes), .. } => {
+                writeln!(t, "gpu         {kernels} kernels in fp16, {:.1} MB with weights", *bytes as f64 / 1e6)?;
+            }
+            OnGpu { problem, .. } => writeln!(t, "gpu         {}", problem.as_deref().unwrap_or("it does not run"))?,
+        }
         writeln!(t, "steps       {} layers, {} steps, {} after fusing", s.layers, s.steps_before, s.steps_after)?;
         writeln!(t, "\n{:<18} {:>14}  what it does", "pass", "steps")?;
         for p in &s.passes {

@@ -7,6 +7,7 @@ use super::plan::{Plan, PlanStep};
 use crate::backend::cuda::launch::{Launch, Region};
 
 mod emit;
+mod pointwise;
 mod tensors;
 
 /// What a GPU does for one run of a network of one picture, in fp16 with sums of f32.

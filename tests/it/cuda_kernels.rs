@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use sonoplex::backend::cpu::activation::Activation;
 use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cpu::elementwise::Arithmetic;
 use sonoplex::backend::cpu::layout::Grid;
 use sonoplex::backend::cpu::mask::Meaning;
 use sonoplex::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeShape, ResizeTensor};
@@ -13,9 +15,12 @@ use sonoplex::backend::cuda::conv::first::ConvFirst;
 use sonoplex::backend::cuda::conv::int8::{Codes, ConvInt8, Made};
 use sonoplex::backend::cuda::conv::{Conv, Halves, head};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
+use sonoplex::backend::cuda::elementwise::{self, Operand};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 use sonoplex::backend::cuda::module::MODULES;
-use sonoplex::backend::cuda::{activation, components, crop, layout, mask, max_pool, resize, resize_tensor, softmax};
+use sonoplex::backend::cuda::{
+    activation, components, crop, layout, mask, max_pool, reduce, resize, resize_tensor, softmax,
+};
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::Size;
 
@@ -126,6 +131,12 @@ fn launched() -> Vec<Launch> {
             ceil_mode: false,
         };
         all.extend(max_pool::launch(&pool, tensor(outs), tensor(outs)));
+        let sizes = [16, outs];
+        let operand = Operand { halves: tensor(outs), pixels: 16, single: false };
+        let silu = Activation::Silu;
+        all.extend(elementwise::affine(sizes, tensor(outs), None, tensor(outs), silu));
+        all.extend(elementwise::binary(Arithmetic::Mul, sizes, [operand; 2], tensor(outs), silu));
+        all.push(reduce::pixels(sizes, tensor(outs), one(outs), false));
         let (sizes, planes) = ([outs, 16], region(64 * outs as u64));
         all.push(layout::to_last(sizes, planes, tensor(outs), outs));
         all.push(layout::to_planes(sizes, tensor(outs), planes));

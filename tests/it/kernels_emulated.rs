@@ -16,6 +16,7 @@ use super::kernels_cuda::{
 use super::kernels_cuda_conv::{check_convs, check_ends};
 use super::kernels_cuda_int8::check_int8;
 use super::kernels_cuda_net::check_networks;
+use super::kernels_cuda_values::{check_elementwise, check_reductions};
 use super::naive::Random;
 use super::segmenter_gpu::{check_frames, check_hard_frames};
 
@@ -45,7 +46,7 @@ fn filters_agree_with_their_cpu_twins_in_any_order_of_threads() {
 }
 
 #[test]
-fn what_is_around_a_network_agrees_with_its_cpu_twins_in_any_order_of_threads() {
+fn what_is_around_convolutions_agrees_with_its_cpu_twins_in_any_order_of_threads() {
     if program().is_none() {
         return;
     }
@@ -53,6 +54,8 @@ fn what_is_around_a_network_agrees_with_its_cpu_twins_in_any_order_of_threads() 
         check_crops(&mut Memory::in_order(order));
         check_masks(&mut Memory::in_order(order));
         check_resizes(&mut Memory::in_order(order));
+        check_elementwise(&mut Memory::in_order(order));
+        check_reductions(&mut Memory::in_order(order));
         check_components(&mut Memory::in_order(order));
     }
 }

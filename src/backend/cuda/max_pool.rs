@@ -1,6 +1,7 @@
 //! Launches `kernels/max_pool.cu`.
 
 use super::conv::Halves;
+use super::elementwise::in_chunks;
 use super::launch::{Arg, Launch};
 use crate::backend::cpu::max_pool::PoolShape;
 
@@ -21,10 +22,7 @@ pub fn launch(shape: &PoolShape, src: Halves, dst: Halves) -> Option<Launch> {
     if !fits {
         return None;
     }
-    for halves in [src, dst] {
-        let chunks = halves.pitch.is_multiple_of(8) && halves.region.offset.is_multiple_of(16);
-        assert!(chunks, "{halves:?} lies in whole chunks");
-    }
+    in_chunks(shape.channels, &[src, dst]);
     let number = |n: usize| Arg::U32(n as u32);
     let [from, from_pitch] = src.args(shape.in_size[0] * shape.in_size[1], shape.channels, "the input");
     let [to, to_pitch] = dst.args(height * width, shape.channels, "the output");

@@ -11,7 +11,7 @@ use crate::backend::cpu::resize_tensor::ResizeTensor;
 use crate::backend::cuda::conv::first::ConvFirst;
 use crate::backend::cuda::conv::{Conv, head};
 use crate::backend::cuda::launch::{Launch, Region};
-use crate::backend::cuda::{activation, layout, max_pool, resize_tensor, softmax};
+use crate::backend::cuda::{activation, elementwise, layout, max_pool, resize_tensor, softmax};
 
 pub(super) fn program(plan: &Plan, share: bool) -> Result<Program, CudaError> {
     let header = &plan.header;
@@ -24,13 +24,13 @@ pub(super) fn program(plan: &Plan, share: bool) -> Result<Program, CudaError> {
     Ok(Program { room: end, launches, inputs, outputs, tensors: tensors.regions().collect(), constants })
 }
 
-struct Emit<'a> {
-    plan: &'a Plan,
-    tensors: &'a Tensors,
+pub(super) struct Emit<'a> {
+    pub plan: &'a Plan,
+    pub tensors: &'a Tensors,
     /// Where the memory that is taken ends.
     end: u64,
     constants: Vec<(Region, Vec<u8>)>,
-    launches: Vec<Launch>,
+    pub launches: Vec<Launch>,
 }
 
 impl<'a> Emit<'a> {
@@ -63,7 +63,7 @@ impl<'a> Emit<'a> {
         region
     }
 
-    fn floats(&mut self, numbers: &[f32]) -> Region {
+    pub fn floats(&mut self, numbers: &[f32]) -> Region {
         self.constant(numbers.iter().flat_map(|x| x.to_le_bytes()).collect())
     }
 
@@ -118,7 +118,7 @@ impl<'a> Emit<'a> {
                 self.launches.push(resize_tensor::launch(&resize, from.width, src, tables, dst));
             }
             Op::Concat { axis: 1 } => self.join(step),
-            _ => return Err(no_kernel()),
+            _ => self.pointwise(step).ok_or_else(no_kernel)?,
         }
         Ok(())
     }
@@ -149,7 +149,12 @@ impl<'a> Emit<'a> {
             added => added.map(|&v| self.tensors.halves(v)),
         };
         let scratch = self.tensors.scratch(step.output);
-        self.launches.extend(conv.launches(src, constants, added, dst, bounds(activation)?, scratch));
+        // What is no bound follows in place.
+        let held = bounds(activation);
+        self.launches.extend(conv.launches(src, constants, added, dst, held.unwrap_or(UNBOUNDED), scratch));
+        if held.is_none() {
+            self.launches.push(elementwise::affine([to.pixels, to.width], dst, None, dst, activation)?);
+        }
         Some(())
     }
 
@@ -176,6 +181,9 @@ impl<'a> Emit<'a> {
         }
     }
 }
+
+/// Bounds that hold nothing.
+const UNBOUNDED: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
 
 /// Weights with their channels where the tensors have them, and zeros between: for each axis of channels, the outer first,
 /// where each is and how many places there are.

@@ -3,7 +3,7 @@
 
 use super::super::graph::{Op, Then};
 use super::super::memory::{Lifetime, arrange};
-use super::super::plan::{Header, PlanStep};
+use super::super::plan::{Header, Place, PlanStep};
 use super::CudaError;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
@@ -51,12 +51,17 @@ impl Tensors {
         for value in &header.values {
             let (channels, pixels) = match value.shape[..] {
                 [1, channels, h, w] => (channels, h * w),
+                // What is said of a whole picture.
+                [1, channels] => (channels, 1),
                 _ => (0, 0),
             };
             tensors.own.push(Tensor { channels, pixels, ..Tensor::default() });
         }
         for step in &header.steps {
             for &v in step.inputs.iter().chain([&step.output]) {
+                if matches!(header.values[v].place, Place::Weights(_)) {
+                    return Err(CudaError::of(step, format!("`{}` is a constant", header.values[v].name)));
+                }
                 if tensors.own[v].channels == 0 {
                     return Err(CudaError::of(step, format!("`{}` is no single picture", header.values[v].name)));
                 }
@@ -104,11 +109,13 @@ impl Tensors {
                         width += part.width;
                     }
                 }
-                Op::MaxPool(_) | Op::Resize(_) => {
-                    let from = &self.own[step.inputs[0]];
-                    (places, width) = (from.places.clone(), from.width);
+                Op::Conv { .. } | Op::ConvTranspose { .. } => continue,
+                // Where the input has them, of two that with as many.
+                _ => {
+                    let channels = self.own[step.output].channels;
+                    let Some(&from) = step.inputs.iter().find(|&&v| self.own[v].channels == channels) else { continue };
+                    (places, width) = (self.own[from].places.clone(), self.own[from].width);
                 }
-                _ => continue,
             }
             (self.own[step.output].places, self.own[step.output].width) = (places, width);
         }

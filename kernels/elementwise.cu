@@ -1,0 +1,54 @@
+// Value by value, channels-last halves: `backend/cpu/elementwise.rs`, and `backend/cpu/activation.rs` of the result.
+//
+// Shapes      a, b, src, dst: `pixels` pixels, so many halves apart as their pitch says; `channels` and pitches multiples of
+//             eight.
+// A thread    computes eight channels of one pixel.
+// Tolerance   one rounding to a half, and some units of the last place where there is an exponential.
+#include "activation.cuh"
+#include "tensor.cuh"
+
+//   dst = f(src · scale + shift),  or without numbers f(src); in place where `dst` is `src`
+//
+// numbers: a scale for each channel, then a shift for each.
+extern "C" __global__ void affine(
+    const u16* src, u32 src_pitch, const float* numbers, u32 has_numbers,
+    u16* dst, u32 dst_pitch, u32 pixels, u32 channels, u32 function, float p, float q
+) {
+    const u32 groups = channels / 8;
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    const u32 pixel = thread / groups, channel = thread % groups * 8;
+    if (pixel >= pixels) return;
+    u16 halves[8];
+    load_chunk(halves, src + (u64)pixel * src_pitch + channel);
+#pragma unroll
+    for (u32 c = 0; c < 8; c++) {
+        float x = from_half(halves[c]);
+        if (has_numbers) x = x * numbers[channel + c] + numbers[channels + channel + c];
+        halves[c] = to_half(activated(x, function, p, q));
+    }
+    store_chunk(dst + (u64)pixel * dst_pitch + channel, halves);
+}
+
+//   dst = f(a ∘ b),  with  ∘  one of  +  −  ·
+//
+// An operand of one pixel has a pitch of 0; of one that is `single` the first channel stands for all.
+extern "C" __global__ void binary(
+    const u16* a, u32 a_pitch, u32 a_single, const u16* b, u32 b_pitch, u32 b_single,
+    u16* dst, u32 dst_pitch, u32 pixels, u32 channels, u32 operation, u32 function, float p, float q
+) {
+    const u32 groups = channels / 8;
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    const u32 pixel = thread / groups, channel = thread % groups * 8;
+    if (pixel >= pixels) return;
+    u16 first[8], second[8];
+    load_chunk(first, a + (u64)pixel * a_pitch + (a_single ? 0 : channel));
+    load_chunk(second, b + (u64)pixel * b_pitch + (b_single ? 0 : channel));
+    u16 halves[8];
+#pragma unroll
+    for (u32 c = 0; c < 8; c++) {
+        const float x = from_half(a_single ? first[0] : first[c]), y = from_half(b_single ? second[0] : second[c]);
+        const float found = operation == 0 ? x + y : (operation == 1 ? x - y : x * y);
+        halves[c] = to_half(activated(found, function, p, q));
+    }
+    store_chunk(dst + (u64)pixel * dst_pitch + channel, halves);
+}

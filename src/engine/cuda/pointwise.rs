@@ -1,0 +1,90 @@
+//! Steps that take values one by one, or all pixels of a channel together.
+
+use super::super::graph::Op;
+use super::super::plan::PlanStep;
+use super::super::tensor_op::TensorOp;
+use super::emit::Emit;
+use crate::backend::cpu::activation::Activation;
+use crate::backend::cpu::elementwise::{Arithmetic, batch_norm_affine};
+use crate::backend::cpu::reduce::{Reduce, Reduction};
+use crate::backend::cuda::elementwise::{self, Operand};
+use crate::backend::cuda::reduce;
+
+impl Emit<'_> {
+    /// None where no kernel computes it.
+    pub(super) fn pointwise(&mut self, step: &PlanStep) -> Option<()> {
+        match &step.op {
+            Op::Activate(activation) => self.affine(step, None, *activation),
+            // The same numbers in the same order.
+            Op::Copy => self.affine(step, None, Activation::None),
+            Op::BatchNorm { numbers, epsilon } => {
+                let [scale, bias, mean, variance] = numbers.map(|n| self.plan.weights[n].to_vec());
+                let of = |c: usize| batch_norm_affine(scale[c], bias[c], mean[c], variance[c], *epsilon);
+                let (factors, addends) = (0..scale.len()).map(of).unzip();
+                self.affine(step, Some([factors, addends]), Activation::None)
+            }
+            Op::Tensor(TensorOp::Affine { plane, numbers, activation }) => {
+                let numbers = numbers.map(|n| self.plan.weights[n].to_vec());
+                let own = self.tensors.of(step.output);
+                let each = *plane == own.pixels && numbers[0].len() == own.channels;
+                if each { self.affine(step, Some(numbers), *activation) } else { None }
+            }
+            Op::Binary(op) => self.binary(step, *op, Activation::None),
+            Op::Tensor(TensorOp::Binary { op, activation }) => self.binary(step, *op, *activation),
+            Op::Tensor(TensorOp::Reduce(reduce)) => self.reduce(step, reduce),
+            _ => None,
+        }
+    }
+
+    /// A function of every value, with scale and shift of its channel before it.
+    fn affine(&mut self, step: &PlanStep, numbers: Option<[Vec<f32>; 2]>, activation: Activation) -> Option<()> {
+        let [from, to] = [step.inputs[0], step.output].map(|v| self.tensors.of(v));
+        if (from.pixels, &from.places) != (to.pixels, &to.places) {
+            return None;
+        }
+        let numbers = numbers.map(|numbers| {
+            let mut spread = vec![0.0; 2 * to.width];
+            for (half, own) in spread.chunks_exact_mut(to.width).zip(&numbers) {
+                to.places.iter().zip(own).for_each(|(&place, &number)| half[place] = number);
+            }
+            self.floats(&spread)
+        });
+        let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+        self.launches.push(elementwise::affine([to.pixels, to.width], src, numbers, dst, activation)?);
+        Some(())
+    }
+
+    /// Two values together, of which one may have a single pixel or channel.
+    fn binary(&mut self, step: &PlanStep, op: Arithmetic, activation: Activation) -> Option<()> {
+        let to = self.tensors.of(step.output);
+        let operand = |&v: &usize| {
+            let own = self.tensors.of(v);
+            let single = own.channels == 1 && to.channels != 1;
+            let fits = (own.pixels == to.pixels || own.pixels == 1) && (single || own.places == to.places);
+            fits.then(|| Operand { halves: self.tensors.halves(v), pixels: own.pixels, single })
+        };
+        let [a, b] = step.inputs[..] else { return None };
+        let operands = [operand(&a)?, operand(&b)?];
+        let dst = self.tensors.halves(step.output);
+        self.launches.push(elementwise::binary(op, [to.pixels, to.width], operands, dst, activation)?);
+        Some(())
+    }
+
+    /// All pixels of each channel.
+    fn reduce(&mut self, step: &PlanStep, reduce: &Reduce) -> Option<()> {
+        let [from, to] = [step.inputs[0], step.output].map(|v| self.tensors.of(v));
+        let largest = match reduce.reduction {
+            Reduction::Mean => false,
+            Reduction::Max => true,
+            _ => return None,
+        };
+        let all = [(from.channels, false), (from.pixels, true)];
+        // Dimensions of one are left out.
+        if !all.into_iter().filter(|(length, _)| *length != 1).eq(reduce.axes.iter().copied()) || to.pixels != 1 {
+            return None;
+        }
+        let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+        self.launches.push(reduce::pixels([from.pixels, from.width], src, dst, largest));
+        Some(())
+    }
+}

@@ -1,0 +1,129 @@
+//! CUDA kernels that take values one by one, or all pixels of a channel together, against their CPU twins.
+
+use half::f16;
+use sonoplex::backend::cpu::activation::Activation;
+use sonoplex::backend::cpu::elementwise::Arithmetic;
+use sonoplex::backend::cuda::conv::Halves;
+use sonoplex::backend::cuda::elementwise::{self, Operand};
+use sonoplex::backend::cuda::reduce;
+
+use super::kernels_cuda::Machine;
+use super::naive::Random;
+
+/// Every function that kernels compute, with scale and shift before it, and sums, differences and products of whole, single
+/// and broadcast operands, within the rounding to halves.
+pub fn check_elementwise(machine: &mut dyn Machine) {
+    let mut random = Random(64);
+    let (pixels, channels) = (37usize, 24usize);
+    let halves =
+        |numbers: &[f32]| -> Vec<u8> { numbers.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect() };
+    let rounded = |x: f32| f16::from_f32(x).to_f32();
+    let read =
+        |bytes: Vec<u8>| -> Vec<f32> { bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect() };
+    // What is near 1 is subtracted from 1 and then multiplied.
+    let near = |found: f32, expected: f32, x: f32| {
+        let both_not = found.is_nan() && expected.is_nan();
+        both_not
+            || found == rounded(expected)
+            || (found - expected).abs() <= expected.abs() * 1e-3 + x.abs() * 1e-7 + 1e-6
+    };
+    let functions = [
+        Activation::None,
+        Activation::Relu,
+        Activation::Clip(-0.5, 6.0),
+        Activation::Sigmoid,
+        Activation::LeakyRelu(0.2),
+        Activation::HardSigmoid { alpha: 0.3, beta: 0.6 },
+        Activation::HardSwish,
+        Activation::Silu,
+        Activation::Tanh,
+        Activation::Elu(1.3),
+        Activation::Gelu,
+    ];
+    let hard = [0.0, -0.0, 6e4, -6e4, 1e-4, -1e-4, f32::INFINITY, f32::NAN];
+    for function in functions {
+        let mut input: Vec<f32> = random.floats(pixels * channels).iter().map(|x| rounded(x * 8.0)).collect();
+        input[..hard.len()].copy_from_slice(&hard);
+        let numbers = random.floats(2 * channels);
+        for with_numbers in [false, true] {
+            machine.clear();
+            let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let (region, table) = (machine.upload(&halves(&input)), machine.upload(&bytes));
+            let src = Halves::slice(region, pixels, channels, 0, channels);
+            let table = with_numbers.then_some(table);
+            let launch = elementwise::affine([pixels, channels], src, table, src, function).expect("it has a kernel");
+            machine.run(&[launch]).unwrap_or_else(|e| panic!("{function:?}: {e}"));
+            for (i, found) in read(machine.download(region)).into_iter().enumerate() {
+                let (x, c) = (rounded(input[i]), i % channels);
+                let x = if with_numbers { x * numbers[c] + numbers[channels + c] } else { x };
+                if function == Activation::Gelu && x.is_infinite() {
+                    // Nothing times all there is: the one says so, the other does not.
+                    continue;
+                }
+                let expected = function.of(x);
+                assert!(near(found, expected, x), "{function:?}, numbers {with_numbers}, {x}: {found} {expected}");
+            }
+        }
+    }
+    for (op, of) in [
+        (Arithmetic::Add, (|a, b| a + b) as fn(f32, f32) -> f32),
+        (Arithmetic::Sub, |a, b| a - b),
+        (Arithmetic::Mul, |a, b| a * b),
+    ] {
+        // Whole, one pixel, one channel of eight places, one number.
+        for (own, single) in [(pixels, false), (1, false), (pixels, true), (1, true)] {
+            let places = if single { 8 } else { channels };
+            let (a, b) = (random.floats(pixels * channels), random.floats(own * places));
+            for swapped in [false, true] {
+                machine.clear();
+                let (a_at, b_at) = (machine.upload(&halves(&a)), machine.upload(&halves(&b)));
+                let dst = machine.allocate(2 * (pixels * channels) as u64);
+                let whole = |region| Halves::slice(region, pixels, channels, 0, channels);
+                let mut operands = [
+                    Operand { halves: whole(a_at), pixels, single: false },
+                    Operand { halves: Halves::slice(b_at, own, places, 0, places), pixels: own, single },
+                ];
+                if swapped {
+                    operands.swap(0, 1);
+                }
+                let sizes = [pixels, channels];
+                let launch = elementwise::binary(op, sizes, operands, whole(dst), Activation::Relu).expect("a kernel");
+                machine.run(&[launch]).unwrap_or_else(|e| panic!("{op:?}: {e}"));
+                for (i, found) in read(machine.download(dst)).into_iter().enumerate() {
+                    let (pixel, c) = (i / channels, i % channels);
+                    let other = (if own == 1 { 0 } else { pixel }) * places + if single { 0 } else { c };
+                    let (x, y) = (rounded(a[i]), rounded(b[other]));
+                    let expected = if swapped { of(y, x) } else { of(x, y) }.max(0.0);
+                    assert!(near(found, expected, 0.0), "{op:?} {own} {single} {swapped}: {found} {expected}");
+                }
+            }
+        }
+    }
+}
+
+/// Means and largest values of channels, of one pixel, of some and of more than a block has threads.
+pub fn check_reductions(machine: &mut dyn Machine) {
+    let mut random = Random(65);
+    let channels = 16;
+    for pixels in [1, 5, 256, 777] {
+        let values = random.floats(pixels * channels).iter().map(|&x| f16::from_f32(3.0 * x)).collect::<Vec<_>>();
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        for largest in [false, true] {
+            machine.clear();
+            let (region, to) = (machine.upload(&bytes), machine.allocate(2 * channels as u64));
+            let src = Halves::slice(region, pixels, channels, 0, channels);
+            let dst = Halves::slice(to, 1, channels, 0, channels);
+            machine.run(&[reduce::pixels([pixels, channels], src, dst, largest)]).unwrap_or_else(|e| panic!("{e}"));
+            let found = machine.download(to);
+            for (c, found) in found.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).enumerate() {
+                let own = values.iter().skip(c).step_by(channels).map(|x| x.to_f32());
+                let expected = match largest {
+                    true => own.fold(f32::NEG_INFINITY, f32::max),
+                    false => own.map(f64::from).sum::<f64>() as f32 / pixels as f32,
+                };
+                let apart = (found - expected).abs();
+                assert!(apart <= 1e-3 * expected.abs() + 1e-4, "{pixels} pixels, channel {c}: {found} {expected}");
+            }
+        }
+    }
+}
