@@ -216,6 +216,42 @@ extern "C" __global__ void conv_sum(
     dst[(u64)pixel * out_pitch + channel] = to_half(clipped(sum, low, high));
 }
 
+// A convolution whose channels stand each for itself (depthwise).
+//
+// Shapes      src: in_height × in_width pixels, `in_pitch` halves apart; weights: kernel_height × kernel_width × `channels`
+//             floats; bias: channels; dst: out_height × out_width pixels, `out_pitch` apart; `channels` and pitches multiples
+//             of eight.
+// A thread    computes eight channels of one pixel.
+// Tolerance   one rounding to a half: sums are floats.
+extern "C" __global__ void conv_depthwise(
+    const u16* src, u32 in_height, u32 in_width, u32 in_pitch, const float* weights, const float* bias,
+    u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,
+    u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, float low, float high
+) {
+    const u32 groups = channels / 8;
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    const u32 pixel = thread / groups, channel = thread % groups * 8;
+    if (pixel >= out_height * out_width) return;
+    const u32 y = pixel / out_width * stride - top, x = pixel % out_width * stride - left;
+    float sums[8] = {};
+    for (u32 i = 0; i < kernel_height; i++) {
+        for (u32 j = 0; j < kernel_width; j++) {
+            // Wraps to something large before the picture.
+            const u32 v = y + i * dilation, u = x + j * dilation;
+            if (v >= in_height || u >= in_width) continue;
+            u16 halves[8];
+            load_chunk(halves, src + ((u64)v * in_width + u) * in_pitch + channel);
+            const float* row = weights + (u64)(i * kernel_width + j) * channels + channel;
+#pragma unroll
+            for (u32 c = 0; c < 8; c++) sums[c] += from_half(halves[c]) * row[c];
+        }
+    }
+    u16 halves[8];
+#pragma unroll
+    for (u32 c = 0; c < 8; c++) halves[c] = to_half(clipped(sums[c] + bias[channel + c], low, high));
+    store_chunk(dst + (u64)pixel * out_pitch + channel, halves);
+}
+
 // A convolution of codes: bytes that stand for numbers of a grid, scale · (code − zero), and weights that are multiples of a
 // number for each output, as in `backend/cpu/conv/taps.rs`.
 //

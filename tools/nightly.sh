@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The slow checks: whether the committed PTX is what its sources give, the kernels on an emulated ARM (where its packages
+# The slow checks: whether the committed PTX is what its sources give, whole frames through the model of the program in the
+# emulation of a GPU (with real ones where SONOPLEX_SHARED says where they are), the kernels on an emulated ARM (where its packages
 # are installed, see arm.sh), every fuzz target for a minute (needs cargo-fuzz and a nightly toolchain, or RUSTC_BOOTSTRAP=1).
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +13,8 @@ passed=0
 failed=0
 echo "== PTX"
 if tools/kernels.sh check; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+echo "== the model of the program in the emulation of a GPU"
+if SONOPLEX_NIGHTLY=1 cargo test --no-default-features --test it -- --nocapture masks_of_the_model; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 echo "== 64-bit ARM"
 tools/arm.sh
 case $? in

@@ -11,6 +11,7 @@ use sonoplex::backend::cpu::layout::Grid;
 use sonoplex::backend::cpu::mask::Meaning;
 use sonoplex::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeShape, ResizeTensor};
 use sonoplex::backend::cpu::{ConvShape, Filter, PoolShape, Resampler};
+use sonoplex::backend::cuda::conv::depthwise::ConvDepthwise;
 use sonoplex::backend::cuda::conv::first::ConvFirst;
 use sonoplex::backend::cuda::conv::int8::{Codes, ConvInt8, Made};
 use sonoplex::backend::cuda::conv::{Conv, Halves, head};
@@ -121,6 +122,9 @@ fn launched() -> Vec<Launch> {
         let shape = ConvShape { in_channels: 1, ..shape };
         let first = ConvFirst::new(&shape).expect("one that the kernel computes");
         all.push(first.launch(region(64), [region(36 * outs as u64), bias], tensor(outs), [0.0, 1.0]));
+        let each = ConvShape { groups: outs, in_channels: outs, ..shape };
+        let depthwise = ConvDepthwise::new(&each).expect("one that the kernel computes");
+        all.push(depthwise.launch(tensor(outs), [region(36 * outs as u64), bias], tensor(outs), [0.0, 1.0]));
         let pool = PoolShape {
             channels: outs,
             in_size: [4, 4],

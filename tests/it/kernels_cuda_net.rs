@@ -171,6 +171,33 @@ fn gated() -> Writer {
     w
 }
 
+/// Separable convolutions: of joined parts that fill no chunks, with steps, holes, an even window, and functions.
+fn separable() -> Writer {
+    let mut w = Writer::new(20);
+    let x = w.input("image", &[1, 3, 16, 20]);
+    let (a, b) = (relu(&mut w, &x, 3, 9), w.conv(&x, 3, 4, 3));
+    let mut x = join(&mut w, &[&a, &b]);
+    for (kernel, pads, stride, dilation, function) in
+        [(3, 1, 1, 1, "Relu"), (5, 2, 2, 1, "HardSwish"), (3, 2, 1, 2, "Sigmoid"), (2, 0, 1, 1, "")]
+    {
+        let (weight, bias) = (w.weights(&[13, 1, kernel, kernel], kernel * kernel), w.weights(&[13], 8));
+        let settings = [
+            ("group", Set::Int(13)),
+            ("pads", Set::Ints(&[pads; 4])),
+            ("strides", Set::Ints(&[stride; 2])),
+            ("dilations", Set::Ints(&[dilation; 2])),
+        ];
+        let depthwise = w.node("Conv", &[&x, &weight, &bias], &settings);
+        x = if function.is_empty() { depthwise } else { w.node(function, &[&depthwise], &[]) };
+        if kernel == 5 {
+            x = w.conv(&x, 13, 13, 1);
+        }
+    }
+    let x = w.conv(&x, 13, 2, 1);
+    w.output(&x);
+    w
+}
+
 /// The model of the program: from beside this test where it travels alone, else from the repository.
 pub fn shipped() -> Network {
     let own = std::env::current_exe().expect("a path").with_file_name("models");
@@ -187,6 +214,7 @@ pub fn check_networks(machine: &mut dyn Machine) {
         ("nested", nested()),
         ("residual", residual()),
         ("gated", gated()),
+        ("separable", separable()),
         ("deep", deep()),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");

@@ -1,5 +1,6 @@
 //! Every CUDA kernel against its CPU twin, on the host; and whether that would find a mistake.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sonoplex::backend::cpu::despeckle::Despeckle;
@@ -7,7 +8,10 @@ use sonoplex::backend::cuda::despeckle::launches;
 use sonoplex::backend::cuda::launch::{Arg, Region};
 use sonoplex::engine::cuda::Program;
 use sonoplex::geometry::Size;
+use sonoplex::latency::Clock;
+use sonoplex::segmentation::Segmentation;
 use sonoplex::segmenter::{Segmenter, SegmenterConfig, builder, open_network};
+use sonoplex::source::{OpenOptions, open};
 
 use super::emulation::{Call, Emulated, Memory, ORDERS, program};
 use super::kernels_cuda::{
@@ -101,6 +105,39 @@ fn whole_frames_agree_with_the_segmenter_of_the_cpu_in_any_order_of_threads_and_
         check_frames(&mut |config| open_emulated(config, order));
     }
     check_hard_frames(&mut |config| open_emulated(config, ORDERS[2]));
+}
+
+/// Minutes a frame, for `make nightly`: without SONOPLEX_NIGHTLY it says so and passes.
+#[test]
+fn masks_of_the_model_of_the_program_are_those_of_the_cpu() {
+    if std::env::var_os("SONOPLEX_NIGHTLY").is_none() {
+        println!("skipped: takes minutes, and SONOPLEX_NIGHTLY is not set");
+        return;
+    }
+    if program().is_none() {
+        return;
+    }
+    let mut frames = vec![("phantom:seed=3,size=580x420,frames=1".to_owned(), "srad:iterations=10")];
+    if let Some(shared) = std::env::var_os("SONOPLEX_SHARED") {
+        let picture = Path::new(&shared).join("data/usgra_seg/images/0010.png");
+        frames.push((picture.display().to_string(), "off"));
+    } else {
+        println!("skipped: no real frame, since SONOPLEX_SHARED is not set");
+    }
+    for (spec, despeckle) in frames {
+        let despeckle = despeckle.parse().expect("a filter");
+        let config = SegmenterConfig { despeckle, ..SegmenterConfig::default() };
+        let frame = open(&spec, &OpenOptions::default()).expect("a source").next().expect("sound").expect("a frame");
+        let (mut expected, mut found) = (Segmentation::default(), Segmentation::default());
+        let clock = Clock::manual();
+        Segmenter::open(&config).expect("a model").segment(&frame, &clock, &mut expected).expect("a mask");
+        open_emulated(&config, ORDERS[0]).segment(&frame, &clock, &mut found).expect("a mask");
+        for class in [1, 2] {
+            let (dice, area) = (found.mask.dice(&expected.mask, class), expected.mask.area(class));
+            println!("{spec}, class {class}: Dice {dice:.5} of {area} pixels");
+            assert!(dice >= 0.999, "{spec}, class {class}: Dice {dice}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Launches `kernels/conv.cu`.
 
+pub mod depthwise;
 pub mod first;
 pub mod head;
 pub mod int8;

@@ -2,14 +2,15 @@
 
 use super::super::graph::{Op, Then};
 use super::super::plan::{Header, Plan, PlanStep};
-use super::tensors::{ALIGN, Tensors, is_head, reads_planes};
+use super::tensors::{ALIGN, Tensor, Tensors, is_head, reads_planes};
 use super::{CudaError, Program};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cpu::resize_tensor::ResizeTensor;
+use crate::backend::cuda::conv::depthwise::ConvDepthwise;
 use crate::backend::cuda::conv::first::ConvFirst;
-use crate::backend::cuda::conv::{Conv, head};
+use crate::backend::cuda::conv::{Conv, Halves, head};
 use crate::backend::cuda::launch::{Launch, Region};
 use crate::backend::cuda::{activation, elementwise, layout, max_pool, resize_tensor, softmax};
 
@@ -94,6 +95,18 @@ impl<'a> Emit<'a> {
                     self.launches.push(activation::sigmoid(to.channels * to.pixels, dst));
                 }
             }
+            Op::Conv { shape, activation, then: None, .. } if shape.groups > 1 => {
+                let wide =
+                    ConvShape { groups: to.width, in_channels: to.width, out_channels: to.width, ..shape.clone() };
+                let each = shape.groups == shape.in_channels && from.places == to.places && step.inputs.len() == 1;
+                let conv = ConvDepthwise::new(&wide).filter(|_| each).ok_or_else(no_kernel)?;
+                let (weights, bias) = self.numbers(step);
+                let [weights, bias] = [weights, bias].map(|own| spread(&own, (&to.places, to.width), (&[0], 1)));
+                let constants = [self.constant(conv.pack(&weights)), self.floats(&bias)];
+                let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+                self.held(to, dst, *activation, |bounds| vec![conv.launch(src, constants, dst, bounds)])
+                    .ok_or_else(no_kernel)?;
+            }
             Op::Conv { activation, then: None, .. } => {
                 let conv = self.tensors.conv(header, step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
@@ -149,9 +162,19 @@ impl<'a> Emit<'a> {
             added => added.map(|&v| self.tensors.halves(v)),
         };
         let scratch = self.tensors.scratch(step.output);
-        // What is no bound follows in place.
+        self.held(to, dst, activation, |bounds| conv.launches(src, constants, added, dst, bounds, scratch))
+    }
+
+    /// A convolution that clips to bounds; a function that is more follows in place. None where no kernel computes it.
+    fn held(
+        &mut self,
+        to: &Tensor,
+        dst: Halves,
+        activation: Activation,
+        convolve: impl FnOnce([f32; 2]) -> Vec<Launch>,
+    ) -> Option<()> {
         let held = bounds(activation);
-        self.launches.extend(conv.launches(src, constants, added, dst, held.unwrap_or(UNBOUNDED), scratch));
+        self.launches.extend(convolve(held.unwrap_or([f32::NEG_INFINITY, f32::INFINITY])));
         if held.is_none() {
             self.launches.push(elementwise::affine([to.pixels, to.width], dst, None, dst, activation)?);
         }
@@ -181,9 +204,6 @@ impl<'a> Emit<'a> {
         }
     }
 }
-
-/// Bounds that hold nothing.
-const UNBOUNDED: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
 
 /// Weights with their channels where the tensors have them, and zeros between: for each axis of channels, the outer first,
 /// where each is and how many places there are.

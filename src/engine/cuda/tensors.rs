@@ -109,7 +109,8 @@ impl Tensors {
                         width += part.width;
                     }
                 }
-                Op::Conv { .. } | Op::ConvTranspose { .. } => continue,
+                Op::Conv { ref shape, .. } if shape.groups == 1 => continue,
+                Op::ConvTranspose { .. } => continue,
                 // Where the input has them, of two that with as many.
                 _ => {
                     let channels = self.own[step.output].channels;
