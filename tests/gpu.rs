@@ -1,6 +1,9 @@
 //! The kernels on a real device; without one these say so and pass, unless `SONOPLEX_GPU` asks for it. A program of its own,
 //! which `make gpu-bundle` takes to such a device: the other tests have all kernels of the CPU with them.
 
+#[allow(dead_code)] // a device needs only its driver
+#[path = "it/emulation.rs"]
+mod emulation;
 #[path = "it/kernels_cuda.rs"]
 mod kernels_cuda;
 #[path = "it/kernels_cuda_conv.rs"]
@@ -211,6 +214,25 @@ fn whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor() {
     };
     check_frames(&mut open);
     check_hard_frames(&mut open);
+}
+
+/// The same tests without a device, on a driver that is emulated: memory, streams, graphs and copies are as on a device.
+#[test]
+fn a_driver_that_is_emulated_passes_for_a_device() {
+    if std::env::var_os("SONOPLEX_GPU").is_some() {
+        return;
+    }
+    let Some(folder) = emulation::driver() else { return };
+    let own = std::env::current_exe().expect("a path");
+    let tests = ["kernels_on_the_device_once", "whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor"];
+    let output = std::process::Command::new(own)
+        .args(tests)
+        .args(["--exact", "--nocapture"])
+        .envs([("LD_LIBRARY_PATH", folder.as_os_str()), ("SONOPLEX_GPU", "1".as_ref())])
+        .output()
+        .expect("it runs itself");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("2 passed"), "{said}");
 }
 
 #[test]

@@ -62,10 +62,13 @@ struct Argument {
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 template <typename T>
+constexpr Argument::Kind kind_of = std::is_pointer_v<T> ? Argument::Buffer
+    : std::is_floating_point_v<T>                       ? Argument::Real
+                                                        : Argument::Whole;
+
+template <typename T>
 T take(const char* kernel, size_t index, const Argument& argument) {
-    constexpr Argument::Kind expected = std::is_pointer_v<T> ? Argument::Buffer
-        : std::is_floating_point_v<T>                        ? Argument::Real
-                                                             : Argument::Whole;
+    constexpr Argument::Kind expected = kind_of<T>;
     if (argument.kind != expected) fail("argument %zu of `%s` is of another kind than its parameter", index, kernel);
     if constexpr (std::is_pointer_v<T>) {
         if (argument.bits % alignof(std::remove_pointer_t<T>) != 0) {
@@ -88,7 +91,7 @@ struct Kernel {
     const char* name;
     void (*call)(const Kernel&, const std::vector<Argument>&);
     void (*function)();
-    size_t parameters;
+    std::vector<Argument::Kind> kinds;
 };
 
 std::vector<Kernel>& kernels();
@@ -107,7 +110,7 @@ struct Add {
 
 template <typename... A>
 bool add(const char* name, void (*function)(A...)) {
-    kernels().push_back({name, Add<A...>::call, reinterpret_cast<void (*)()>(function), sizeof...(A)});
+    kernels().push_back({name, Add<A...>::call, reinterpret_cast<void (*)()>(function), {kind_of<A>...}});
     return true;
 }
 

@@ -258,8 +258,8 @@ static void block(size_t threads, uint32_t order, std::mt19937& random) {
 static void run(uint32_t order) {
     const size_t threads = size_t(blockDim.x) * blockDim.y * blockDim.z;
     if (threads == 0 || threads > 1024) fail("`%s`: a block has 1 to 1024 threads, not %zu", kernel->name, threads);
-    if (arguments->size() != kernel->parameters) {
-        fail("`%s` takes %zu arguments, not %zu", kernel->name, kernel->parameters, arguments->size());
+    if (arguments->size() != kernel->kinds.size()) {
+        fail("`%s` takes %zu arguments, not %zu", kernel->name, kernel->kinds.size(), arguments->size());
     }
     while (fibers.size() < threads) {
         fibers.emplace_back();

@@ -220,7 +220,32 @@ impl Runner for Emulated {
 /// compiler.
 pub fn program() -> Option<&'static Path> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PROGRAM.get_or_init(compile).as_deref()
+    let make = || compile("kernels", &FLAGS, "kernels/host/run.cpp", &["-fsanitize=address,undefined"]);
+    PROGRAM.get_or_init(make).as_deref()
+}
+
+/// A folder with a `libcuda` that has no device and runs the same kernels, for `LD_LIBRARY_PATH`; none as above.
+pub fn driver() -> Option<PathBuf> {
+    // Its static variables are used where AddressSanitizer is, which no program loads afterwards.
+    let flags = [
+        "-std=c++17",
+        "-O2",
+        "-fPIC",
+        "-Wall",
+        "-Wno-unknown-pragmas",
+        "-Wno-unused-variable",
+        "-Wno-dangling-pointer",
+    ];
+    let link = ["-shared", "-Wl,-soname,libcuda.so"];
+    let library = compile("libcuda", &flags, "tests/cuda_driver/driver.cpp", &link)?;
+    let folder = library.with_extension("folder");
+    std::fs::create_dir_all(&folder).expect("a place in the target folder");
+    let linked = folder.join("libcuda.so");
+    if !linked.exists() {
+        // Another process may be as far.
+        let _ = std::os::unix::fs::symlink(&library, &linked);
+    }
+    Some(folder)
 }
 
 const FLAGS: [&str; 10] = [
@@ -236,7 +261,8 @@ const FLAGS: [&str; 10] = [
     "-fno-sanitize-recover=all",
 ];
 
-fn compile() -> Option<PathBuf> {
+/// Compiles all kernels and `main`, and links them as `name`.
+fn compile(name: &str, flags: &[&str], main: &str, link: &[&str]) -> Option<PathBuf> {
     if Command::new("g++").arg("--version").output().is_err() {
         println!("skipped: no g++ to compile the kernels with; `make test` installs it");
         return None;
@@ -250,15 +276,15 @@ fn compile() -> Option<PathBuf> {
         files.sort();
         files
     };
-    let files: Vec<PathBuf> =
-        [kernels.clone(), kernels.join("host"), root.join("tests/emulation")].into_iter().flat_map(list).collect();
+    let folders = [kernels.clone(), kernels.join("host"), root.join("tests/emulation"), root.join("tests/cuda_driver")];
+    let files: Vec<PathBuf> = folders.into_iter().flat_map(list).collect();
     let mut sha = Sha256::new();
-    FLAGS.iter().for_each(|flag| sha.update(flag));
+    flags.iter().chain(link).for_each(|flag| sha.update(flag));
     files.iter().for_each(|path| sha.update(std::fs::read(path).expect("a source")));
-    let name: String = sha.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kernels-{name}"));
-    if program.exists() {
-        return Some(program);
+    let hash: String = sha.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let made = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{hash}"));
+    if made.exists() {
+        return Some(made);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let includes = [format!("-I{}", kernels.display()), format!("-I{}", kernels.join("host").display())];
@@ -267,7 +293,7 @@ fn compile() -> Option<PathBuf> {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     };
-    let mut objects = Vec::new();
+    let mut sources = vec![root.join(main)];
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "cu")) {
         // The names after macros are replaced, for a kernel may be written by one.
         let plain = call(Command::new("g++").args(["-E", "-P", "-x", "c++"]).args(&includes).arg(file));
@@ -277,21 +303,19 @@ fn compile() -> Option<PathBuf> {
         }
         let wrapped = folder.path().join(file.file_name().expect("a name")).with_extension("cpp");
         std::fs::write(&wrapped, source).expect("a temporary file");
-        objects.push(wrapped);
+        sources.push(wrapped);
     }
-    objects.push(kernels.join("host/run.cpp"));
-    let objects: Vec<PathBuf> = objects
-        .iter()
-        .map(|source| {
-            let object = folder.path().join(source.file_name().expect("a name")).with_extension("o");
-            call(Command::new("g++").args(FLAGS).args(&includes).arg("-c").arg(source).arg("-o").arg(&object));
-            object
-        })
-        .collect();
+    let object = |source: &PathBuf| {
+        let object = folder.path().join(source.file_name().expect("a name")).with_extension("o");
+        call(Command::new("g++").args(flags).args(&includes).arg("-c").arg(source).arg("-o").arg(&object));
+        object
+    };
+    let objects: Vec<PathBuf> = sources.iter().map(object).collect();
     // Under its name only when it is whole: another process may be looking.
-    let whole = folder.path().join("kernels");
-    call(Command::new("g++").arg("-fsanitize=address,undefined").args(&objects).arg("-o").arg(&whole));
-    std::fs::copy(&whole, program.with_extension("new")).expect("a place in the target folder");
-    std::fs::rename(program.with_extension("new"), &program).expect("a place in the target folder");
-    Some(program)
+    let whole = folder.path().join("whole");
+    call(Command::new("g++").args(link).args(&objects).arg("-o").arg(&whole));
+    let new = made.with_extension(format!("new-{}", std::process::id()));
+    std::fs::copy(&whole, &new).expect("a place in the target folder");
+    std::fs::rename(&new, &made).expect("a place in the target folder");
+    Some(made)
 }

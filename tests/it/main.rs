@@ -7,6 +7,7 @@ mod cli;
 mod cli_broken;
 mod cli_check;
 mod cli_explain;
+mod cli_gpu;
 mod cli_plan;
 mod crop;
 mod cuda_kernels;

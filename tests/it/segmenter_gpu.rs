@@ -16,7 +16,7 @@ use super::naive::Random;
 use super::onnx_writer::{Set, Writer};
 
 /// A network that knows bright from dark around each pixel; `planes` maps: bright, dark, neither, times `gain`.
-fn bright_and_dark(channels: usize, planes: usize, gain: f32) -> Writer {
+pub fn bright_and_dark(channels: usize, planes: usize, gain: f32) -> Writer {
     let mut w = Writer::new(13);
     let x = w.input("image", &[1, channels, 32, 48]);
     let three = [("kernel_shape", Set::Ints(&[3, 3])), ("pads", Set::Ints(&[1, 1, 1, 1]))];
@@ -37,7 +37,8 @@ fn bright_and_dark(channels: usize, planes: usize, gain: f32) -> Writer {
     w
 }
 
-fn write(writer: &Writer, metadata: &[(&str, &str)], folder: &Path) -> std::path::PathBuf {
+/// Writes the network with its description as `DIR/toy.onnx`.
+pub fn write(writer: &Writer, metadata: &[(&str, &str)], folder: &Path) -> std::path::PathBuf {
     let mut model = writer.model.clone();
     let entry = |(k, v): &(&str, &str)| StringStringEntryProto { key: format!("sonoplex.{k}"), value: (*v).to_owned() };
     model.metadata_props = metadata.iter().map(entry).collect();
