@@ -216,6 +216,28 @@ fn whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor() {
     check_hard_frames(&mut open);
 }
 
+#[test]
+fn graphs_copy_in_and_out_and_may_be_dropped_while_they_run() {
+    let Some(Device { mut stream, .. }) = device() else { return };
+    let [a, b, none] = [(0, 7), (256, 5), (512, 0)].map(|(offset, bytes)| Region { offset, bytes });
+    let mut graph = stream.record(&[a, none, b], &[], &[b, a]).expect("a graph");
+    for round in 0..3u8 {
+        let given: Vec<u8> = (0..12).map(|i| 20 * round + i).collect();
+        graph.given().expect("nothing has failed").copy_from_slice(&given);
+        stream.run(&mut graph).expect("a run");
+        if round == 1 {
+            // Once more before the first has ended.
+            stream.run(&mut graph).expect("a run");
+        }
+        assert_eq!(graph.found().expect("a run"), [&given[7..], &given[..7]].concat());
+    }
+    stream.run(&mut graph).expect("a run");
+    drop(graph);
+    let mut other = stream.record(&[], &[], &[a]).expect("a graph");
+    stream.run(&mut other).expect("a run");
+    assert_eq!(other.found().expect("a run"), (40..47).collect::<Vec<u8>>());
+}
+
 /// The same tests without a device, on a driver that is emulated: memory, streams, graphs and copies are as on a device.
 #[test]
 fn a_driver_that_is_emulated_passes_for_a_device() {
@@ -224,7 +246,11 @@ fn a_driver_that_is_emulated_passes_for_a_device() {
     }
     let Some(folder) = emulation::driver() else { return };
     let own = std::env::current_exe().expect("a path");
-    let tests = ["kernels_on_the_device_once", "whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor"];
+    let tests = [
+        "kernels_on_the_device_once",
+        "whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor",
+        "graphs_copy_in_and_out_and_may_be_dropped_while_they_run",
+    ];
     let output = std::process::Command::new(own)
         .args(tests)
         .args(["--exact", "--nocapture"])
@@ -232,7 +258,7 @@ fn a_driver_that_is_emulated_passes_for_a_device() {
         .output()
         .expect("it runs itself");
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("2 passed"), "{said}");
+    assert!(output.status.success() && said.contains("3 passed"), "{said}");
 }
 
 #[test]

@@ -92,6 +92,9 @@ pub(super) struct Scores {
     device: Vec<(&'static str, f32)>,
 }
 
+/// Stages of a frame on a device, in order.
+const ON_DEVICE: [&str; 8] = ["h2d", "crop", "despeckle", "resize", "network", "mask", "regions", "d2h"];
+
 const STATES: [State; 3] = [State::Nerve, State::NoNerve, State::Uncertain];
 
 impl Scores {
@@ -181,7 +184,10 @@ impl fmt::Display for Report {
             )?;
         }
         if !self.device_us.is_empty() {
-            let times: Vec<_> = self.device_us.iter().map(|(stage, us)| format!("{stage} {us:.1}")).collect();
+            let order = |stage: &str| ON_DEVICE.iter().position(|name| *name == stage).unwrap_or(ON_DEVICE.len());
+            let mut times: Vec<_> = self.device_us.iter().collect();
+            times.sort_by_key(|(stage, _)| order(stage));
+            let times: Vec<_> = times.into_iter().map(|(stage, us)| format!("{stage} {us:.1}")).collect();
             writeln!(f, "device   each stage alone, microseconds: {}", times.join(", "))?;
         }
         for note in &self.notes {
