@@ -8,6 +8,7 @@ use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, npy};
 
 use crate::engine_exports::exports;
 use crate::engine_networks::{Up, residual, unet, variety, wide};
+use crate::naive::farthest;
 use crate::onnx_writer::Writer;
 
 /// Largest difference from ONNX Runtime that is accepted: sums of some hundred products in another order.
@@ -62,7 +63,7 @@ fn compare(folder: &Path) -> bool {
         let expected = npy::read(&model.with_extension("out.npy")).expect("the oracle wrote it");
         let (shape, found) = run(&model, 2);
         assert_eq!(shape, expected.shape, "{}", model.display());
-        let worst = found.iter().zip(&expected.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = farthest(&found, &expected.data);
         println!("{}: largest difference {worst:e}", model.file_stem().expect("it has a name").to_string_lossy());
         assert!(worst <= TOLERANCE && found.iter().all(|v| v.is_finite()), "{}: {worst}", model.display());
         assert_eq!(run(&model, 1).1, found, "{}: threads change the result", model.display());

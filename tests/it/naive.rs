@@ -234,3 +234,15 @@ impl Picture<'_> {
         a.into_iter().map(|a| (255.0 * (20.0 * a.log10() / dynamic_range + 1.0)).round() as u8).collect()
     }
 }
+
+/// The largest difference of two lists of as many values; beyond all bounds where one of two is not a number.
+pub fn farthest(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len(), "values");
+    let apart = |(a, b): (&f32, &f32)| match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) if a == b => 0.0,
+        (false, false) => (a - b).abs(),
+        _ => f32::INFINITY,
+    };
+    found.iter().zip(expected).map(apart).fold(0.0, f32::max)
+}
