@@ -3,7 +3,7 @@
 // Shapes      src: in_height × in_width pixels, `in_pitch` halves apart; dst: out_height × out_width, `out_pitch` apart;
 //             `channels` and pitches multiples of eight.
 // A thread    computes eight channels of one pixel.
-// Tolerance   none: equal to the CPU on the same halves, but that what is not a number is passed over.
+// Tolerance   none: equal to the CPU on the same halves; what is not a number is passed over there too.
 #include "tensor.cuh"
 
 extern "C" __global__ void max_pool(

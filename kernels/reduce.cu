@@ -5,10 +5,13 @@
 // Shapes      src: `pixels` pixels, `pitch` halves apart, of which as many channels are taken as there are blocks of eight;
 //             dst: one pixel.
 // A block     takes eight channels: 256 threads every 256th pixel each, then two and two together, in one order always.
-// Tolerance   one rounding to a half. Of the largest what is not a number is passed over.
+// Tolerance   one rounding to a half.
 #include "tensor.cuh"
 
 constexpr u32 REDUCE_THREADS = 256;
+
+// What is not a number stays so.
+__device__ inline float larger(float a, float b) { return b > a || b != b ? b : a; }
 
 extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, u16* dst, u32 largest) {
     __shared__ float parts[8][REDUCE_THREADS];
@@ -22,7 +25,7 @@ extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, 
 #pragma unroll
         for (u32 c = 0; c < 8; c++) {
             const float x = from_half(halves[c]);
-            own[c] = largest ? fmaxf(own[c], x) : own[c] + x;
+            own[c] = largest ? larger(own[c], x) : own[c] + x;
         }
     }
 #pragma unroll
@@ -33,7 +36,7 @@ extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, 
 #pragma unroll
         for (u32 c = 0; c < 8; c++) {
             const float x = parts[c][thread], y = parts[c][thread + step];
-            parts[c][thread] = largest ? fmaxf(x, y) : x + y;
+            parts[c][thread] = largest ? larger(x, y) : x + y;
         }
     }
     if (thread > 0) return;

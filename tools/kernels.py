@@ -106,16 +106,16 @@ def main():
     made[KERNELS / "ptx" / "sources.sha256"] = fingerprint() + "\n"
     page = ROOT / "docs" / "kernels.md"
     begin, end = "<!-- resources -->\n", "\n<!-- /resources -->"
-    old = page.read_text()
+    old = page.read_text(encoding="utf-8")
     made[page] = old[: old.index(begin) + len(begin)] + table(logs) + old[old.index(end) :]
-    stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
+    stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if sys.argv[1] == "check":
         for path in stale:
             print(f"kernels: {path.relative_to(ROOT)} is not what its sources give; run `make kernels`")
         sys.exit(1 if stale else 0)
     (KERNELS / "ptx").mkdir(exist_ok=True)
     for path in stale:
-        path.write_text(made[path])
+        path.write_text(made[path], encoding="utf-8")
         print(f"kernels: wrote {path.relative_to(ROOT)}")
 
 

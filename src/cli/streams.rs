@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::bail;
 use sonoplex::frame::Frame;
@@ -19,7 +20,7 @@ const HELD: u64 = 64;
 /// Frames in memory.
 struct Held {
     info: SourceInfo,
-    frames: std::sync::Arc<[Frame]>,
+    frames: Arc<[Frame]>,
     /// Which comes next, and its id.
     next: usize,
     id: u64,
@@ -69,7 +70,7 @@ pub fn go(
     {
         frames.push(frame);
     }
-    let (info, frames): (_, std::sync::Arc<[Frame]>) = (source.info().clone(), frames.into());
+    let (info, frames): (_, Arc<[Frame]>) = (source.info().clone(), frames.into());
     if frames.is_empty() {
         bail!("cannot measure on `{}`: it has no frames", info.name);
     }

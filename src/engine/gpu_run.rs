@@ -23,13 +23,15 @@ impl Loaded {
 
     /// A stream of its own that runs nothing yet.
     pub fn runner(&self) -> GpuRunner {
-        GpuRunner { gpu: self.gpu.clone(), stream: None, graph: None, stages: Vec::new() }
+        GpuRunner { gpu: self.gpu.clone(), kept: self.program.room, stream: None, graph: None, stages: Vec::new() }
     }
 }
 
 /// One stream of a GPU.
 pub(super) struct GpuRunner {
     gpu: Gpu,
+    /// Bytes of memory that the network has, and in which every recording has the same constants.
+    kept: u64,
     stream: Option<Stream>,
     graph: Option<Graph>,
     stages: Vec<Stage>,
@@ -48,15 +50,18 @@ impl Runner for GpuRunner {
     fn record(&mut self, recording: &Recording) -> Result<(), EngineError> {
         self.graph = None;
         let mut ready = || -> Result<Graph, GpuError> {
+            let mut known = self.kept;
             let stream = match &mut self.stream {
                 Some(stream) if stream.room() >= recording.room => stream,
                 small => {
+                    known = 0;
                     // Given back first, so that there need not be room for both.
                     *small = None;
                     small.insert(self.gpu.stream(recording.room)?)
                 }
             };
-            recording.constants.iter().try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
+            let mut new = recording.constants.iter().filter(|(region, _)| region.offset >= known);
+            new.try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
             stream.record(&recording.given, &recording.launches(), &recording.found)
         };
         self.graph = Some(ready().map_err(|e| refused(&e))?);

@@ -63,7 +63,7 @@ const FIELDS: &[Field] = &[
     ("latency_us.*.count", "how many values were measured, after warm-up"),
     (
         "device_us",
-        "of `bench` on a GPU: stages of a frame, each timed alone on the device after the run; empty on the CPU",
+        "of `bench` on a GPU: stages of a frame, each timed alone on the device after the run; empty on the CPU and with --streams",
     ),
     (
         "device_us.*",

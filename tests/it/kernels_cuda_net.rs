@@ -198,6 +198,20 @@ fn separable() -> Writer {
     w
 }
 
+/// Layers of single pixels from the input straight to an output, and one that is read on.
+fn straight() -> Writer {
+    let mut w = Writer::new(20);
+    let x = w.input("image", &[1, 2, 5, 9]);
+    let a = w.conv(&x, 2, 3, 1);
+    let b = w.conv(&x, 2, 1, 1);
+    let b = w.node("Sigmoid", &[&b], &[]);
+    let c = relu(&mut w, &x, 2, 8);
+    let d = w.conv(&c, 8, 2, 1);
+    let e = w.conv(&d, 2, 2, 3);
+    [&a, &b, &d, &e].iter().for_each(|out| w.output(out));
+    w
+}
+
 /// The model of the program: from beside this test where it travels alone, else from the repository.
 pub fn shipped() -> Network {
     let own = std::env::current_exe().expect("a path").with_file_name("models");
@@ -215,6 +229,7 @@ pub fn check_networks(machine: &mut dyn Machine) {
         ("residual", residual()),
         ("gated", gated()),
         ("separable", separable()),
+        ("straight", straight()),
         ("deep", deep()),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
@@ -300,13 +315,27 @@ fn the_model_of_the_program_has_all_kernels() {
 
 #[test]
 fn what_has_no_kernel_is_named_with_what_helps() {
-    let mut w = Writer::new(13);
-    let x = w.input("image", &[1, 1, 8, 8]);
-    let x = relu(&mut w, &x, 1, 8);
-    let x = w.node("AveragePool", &[&x], &[("kernel_shape", Set::Ints(&[2, 2]))]);
-    w.output(&x);
-    let network = Network::from_onnx(&w.bytes()).expect("sound");
-    let plan = Builder::default().build_for_gpu(&network).expect("supported");
-    let said = Program::new(&plan).expect_err("no such kernel").to_string();
-    assert!(said.contains("averagepool_2") && said.contains("--device cpu"), "{said}");
+    let refused = |build: &dyn Fn(&mut Writer, &str) -> String| {
+        let mut w = Writer::new(13);
+        let x = w.input("image", &[1, 1, 8, 8]);
+        let x = relu(&mut w, &x, 1, 8);
+        let x = build(&mut w, &x);
+        w.output(&x);
+        let network = Network::from_onnx(&w.bytes()).expect("sound");
+        let plan = Builder::default().build_for_gpu(&network).expect("supported");
+        let said = Program::new(&plan).expect_err("no such kernel").to_string();
+        assert!(said.contains("--device cpu"), "{said}");
+        said
+    };
+    let said = refused(&|w, x| w.node("AveragePool", &[x], &[("kernel_shape", Set::Ints(&[2, 2]))]));
+    assert!(said.contains("averagepool_2"), "{said}");
+    let said = refused(&|w, x| w.node("Concat", &[x, x], &[("axis", Set::Int(2))]));
+    assert!(said.contains("concat_2") && said.contains("that axis"), "{said}");
+    // Means of channels that lie along the rows, since they have fewer dimensions: as many as there are channels.
+    let said = refused(&|w, x| {
+        let settings = [("axes", Set::Ints(&[2, 3])), ("keepdims", Set::Int(0))];
+        let mean = w.node("ReduceMean", &[x], &settings);
+        w.node("Mul", &[x, &mean], &[])
+    });
+    assert!(said.contains("mul_3"), "{said}");
 }

@@ -45,6 +45,13 @@ impl Halves {
         Self { region, pitch: pitch as u32 }
     }
 
+    /// As [`Halves::args`], of what is read and written eight channels at once.
+    pub(super) fn chunks(self, pixels: usize, channels: usize, what: &str) -> [Arg; 2] {
+        let own = self.pitch.is_multiple_of(CHUNK as u32) && self.region.offset.is_multiple_of(2 * CHUNK as u64);
+        assert!(own && channels.is_multiple_of(CHUNK), "{channels} channels of {what}, {self:?}, are whole chunks");
+        self.args(pixels, channels, what)
+    }
+
     pub(super) fn args(self, pixels: usize, channels: usize, what: &str) -> [Arg; 2] {
         let bytes = 2 * ((pixels - 1) * self.pitch as usize + channels) as u64;
         [Arg::Region(self.region.of(bytes, what)), Arg::U32(self.pitch)]

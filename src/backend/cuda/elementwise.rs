@@ -23,9 +23,8 @@ pub fn affine(
     activation: Activation,
 ) -> Option<Launch> {
     let function = coded(activation)?;
-    in_chunks(channels, &[src, dst]);
     let ([from, from_pitch], [to, to_pitch]) =
-        (src.args(pixels, channels, "the input"), dst.args(pixels, channels, "the output"));
+        (src.chunks(pixels, channels, "the input"), dst.chunks(pixels, channels, "the output"));
     let has_numbers = Arg::U32(u32::from(numbers.is_some()));
     let numbers = numbers.map_or(from, |numbers| floats(numbers, 2 * channels));
     let mut args = vec![from, from_pitch, numbers, has_numbers, to, to_pitch];
@@ -66,24 +65,14 @@ pub fn binary(
         _ => return None,
     };
     let function = coded(activation)?;
-    in_chunks(channels, &[a.halves, b.halves, dst]);
     let mut args = Vec::new();
     for Operand { halves, pixels: own, single } in [a, b] {
         assert!(own == pixels || own == 1, "an operand of {own} pixels for {pixels}");
-        let [from, pitch] = halves.args(own, if single { 8 } else { channels }, "an operand");
+        let [from, pitch] = halves.chunks(own, if single { 8 } else { channels }, "an operand");
         args.extend([from, if own == 1 { Arg::U32(0) } else { pitch }, Arg::U32(u32::from(single))]);
     }
-    args.extend(dst.args(pixels, channels, "the output"));
+    args.extend(dst.chunks(pixels, channels, "the output"));
     args.extend([pixels, channels, operation].map(|n| Arg::U32(n as u32)));
     args.extend(function);
     Some(Launch::line("binary", (pixels * channels / 8) as u32, args))
-}
-
-/// That all of it can be read eight channels at once.
-pub(super) fn in_chunks(channels: usize, all: &[Halves]) {
-    assert!(channels.is_multiple_of(8), "{channels} channels are whole chunks");
-    for halves in all {
-        let chunks = halves.pitch.is_multiple_of(8) && halves.region.offset.is_multiple_of(16);
-        assert!(chunks, "{halves:?} lies in whole chunks");
-    }
 }

@@ -11,9 +11,8 @@ use super::launch::{Arg, Launch, Region};
 /// # Panics
 /// When a region has another length or does not lie as its numbers must, or `width` is no multiple of eight.
 pub fn to_last([channels, pixels]: [usize; 2], src: Region, dst: Halves, width: usize) -> Launch {
-    let chunks = width.is_multiple_of(8) && dst.pitch.is_multiple_of(8) && dst.region.offset.is_multiple_of(16);
-    assert!(chunks && channels <= width, "{width} channels of {dst:?} are whole chunks of {channels}");
-    let [to, pitch] = dst.args(pixels, width, "the output");
+    assert!(channels <= width, "{channels} channels in {width}");
+    let [to, pitch] = dst.chunks(pixels, width, "the output");
     let number = |n: usize| Arg::U32(n as u32);
     let args = [floats(src, channels * pixels), number(channels), number(pixels), to, pitch, number(width)];
     Launch::line("to_last", (pixels * width / 8) as u32, args)

@@ -1,7 +1,6 @@
 //! Launches `kernels/max_pool.cu`.
 
 use super::conv::Halves;
-use super::elementwise::in_chunks;
 use super::launch::{Arg, Launch};
 use crate::backend::cpu::max_pool::PoolShape;
 
@@ -22,10 +21,9 @@ pub fn launch(shape: &PoolShape, src: Halves, dst: Halves) -> Option<Launch> {
     if !fits {
         return None;
     }
-    in_chunks(shape.channels, &[src, dst]);
     let number = |n: usize| Arg::U32(n as u32);
-    let [from, from_pitch] = src.args(shape.in_size[0] * shape.in_size[1], shape.channels, "the input");
-    let [to, to_pitch] = dst.args(height * width, shape.channels, "the output");
+    let [from, from_pitch] = src.chunks(shape.in_size[0] * shape.in_size[1], shape.channels, "the input");
+    let [to, to_pitch] = dst.chunks(height * width, shape.channels, "the output");
     let mut args = vec![from, number(shape.in_size[0]), number(shape.in_size[1]), from_pitch];
     args.extend([to, number(height), number(width), to_pitch, number(shape.channels)]);
     let window = [shape.kernel[0], shape.kernel[1], shape.stride[0], shape.pads[0], shape.pads[1]];

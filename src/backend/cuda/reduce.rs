@@ -1,7 +1,6 @@
 //! Launches `kernels/reduce.cu`.
 
 use super::conv::Halves;
-use super::elementwise::in_chunks;
 use super::launch::{Arg, Launch};
 
 /// Threads of a block; as `kernels/reduce.cu` has it.
@@ -15,9 +14,8 @@ const THREADS: u32 = 256;
 /// # Panics
 /// When a region has another length or does not lie as its numbers must.
 pub fn pixels([pixels, channels]: [usize; 2], src: Halves, dst: Halves, largest: bool) -> Launch {
-    in_chunks(channels, &[src, dst]);
-    let [from, pitch] = src.args(pixels, channels, "the input");
-    let [to, _] = dst.args(1, channels, "the output");
+    let [from, pitch] = src.chunks(pixels, channels, "the input");
+    let [to, _] = dst.chunks(1, channels, "the output");
     let args = vec![from, Arg::U32(pixels as u32), pitch, to, Arg::U32(u32::from(largest))];
     Launch::tiles("reduce_pixels", [(channels / 8) as u32, 1, 1], THREADS, args)
 }

@@ -25,14 +25,10 @@ pub fn tables(resize: &ResizeTensor) -> Vec<u8> {
 pub fn launch(resize: &ResizeTensor, channels: usize, src: Halves, lookup: Region, dst: Halves) -> Launch {
     let shape = resize.shape();
     let ([in_height, in_width], [height, width]) = (shape.in_size, shape.out_size);
-    for halves in [src, dst] {
-        let chunks = halves.pitch.is_multiple_of(8) && halves.region.offset.is_multiple_of(16);
-        assert!(chunks && channels.is_multiple_of(8), "{channels} channels of {halves:?} are whole chunks");
-    }
     assert!(lookup.offset.is_multiple_of(4), "{lookup:?} lies at multiples of four bytes");
     let number = |n: usize| Arg::U32(n as u32);
-    let [from, from_pitch] = src.args(in_height * in_width, channels, "the input");
-    let [to, to_pitch] = dst.args(height * width, channels, "the output");
+    let [from, from_pitch] = src.chunks(in_height * in_width, channels, "the input");
+    let [to, to_pitch] = dst.chunks(height * width, channels, "the output");
     let mut args = vec![from, number(in_width), from_pitch];
     let mut at = 0;
     for length in [height, width] {

@@ -181,7 +181,7 @@ impl<'a> Emit<'a> {
         Some(())
     }
 
-    /// Copies those parts of a joined tensor that were not written where they belong: the largest of windows of one pixel.
+    /// Copies those parts of a joined tensor that were not written where they belong.
     fn join(&mut self, step: &PlanStep) {
         let mut first = 0;
         for (number, &v) in step.inputs.iter().enumerate() {
@@ -189,16 +189,8 @@ impl<'a> Emit<'a> {
             let is_first = !step.inputs[..number].contains(&v);
             if !is_first || !self.tensors.is_part(v, step.output, first) {
                 let (src, dst) = (self.tensors.halves(v), self.tensors.slice(step.output, first, part.width));
-                let single = PoolShape {
-                    channels: part.width,
-                    in_size: [1, part.pixels],
-                    kernel: [1, 1],
-                    stride: [1, 1],
-                    pads: [0; 4],
-                    dilation: [1, 1],
-                    ceil_mode: false,
-                };
-                self.launches.extend(max_pool::launch(&single, src, dst));
+                let sizes = [part.pixels, part.width];
+                self.launches.extend(elementwise::affine(sizes, src, None, dst, Activation::None));
             }
             first += part.width;
         }

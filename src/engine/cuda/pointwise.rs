@@ -57,8 +57,13 @@ impl Emit<'_> {
     /// Two values together, of which one may have a single pixel or channel.
     fn binary(&mut self, step: &PlanStep, op: Arithmetic, activation: Activation) -> Option<()> {
         let to = self.tensors.of(step.output);
+        let rank = |v: usize| self.plan.header.values[v].shape.len();
         let operand = |&v: &usize| {
             let own = self.tensors.of(v);
+            // Of fewer dimensions it would lie along the rows, not the channels.
+            if rank(v) != rank(step.output) && own.channels * own.pixels != 1 {
+                return None;
+            }
             let single = own.channels == 1 && to.channels != 1;
             let fits = (own.pixels == to.pixels || own.pixels == 1) && (single || own.places == to.places);
             fits.then(|| Operand { halves: self.tensors.halves(v), pixels: own.pixels, single })

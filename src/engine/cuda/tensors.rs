@@ -58,6 +58,9 @@ impl Tensors {
             tensors.own.push(Tensor { channels, pixels, ..Tensor::default() });
         }
         for step in &header.steps {
+            if matches!(step.op, Op::Concat { axis } if axis != 1) {
+                return Err(CudaError::of(step, "no kernel joins along that axis"));
+            }
             for &v in step.inputs.iter().chain([&step.output]) {
                 if matches!(header.values[v].place, Place::Weights(_)) {
                     return Err(CudaError::of(step, format!("`{}` is a constant", header.values[v].name)));
@@ -87,8 +90,9 @@ impl Tensors {
             }
         }
         for step in &header.steps {
+            let is_last = is_head(step) && !reads_planes(header, step);
             let out = &mut self.own[step.output];
-            out.made_as_planes = is_head(step) && out.planes && !out.halves;
+            out.made_as_planes = is_last && out.planes && !out.halves;
             // What others make goes through halves.
             out.halves |= !out.made_as_planes;
         }
@@ -238,7 +242,7 @@ impl Tensors {
     /// A step as a convolution between halves; none where it is no such, or one that the kernel does not compute.
     pub fn conv(&self, header: &Header, step: &PlanStep) -> Option<Conv> {
         let (from, to) = (&self.own[step.inputs[0]], &self.own[step.output]);
-        if reads_planes(header, step) || is_head(step) && to.made_as_planes {
+        if reads_planes(header, step) || to.made_as_planes {
             return None;
         }
         let (in_channels, out_channels) = (from.width, to.width);

@@ -2,7 +2,6 @@
 
 use super::Halves;
 use crate::backend::cpu::conv::ConvShape;
-use crate::backend::cuda::elementwise::in_chunks;
 use crate::backend::cuda::launch::{Arg, Launch, Region};
 
 /// A depthwise convolution.
@@ -47,13 +46,12 @@ impl ConvDepthwise {
     pub fn launch(&self, src: Halves, [weights, bias]: [Region; 2], dst: Halves, [low, high]: [f32; 2]) -> Launch {
         let s = &self.0;
         let (channels, taps, [height, width]) = (s.groups, s.kernel[0] * s.kernel[1], s.out_size());
-        in_chunks(channels, &[src, dst]);
         let floats = [weights, bias];
         assert!(floats.iter().all(|region| region.offset.is_multiple_of(4)), "{floats:?} lie as floats must");
         let number = |n: usize| Arg::U32(n as u32);
         let of = |region: Region, floats: usize, what| Arg::Region(region.of(4 * floats as u64, what));
-        let [from, from_pitch] = src.args(s.in_size[0] * s.in_size[1], channels, "the input");
-        let [to, to_pitch] = dst.args(height * width, channels, "the output");
+        let [from, from_pitch] = src.chunks(s.in_size[0] * s.in_size[1], channels, "the input");
+        let [to, to_pitch] = dst.chunks(height * width, channels, "the output");
         let mut args = vec![from, number(s.in_size[0]), number(s.in_size[1]), from_pitch];
         args.extend([of(weights, channels * taps, "the weights"), of(bias, channels, "the bias")]);
         args.extend([to, number(height), number(width), to_pitch, number(channels)]);

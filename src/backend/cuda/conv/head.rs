@@ -17,11 +17,9 @@ pub fn launch(
     [weights, bias]: [Region; 2],
     dst: Region,
 ) -> Launch {
-    let chunks = ins.is_multiple_of(8) && src.pitch.is_multiple_of(8) && src.region.offset.is_multiple_of(16);
-    assert!(chunks, "{ins} channels of {src:?} are whole chunks");
     let floats = [weights, bias, dst];
     assert!(floats.iter().all(|region| region.offset.is_multiple_of(4)), "{floats:?} lie at multiples of four bytes");
-    let [from, pitch] = src.args(pixels, ins, "the input");
+    let [from, pitch] = src.chunks(pixels, ins, "the input");
     let of = |region: Region, floats: usize, what| Arg::Region(region.of(4 * floats as u64, what));
     let args = [
         from,

@@ -38,9 +38,10 @@ impl Stream {
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         driver("record a graph", self.stream.begin_capture(mode))?;
         let recorded = self.enqueue_all(&mut host, given, launches, found);
-        // Ended whatever came, else the stream is lost.
+        // Ended whatever came, else the stream is lost; twice, since a failure of another stream is told to whoever comes next.
         let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-        let graph = driver("record a graph", self.stream.end_capture(flags));
+        let ended = self.stream.end_capture(flags).or_else(|_| self.stream.end_capture(flags));
+        let graph = driver("record a graph", ended);
         recorded?;
         let refused = || GpuError::Driver { attempt: "record a graph".to_owned(), cause: "it is empty".to_owned() };
         let graph = graph?.ok_or_else(refused)?;
@@ -79,7 +80,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Enqueues a graph that was recorded on this stream and does not wait, but for its own last run.
+    /// Enqueues a graph that was recorded on this stream, behind all that is there, and does not wait.
     ///
     /// # Errors
     /// When the driver refuses.
@@ -124,8 +125,11 @@ impl Graph {
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        // Else the device would copy to memory that is no more there. What it says has nobody to hear it.
-        let _ = self.wait();
+        // Else the device would copy to memory that is no more there. What it says has nobody to hear it; twice, since a
+        // failure of another stream is told to whoever comes next.
+        if self.wait().is_err() && self.wait().is_err() {
+            self.host.leak();
+        }
     }
 }
 
@@ -133,6 +137,7 @@ impl Drop for Graph {
 struct Pinned {
     at: NonNull<u8>,
     len: usize,
+    leaked: bool,
     stream: Arc<CudaStream>,
 }
 
@@ -147,7 +152,12 @@ impl Pinned {
         let at = NonNull::new(at.cast::<u8>()).ok_or_else(refused)?;
         // SAFETY: so many bytes were allocated there.
         unsafe { at.write_bytes(0, len.max(1)) };
-        Ok(Self { at, len, stream: stream.clone() })
+        Ok(Self { at, len, leaked: false, stream: stream.clone() })
+    }
+
+    /// Never gives the memory back: something may still write there.
+    fn leak(&mut self) {
+        self.leaked = true;
     }
 
     fn bytes(&self) -> &[u8] {
@@ -164,8 +174,11 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
+        if self.leaked {
+            return;
+        }
         let _ = self.stream.context().bind_to_thread();
-        // SAFETY: the driver allocated it, and nobody has it any more: `Graph` waits before it lets go.
+        // SAFETY: the driver allocated it, and nobody has it any more: `Graph` waits before it lets go, or leaks it.
         let _ = unsafe { result::free_host(self.at.as_ptr().cast()) };
     }
 }

@@ -18,7 +18,7 @@ pub struct Stream {
 }
 
 impl Gpu {
-    /// A stream with so many bytes of memory, set to zero; its kernels go before those of other programs.
+    /// A stream with so many bytes of memory, set to zero; its kernels go before those of other streams of this program that ask for less.
     ///
     /// # Errors
     /// When there is not enough memory.
