@@ -17,15 +17,15 @@ cp "$(built bin build --bin sonoplex)" "$to/sonoplex"
 cp "$(built test test --test gpu --no-run)" "$to/kernels"
 cp "$(built bench build --bench cuda)" "$to/bench"
 strip "$to/sonoplex" "$to/kernels" "$to/bench"
-# The largest, which gpu-check.sh unpacks: all that travels is to stay under 30 MB.
-gzip -9 "$to/sonoplex"
+# gpu-check.sh unpacks them: all that travels is to stay under 30 MB.
+gzip -9 "$to/sonoplex" "$to/kernels" "$to/bench"
 cp models/*.onnx "$to/models/"
 cp tools/gpu-check.sh "$to/"
 cp benches/peers/gpu.py "$to/peers.py"
 # Real frames, where they are at hand; they stay in this folder and in no repository.
 if [ -d "${SONOPLEX_SHARED:-../shared}/data/usgra_seg" ]; then
   mkdir "$to/frames"
-  find "${SONOPLEX_SHARED:-../shared}/data/usgra_seg" -path '*image*' -name '*.png' | sort | awk 'NR % 8 == 0' | xargs -I{} cp {} "$to/frames/"
+  find "${SONOPLEX_SHARED:-../shared}/data/usgra_seg" -path '*image*' -name '*.png' | sort | awk 'NR % 16 == 0' | xargs -I{} cp {} "$to/frames/"
 fi
 { git rev-parse HEAD && { git diff --quiet HEAD || echo "with changes"; }; } | paste -sd ' ' >"$to/COMMIT"
 size=$(du -sm "$to" | cut -f1)

@@ -12,7 +12,9 @@ failed=0
 say() { echo "$@" | tee -a "$log"; }
 rm -f "$out/bench.json" "$out/streams.json"
 
-[ -e "$here/sonoplex" ] || gunzip --keep "$here/sonoplex.gz" || failed=1
+for packed in sonoplex kernels bench; do
+  [ -e "$here/$packed" ] || gunzip --keep "$here/$packed.gz" || failed=1
+done
 say "commit $(cat "$here/COMMIT"), $(date -u +%FT%TZ)"
 smi() { command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu="$1" --format=csv,noheader | head -n 1; }
 say "$(smi name,driver_version,memory.total,clocks.max.sm || echo "nvidia-smi is not there")"
