@@ -64,7 +64,12 @@ impl Runner for GpuRunner {
             new.try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
             stream.record(&recording.given, &recording.launches(), &recording.found)
         };
-        self.graph = Some(ready().map_err(|e| refused(&e))?);
+        let made = ready();
+        if made.is_err() {
+            // What was uploaded may be half of it.
+            self.stream = None;
+        }
+        self.graph = Some(made.map_err(|e| refused(&e))?);
         let kernels = recording.stages.iter().map(|(name, launches)| (*name, Default::default(), launches.clone()));
         self.stages = kernels.filter(|(_, _, launches)| !launches.is_empty()).collect();
         self.stages.insert(0, ("h2d", [recording.given.clone(), Vec::new()], Vec::new()));
