@@ -9,6 +9,8 @@ use sonoplex::engine::{Device, Precision, Threshold};
 use sonoplex::pipeline::Speed;
 use sonoplex::segmenter::CropChoice;
 
+use super::args_data::{PrepareArgs, SubmitArgs};
+
 /// Finds nerves in live ultrasound. Research use only: not a medical device.
 #[derive(Parser, Debug)]
 #[command(name = "sonoplex", version, arg_required_else_help = true, max_term_width = 100)]
@@ -38,6 +40,10 @@ pub enum Command {
     Infer(InferArgs),
     /// Make a plan of a model, and say what its precision costs and gains.
     Build(BuildArgs),
+    /// Pack data sets into one file for training and judging, and say what was dropped.
+    Prepare(PrepareArgs),
+    /// Write the masks of test pictures as the table of the Kaggle nerve competition.
+    Submit(SubmitArgs),
 }
 
 /// How frames become masks; shared by all commands that segment.
@@ -290,7 +296,7 @@ pub struct BuildArgs {
     pub explain: bool,
 }
 
-fn probability(text: &str) -> Result<f32, String> {
+pub fn probability(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
         _ => Err("expected a number from 0 to 1".to_owned()),

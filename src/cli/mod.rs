@@ -2,6 +2,7 @@
 
 mod annotate;
 mod args;
+mod args_data;
 mod bench;
 mod build;
 mod calibrate;
@@ -11,6 +12,7 @@ mod file;
 mod infer;
 mod inspect;
 mod live;
+mod prepare;
 mod replay;
 mod run;
 mod screen;
@@ -18,6 +20,7 @@ mod segment;
 mod segmenting;
 mod steps;
 mod streams;
+mod submit;
 mod targets;
 mod timings;
 
@@ -43,6 +46,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args),
         Command::Infer(args) => infer::main(&args),
         Command::Build(args) => build::main(&args),
+        Command::Prepare(args) => prepare::main(&args),
+        Command::Submit(args) => submit::main(&args),
     };
     match done {
         Ok(code) => code,

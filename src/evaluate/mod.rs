@@ -1,3 +1,5 @@
 //! Whole data sets: reading them, splitting them, and saying how good a model is on them.
 
 pub mod dataset;
+pub mod rle;
+pub mod submission;
