@@ -235,7 +235,7 @@ impl Entry {
 
     /// Whether class `class` (from 1) may be seen in it.
     pub fn may_show(&self, class: usize) -> bool {
-        self.shows.as_ref().is_none_or(|shows| shows.get(class - 1).copied().unwrap_or(false))
+        self.shows.as_ref().is_none_or(|shows| class.checked_sub(1).and_then(|c| shows.get(c)) == Some(&true))
     }
 }
 

@@ -117,6 +117,10 @@ impl Dataset {
                 [] => {
                     let shown = subjects.iter().take(8).copied().collect::<Vec<_>>().join(", ");
                     let more = if subjects.len() > 8 { ", …" } else { "" };
+                    if let Some(entry) = self.entries.iter().find(|e| e.id == *name) {
+                        let found = format!("`{name}` is a picture of subject `{}`", entry.subject);
+                        return Err(self.refuse(found, "give the subject"));
+                    }
                     let found = format!("there is no subject `{name}` among its {} ({shown}{more})", subjects.len());
                     return Err(self.refuse(found, "give subjects that it has"));
                 }
