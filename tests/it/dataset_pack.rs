@@ -198,6 +198,36 @@ fn a_damaged_file_is_refused_wherever_it_is_damaged() {
     assert_eq!(Dataset::open(spec(&file)).unwrap().notes, ["said"], "the forger's own hand is right");
 }
 
+/// The checksum does not guard against one who writes it: whatever else a file says is a data set or one sentence.
+#[test]
+fn no_header_and_no_stream_brings_the_reader_down() {
+    let (_dir, path) = folder();
+    kaggle(&path, &["1_1", "2_1"], "png");
+    let (bytes, _) = Dataset::open(spec(&path)).unwrap().prepare(None, None).unwrap();
+    let (_, end) = header(&bytes);
+    let file = path.join("p.sonopack");
+    let mut refused = 0;
+    for round in 0..600u64 {
+        let random = noise(round + 1);
+        let mut body = bytes[..bytes.len() - 32].to_vec();
+        // Half of them in the header, where digits become other digits, and half in the streams.
+        let within = if round % 2 == 0 { 16..end } else { end..body.len() };
+        for pair in random.chunks_exact(3).take(1 + round as usize % 4) {
+            let at = within.start + (usize::from(pair[0]) << 8 | usize::from(pair[1])) % within.len();
+            body[at] = if body[at].is_ascii_digit() { b'0' + pair[2] % 10 } else { pair[2] };
+        }
+        fs::write(&file, sealed(body)).unwrap();
+        match Dataset::open(spec(&file)) {
+            Ok(set) => (0..set.entries.len()).for_each(|i| drop(set.load(i).unwrap())),
+            Err(error) => {
+                refused += 1;
+                says(&error.to_string(), &["p.sonopack"]);
+            }
+        }
+    }
+    assert!((200..600).contains(&refused), "{refused} of 600 were refused");
+}
+
 #[test]
 fn prepare_says_what_it_packed_and_what_it_dropped() {
     let (dir, path) = folder();

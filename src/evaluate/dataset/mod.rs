@@ -6,9 +6,9 @@
 mod doubt;
 mod error;
 mod folder;
-pub mod groups;
+mod groups;
 mod join;
-pub mod likeness;
+mod likeness;
 mod pack;
 mod packed;
 mod phantom;
@@ -26,10 +26,11 @@ use crate::segmentation::Class;
 use crate::source::images::decode;
 
 pub use error::DatasetError;
+pub use groups::{Group, Link};
+pub use likeness::NEAR;
 pub use split::{Fold, Split};
 
 use folder::Folder;
-use groups::Link;
 use likeness::Thumbnail;
 use pack::{Pack, Role};
 use phantom::Phantoms;
