@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::process::Command;
 
 use sonoplex::evaluate::dataset::{Dataset, Split};
+use sonoplex::evaluate::rle;
+use sonoplex::geometry::Size;
 
+use crate::cli::text;
 use crate::dataset::{bar, folder, ids, indexed, kaggle, noise, save, says, spec, subjects};
-use crate::images::shared;
+use crate::images::{python, shared};
 
 /// The same picture to an eye.
 fn copy(seed: u64) -> Vec<u8> {
@@ -150,6 +154,42 @@ fn pictures_of_one_level_resemble_nothing() {
         save(&path.join(format!("images/{name}.png")), &[40; 32 * 24]);
     }
     assert_eq!(Dataset::open(spec(&path)).unwrap().groups().len(), 4);
+}
+
+/// The packed file is read by a program that knows its description alone.
+#[test]
+fn packed_files_groups_and_runs_are_those_that_numpy_and_pillow_have() {
+    let Some(python) = python() else { return println!("skipped: no Python with NumPy (set SONOPLEX_PYTHON)") };
+    let (dir, path) = folder();
+    indexed(&path, 12);
+    let data = shared().join("data/usgra_seg");
+    if data.is_dir() {
+        // Three of these are near-copies of others.
+        for name in ["0021", "0028", "0043", "0077", "0104", "0120", "0236"] {
+            for folder in ["images", "masks"] {
+                let file = format!("{folder}/{name}.png");
+                fs::copy(data.join(&file), path.join(&file)).unwrap();
+            }
+        }
+    } else {
+        println!("skipped: the frames of {} are not there", data.display());
+    }
+    save(&path.join("images/0009.png"), &like(51));
+    save(&path.join("images/0005.png"), &like(51));
+    save(&path.join("images/0002.png"), &like(60));
+    let set = Dataset::open(spec(&path)).unwrap();
+    let [whole, sized, table] = ["whole", "sized", "table"].map(|name| dir.path().join(name));
+    fs::write(&whole, set.prepare(None, None).unwrap().0).unwrap();
+    fs::write(&sized, set.prepare(Some(Size::new(40, 30)), None).unwrap().0).unwrap();
+    let rows: Vec<String> = (0..set.entries.len()).map(|i| rle::encode(&set.load(i).unwrap().truth, 1)).collect();
+    fs::write(&table, rows.join("\n")).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/dataset.py");
+    let out = Command::new(python).arg(script).args([&path, &whole, &sized, &table]).output().unwrap();
+    let said = text(&out.stdout) + &text(&out.stderr);
+    assert!(out.status.success(), "{said}");
+    let groups = set.groups().len();
+    assert!(said.contains(&format!("{groups} groups of {}", rows.len())), "{said}");
+    assert_eq!(groups, if data.is_dir() { 13 } else { 9 });
 }
 
 #[test]
