@@ -118,6 +118,13 @@ fn folds_hold_every_group_once_and_are_the_same_again() {
     assert_eq!(again("folds:3,seed=5"), again("folds:3,seed=5"));
     assert_ne!(again("folds:3,seed=5"), again("folds:3,seed=6"));
     refuses(&set, "folds:8", &["7 groups", "8 folds"]);
+    // What the command line refuses, a caller may ask for all the same.
+    for (nothing, word) in [(0, "0 folds"), (1, "1 folds")] {
+        let error = set.split(&Split::Folds { count: nothing, seed: 0 }).map(|f| f.len()).unwrap_err();
+        says(&error.to_string(), &[word]);
+    }
+    let error = set.split(&Split::Every(0)).map(|f| f.len()).unwrap_err();
+    says(&error.to_string(), &["no picture is left for validation"]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Dataset {
     }
 
     fn by_number(&self, number: u64) -> Result<Fold, DatasetError> {
-        let judged = |e: &Entry| self::number(e).is_some_and(|n| n % number == 0);
+        let judged = |e: &Entry| self::number(e).is_some_and(|n| n.checked_rem(number) == Some(0));
         let groups = self.groups();
         let numbered = (0..).zip(&groups).flat_map(|(n, g)| g.subjects.iter().map(move |s| (s.as_str(), n)));
         let group: HashMap<&str, usize> = numbered.collect();
@@ -166,6 +166,9 @@ impl Dataset {
 
     fn folds(&self, count: usize, seed: u64) -> Result<Vec<Fold>, DatasetError> {
         let mut groups = self.groups();
+        if count < 2 {
+            return Err(self.refuse(format!("{count} folds divide nothing"), "ask for two at least"));
+        }
         if groups.len() < count {
             let found = format!("it has {} groups of subjects for {count} folds", groups.len());
             return Err(self.refuse(found, "ask for fewer folds"));
