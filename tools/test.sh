@@ -24,6 +24,10 @@ stage tests cargo test
 stage "tests without video, camera and window" cargo test --no-default-features
 stage lints cargo clippy --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" stage documentation cargo doc --no-deps --quiet
+trainer=(--manifest-path train/Cargo.toml)
+stage "format of the trainer" cargo fmt "${trainer[@]}" --check
+stage "tests of the trainer" cargo test --release "${trainer[@]}"
+stage "lints of the trainer" cargo clippy --release "${trainer[@]}" --all-targets -- -D warnings
 
 passed=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed.*/\1/p' "$log" | awk '{s+=$1} END {print s+0}')
 failed=$(sed -nE 's/^test result: .* ([0-9]+) failed;.*/\1/p' "$log" | awk '{s+=$1} END {print s+0}')

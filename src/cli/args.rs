@@ -44,6 +44,13 @@ pub enum Command {
     Prepare(PrepareArgs),
     /// Write the masks of test pictures as the table of the Kaggle nerve competition.
     Submit(SubmitArgs),
+    /// Train a model on frames and masks (runs `sonoplex-train`; `sonoplex train --help` says how).
+    #[command(disable_help_flag = true)]
+    Train {
+        /// What `sonoplex-train` takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
 }
 
 /// How frames become masks; shared by all commands that segment.

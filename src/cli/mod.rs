@@ -23,6 +23,7 @@ mod streams;
 mod submit;
 mod targets;
 mod timings;
+mod train;
 
 use std::io::Write;
 use std::path::Path;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Build(args) => build::main(&args),
         Command::Prepare(args) => prepare::main(&args),
         Command::Submit(args) => submit::main(&args),
+        Command::Train { args } => train::main(&args),
     };
     match done {
         Ok(code) => code,

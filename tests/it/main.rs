@@ -9,6 +9,7 @@ mod cli_check;
 mod cli_explain;
 mod cli_gpu;
 mod cli_plan;
+mod cli_train;
 mod crop;
 mod cuda_kernels;
 mod dataset;

@@ -1,0 +1,268 @@
+//! A run from its start, or from where it stopped, to its model.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backend as Compute};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network as Parsed};
+
+use crate::augment::Augment;
+use crate::data::{Example, random};
+use crate::export::{onnx, values};
+use crate::network::Network;
+use crate::settings::Settings;
+use crate::trainer::{CHECKPOINT, End, Epoch, Material, State, train};
+use crate::{curves, material, worst};
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Burn's own arithmetic on the CPU.
+    Flex,
+    /// LibTorch on the CPU.
+    Tch,
+    /// A CUDA device.
+    Cuda(usize),
+}
+
+impl Backend {
+    /// The fastest that was built in and needs no device.
+    pub const fn best() -> Self {
+        if cfg!(feature = "tch") { Self::Tch } else { Self::Flex }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Flex => f.write_str("flex"),
+            Self::Tch => f.write_str("tch"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let absent = |feature: &str| {
+            Err(format!(
+                "this program was built without it: build it with `cargo build --release --features {feature}` in `train`"
+            ))
+        };
+        match text {
+            "flex" => Ok(Self::Flex),
+            "tch" if !cfg!(feature = "tch") => absent("tch"),
+            "tch" => Ok(Self::Tch),
+            _ => {
+                let index = match text.split_once(':') {
+                    Some(("cuda", index)) => index.parse().ok(),
+                    _ => (text == "cuda").then_some(0),
+                };
+                match index {
+                    Some(_) if !cfg!(feature = "cuda") => absent("cuda"),
+                    Some(index) => Ok(Self::Cuda(index)),
+                    None => Err("expected flex, tch or cuda:N".into()),
+                }
+            }
+        }
+    }
+}
+
+/// Names of the files of a run.
+const SETTINGS: &str = "settings.json";
+const HISTORY: &str = "history.json";
+const MODEL: &str = "model.onnx";
+
+/// Starts a run in an empty or new folder.
+///
+/// # Errors
+/// In one sentence.
+pub fn start(settings: Settings, folder: &Path, backend: Backend) -> anyhow::Result<()> {
+    settings.check().map_err(anyhow::Error::msg)?;
+    let _: Augment = settings.augment.parse().map_err(anyhow::Error::msg)?;
+    if folder.join(CHECKPOINT).exists() || folder.join(SETTINGS).exists() {
+        bail!(
+            "cannot begin a run in `{0}`: there is one already; go on with it (`--resume {0}`), or give another `--output`",
+            folder.display()
+        );
+    }
+    // what is refused leaves no folder behind
+    let material = material::read(&settings)?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    put(&folder.join(SETTINGS), &serde_json::to_vec_pretty(&settings)?)?;
+    dispatch(&settings, &material, folder, backend)
+}
+
+/// Goes on with a run.
+///
+/// # Errors
+/// In one sentence.
+pub fn resume(folder: &Path, backend: Backend) -> anyhow::Result<()> {
+    let path = folder.join(SETTINGS);
+    let text = std::fs::read(&path).with_context(|| {
+        format!("cannot go on with `{}`: expected the folder of a run with `{SETTINGS}`", folder.display())
+    })?;
+    let settings: Settings = serde_json::from_slice(&text)
+        .with_context(|| format!("cannot read `{}`: expected the settings of a run of this version", path.display()))?;
+    settings.check().map_err(anyhow::Error::msg)?;
+    dispatch(&settings, &material::read(&settings)?, folder, backend)
+}
+
+fn dispatch(settings: &Settings, material: &Material, folder: &Path, backend: Backend) -> anyhow::Result<()> {
+    match backend {
+        Backend::Flex => run::<Autodiff<Flex>>(settings, material, folder, &Default::default()),
+        #[cfg(feature = "tch")]
+        Backend::Tch => run::<Autodiff<burn::backend::LibTorch>>(settings, material, folder, &Default::default()),
+        #[cfg(feature = "cuda")]
+        Backend::Cuda(index) => run::<Autodiff<burn::backend::Cuda>>(
+            settings,
+            material,
+            folder,
+            &burn::backend::cuda::CudaDevice::new(index),
+        ),
+        #[allow(unreachable_patterns, reason = "with every feature nothing is left")]
+        other => bail!("cannot train on `{other}`: this program was built without it"),
+    }
+}
+
+fn run<B: AutodiffBackend>(
+    settings: &Settings,
+    material: &Material,
+    folder: &Path,
+    device: &B::Device,
+) -> anyhow::Result<()> {
+    if !settings.size.iter().all(|s| s.is_multiple_of(graph_divisor(settings))) {
+        bail!(
+            "cannot train at {}x{}: expected sides that {} divides, since the size is halved that often",
+            settings.size[0],
+            settings.size[1],
+            graph_divisor(settings)
+        );
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    // a second run in one process keeps the first handler, which is right for tests
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let (state, network, end) = train::<B>(settings, material, folder, device, &stop, |state, network, best| {
+        put(&folder.join(HISTORY), &serde_json::to_vec_pretty(&state.history)?)?;
+        curves::draw(&folder.join("curves.svg"), &state.history, &material.classes)?;
+        if best {
+            write_model(settings, material, state, network, &folder.join(MODEL))?;
+            if !material.validate.is_empty() {
+                let path = folder.join("worst.png");
+                worst::sheet(&path, network, &material.validate, settings.size, device)?;
+            }
+        }
+        Ok(())
+    })?;
+    let at = folder.display();
+    match end {
+        End::Stopped => eprintln!("stopped after step {}; go on with `sonoplex train --resume {at}`", state.step),
+        End::Early => eprintln!("no better epoch in {} epochs: stopped", settings.patience),
+        End::Done => eprintln!("all {} epochs are done", settings.epochs),
+    }
+    let model = folder.join(MODEL);
+    if !model.exists() {
+        return Ok(());
+    }
+    if let Some((epoch, score)) = state.best.filter(|_| !material.validate.is_empty()) {
+        eprintln!("best epoch {epoch}: score {score:.4}");
+    }
+    let judged = if material.validate.is_empty() { &material.train[..] } else { &material.validate[..] };
+    if state.best.is_some_and(|(epoch, _)| epoch as usize == state.history.len()) && end != End::Stopped {
+        let off = compare(&network, &model, judged, settings.size, device)?;
+        eprintln!("{}: differs from the trainer's own outputs by at most {off:.4} of probability", model.display());
+    }
+    eprintln!("look at {at}/worst.png and {at}/curves.svg; judge with `sonoplex evaluate {} DATASET`", model.display());
+    Ok(())
+}
+
+fn graph_divisor(settings: &Settings) -> usize {
+    settings.architecture.graph(settings.width(), 1, false).divisor
+}
+
+/// Writes the model and runs it once in the engine that will run it.
+fn write_model<B: Compute>(
+    settings: &Settings,
+    material: &Material,
+    state: &State,
+    network: &Network<B>,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let bytes = onnx(network, settings.size, &metadata(settings, material, state))?;
+    put(path, &bytes)
+}
+
+/// What the model says of itself, so that whoever runs it needs nothing else.
+fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(String, String)> {
+    let mut entries = vec![
+        ("sonoplex.name", settings.name.clone()),
+        ("sonoplex.resize", "stretch".into()),
+        ("sonoplex.filter", "area".into()),
+        ("sonoplex.scale", "unit".into()),
+        ("sonoplex.mask", "logits".into()),
+        ("sonoplex.output", "logits".into()),
+        ("sonoplex.activation", "sigmoid".into()),
+        ("sonoplex.classes", material.classes.join(",")),
+        ("sonoplex.thresholds", "0.5".into()),
+        ("sonoplex.presence", if settings.no_presence { "none" } else { "presence" }.into()),
+        ("training.settings", serde_json::to_string(settings).expect("plain values")),
+        ("training.frames", format!("{} trained on, {} validated", material.train.len(), material.validate.len())),
+    ];
+    let texts = [("sonoplex.license", &settings.license), ("sonoplex.attribution", &settings.attribution)];
+    entries.extend(texts.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
+    if let Some(Epoch { epoch, verdict, .. }) = state.history.last() {
+        let verdict = serde_json::to_string(verdict).expect("plain values");
+        entries.push(("training.metrics", format!("{{\"epoch\":{epoch},\"network_size\":{verdict}}}")));
+    }
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// The largest difference of probability between the trainer's network and the written model in our engine.
+///
+/// # Errors
+/// When the engine refuses the model.
+pub fn compare<B: Compute>(
+    network: &Network<B>,
+    model: &Path,
+    examples: &[Example],
+    [width, height]: [usize; 2],
+    device: &B::Device,
+) -> anyhow::Result<f32> {
+    let plan = Builder::new(BuilderConfig::default()).build(&Parsed::open(model)?)?;
+    let engine = Engine::new(plan)?;
+    let mut context = engine.context();
+    let sigmoid = |v: f32| 1.0 / (1.0 + (-v).exp());
+    let mut most = 0.0f32;
+    for example in examples.iter().take(8) {
+        let mut picture = vec![0.0; width * height];
+        let classes = network.graph().channels(network.graph().logits);
+        let mut truth = vec![0.0; width * height * classes];
+        Augment::default().apply(example, [width, height], &mut random([0; 4]), &mut picture, &mut truth);
+        context.bind("image", &[1, 1, height, width], &picture)?;
+        let input = Tensor::from_data(TensorData::new(picture, [1, 1, height, width]), device);
+        let own = network.forward(input, None);
+        context.enqueue()?;
+        context.synchronize()?;
+        for (a, b) in values(own.logits).iter().zip(context.output("logits")?) {
+            most = most.max((sigmoid(*a) - sigmoid(*b)).abs());
+        }
+        if let Some(presence) = own.presence {
+            for (a, b) in values(presence).iter().zip(context.output("presence")?) {
+                most = most.max((sigmoid(*a) - b).abs());
+            }
+        }
+    }
+    Ok(most)
+}
+
+fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    sonoplex::write::whole(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}

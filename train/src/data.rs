@@ -1,0 +1,207 @@
+//! Pictures and truths in memory at one size, and which of them make up a batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use sonoplex::backend::cpu::crop::crop;
+use sonoplex::backend::cpu::despeckle::{Despeckle, Scratch};
+use sonoplex::backend::cpu::pool::Pool;
+use sonoplex::backend::cpu::resize::{Filter, Resampler};
+use sonoplex::evaluate::dataset::{Dataset, DatasetError, Sample};
+use sonoplex::frame::PixelFormat;
+use sonoplex::geometry::Size;
+use sonoplex::segmenter::crop as finder;
+
+use crate::augment::Augment;
+
+/// One picture and its truth at the size at which they are kept.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Which one it is, for people.
+    pub id: String,
+    /// Its patient or group.
+    pub subject: String,
+    /// Width and height.
+    pub size: [usize; 2],
+    /// Grey levels.
+    pub picture: Vec<u8>,
+    /// Class of every pixel, 0 for none.
+    pub truth: Vec<u8>,
+    /// For each class, whether the data set labels it.
+    pub labelled: Vec<bool>,
+    /// How often it is drawn, against others.
+    pub weight: f32,
+}
+
+/// Reads all of a data set, cropped as the segmenter crops and made `size` large.
+///
+/// # Errors
+/// As [`Dataset::load`].
+pub fn load(dataset: &Dataset, size: [usize; 2], despeckle: &Despeckle) -> Result<Vec<Example>, DatasetError> {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let read = || {
+        let mut done = vec![];
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = dataset.entries.get(index) else { return Ok(done) };
+            let sample = dataset.load(index)?;
+            let (picture, truth) = shrink(&sample, size, despeckle);
+            let (id, subject) = (entry.id.clone(), entry.subject.clone());
+            let weight = entry.weight;
+            done.push((index, Example { id, subject, size, picture, truth, labelled: sample.labelled, weight }));
+        }
+    };
+    let parts: Result<Vec<Vec<(usize, Example)>>, DatasetError> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
+        workers.into_iter().map(|w| w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let mut all: Vec<_> = parts?.into_iter().flatten().collect();
+    all.sort_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, example)| example).collect())
+}
+
+/// Picture and truth as the network sees them: the same crop, filter and size as when it runs.
+fn shrink(sample: &Sample, [width, height]: [usize; 2], despeckle: &Despeckle) -> (Vec<u8>, Vec<u8>) {
+    let frame = &sample.picture;
+    let to = Size::new(width as u32, height as u32);
+    let rect = finder::find(&frame.pixels, frame.size).rect;
+    let pool = Pool::new(1);
+    let mut cut = vec![0; rect.size().area()];
+    crop(&frame.pixels, (frame.size, PixelFormat::Gray8), rect, &[], &mut cut);
+    if *despeckle != Despeckle::Off {
+        let mut clean = vec![0; cut.len()];
+        despeckle.run(&pool, rect.size(), &cut, &mut clean, &mut Scratch::default());
+        cut = clean;
+    }
+    let resampler = Resampler::new(rect.size(), to, Filter::Area);
+    let mut small = vec![0.0; to.area()];
+    resampler.resize_u8_to_f32(&pool, &cut, rect.width as usize, &mut small);
+    let picture = small.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
+    // each class has the pixels of which it covers most
+    let mut truth = vec![0u8; to.area()];
+    let mut most = vec![0.5f32; to.area()];
+    let mut labels = vec![0; rect.size().area()];
+    crop(&sample.truth.labels, (frame.size, PixelFormat::Gray8), rect, &[], &mut labels);
+    for class in 1..=sample.labelled.len() as u8 {
+        if !labels.contains(&class) {
+            continue;
+        }
+        let map: Vec<f32> = labels.iter().map(|&l| f32::from(u8::from(l == class))).collect();
+        resampler.resize_f32(&pool, &map, &mut small);
+        for ((truth, most), &part) in truth.iter_mut().zip(&mut most).zip(&small) {
+            if part >= *most {
+                (*truth, *most) = (class, part);
+            }
+        }
+    }
+    (picture, truth)
+}
+
+/// Pictures of a step, ready for the network.
+pub struct Batch {
+    /// `[N, 1, H, W]`.
+    pub picture: Vec<f32>,
+    /// `[N, classes, H, W]`.
+    pub truth: Vec<f32>,
+    /// `[N, classes]`: 1 where the class is in the picture.
+    pub present: Vec<f32>,
+    /// `[N, classes]`: 1 where the data set labels it.
+    pub labelled: Vec<f32>,
+}
+
+/// Draws batches: the one of a step depends on the seed and the number of the step alone, so that a run which is taken up
+/// again goes on with what it would have had.
+#[derive(Clone)]
+pub struct Sampler {
+    examples: Arc<Vec<Example>>,
+    /// Examples of each weight: what is drawn without repetition.
+    strata: Vec<Vec<usize>>,
+    /// Which stratum the next ones come from, over and over.
+    pattern: Vec<usize>,
+    seed: u64,
+    /// Width and height of the network.
+    size: [usize; 2],
+    classes: usize,
+}
+
+/// Length of the pattern in which strata take turns.
+const TURNS: usize = 1000;
+
+impl Sampler {
+    /// Groups examples by their weight, which is how often one is drawn against one of weight 1.
+    pub fn new(examples: Arc<Vec<Example>>, classes: usize, size: [usize; 2], seed: u64) -> Self {
+        let mut weights: Vec<f32> = examples.iter().map(|e| e.weight).filter(|w| *w > 0.0).collect();
+        weights.sort_by(f32::total_cmp);
+        weights.dedup();
+        let strata: Vec<Vec<usize>> = weights
+            .iter()
+            .map(|w| examples.iter().enumerate().filter(|(_, e)| e.weight == *w).map(|(i, _)| i).collect())
+            .collect();
+        let mass: Vec<f64> = strata.iter().zip(&weights).map(|(s, w)| s.len() as f64 * f64::from(*w)).collect();
+        let total: f64 = mass.iter().sum();
+        // smooth weighted round robin: the one that waits longest for its share is next
+        let mut owed = vec![0.0; mass.len()];
+        let pattern = (0..if strata.len() > 1 { TURNS } else { 1 }).map(|_| {
+            owed.iter_mut().zip(&mass).for_each(|(o, m)| *o += m / total);
+            let next = (0..owed.len()).max_by(|a, b| owed[*a].total_cmp(&owed[*b])).unwrap_or(0);
+            owed[next] -= 1.0;
+            next
+        });
+        Self { pattern: pattern.collect(), examples, strata, seed, size, classes }
+    }
+
+    /// Examples that can be drawn.
+    pub fn len(&self) -> usize {
+        self.strata.iter().map(Vec::len).sum()
+    }
+
+    /// Whether nothing can be drawn.
+    pub fn is_empty(&self) -> bool {
+        self.strata.is_empty()
+    }
+
+    /// The example of the draw `at`, counted from 0 over the whole run.
+    fn draw(&self, at: usize) -> &Example {
+        let (round, place) = (at / self.pattern.len(), at % self.pattern.len());
+        let stratum = self.pattern[place];
+        let before = |part: &[usize]| part.iter().filter(|s| **s == stratum).count();
+        let nth = round * before(&self.pattern) + before(&self.pattern[..place]);
+        let members = &self.strata[stratum];
+        let mut order = members.clone();
+        let turn = (nth / members.len()) as u64;
+        order.shuffle(&mut random([self.seed, 1, stratum as u64, turn]));
+        &self.examples[order[nth % members.len()]]
+    }
+
+    /// The pictures of step `step`, changed by `augment`.
+    pub fn batch(&self, step: usize, count: usize, augment: &Augment) -> Batch {
+        let area = self.size[0] * self.size[1];
+        let mut batch = Batch {
+            picture: vec![0.0; count * area],
+            truth: vec![0.0; count * area * self.classes],
+            present: vec![],
+            labelled: vec![],
+        };
+        let pictures = batch.picture.chunks_exact_mut(area).zip(batch.truth.chunks_exact_mut(area * self.classes));
+        for (slot, (picture, truth)) in pictures.enumerate() {
+            let example = self.draw(step * count + slot);
+            augment.apply(example, self.size, &mut random([self.seed, 2, step as u64, slot as u64]), picture, truth);
+            // fewer than four pixels in all cannot be told from none
+            batch.present.extend(truth.chunks_exact(area).map(|m| f32::from(u8::from(m.iter().sum::<f32>() >= 4.0))));
+            batch.labelled.extend(example.labelled.iter().map(|l| f32::from(u8::from(*l))));
+        }
+        batch
+    }
+}
+
+/// A stream of random numbers that nobody else has.
+pub fn random(key: [u64; 4]) -> ChaCha8Rng {
+    let mut seed = [0; 32];
+    seed.chunks_exact_mut(8).zip(key).for_each(|(s, k)| s.copy_from_slice(&k.to_le_bytes()));
+    ChaCha8Rng::from_seed(seed)
+}

@@ -1,0 +1,26 @@
+//! Trains the nerve models that Sonoplex runs.
+//!
+//! `settings` say what and how; `material` reads it; `data` draws batches, which `augment` changes; `architecture` draws a
+//! `graph`, which `network` computes and `export` writes; `loss` says how wrong it is, `schedule` how far to move;
+//! `trainer` is the loop, with `average`, `checkpoint`, `judge`, `progress`, `curves` and `worst` beside it; `command`
+//! puts them together.
+#![warn(missing_docs)]
+
+pub mod architecture;
+pub mod augment;
+pub mod average;
+pub mod checkpoint;
+pub mod command;
+pub mod curves;
+pub mod data;
+pub mod export;
+pub mod graph;
+pub mod judge;
+pub mod loss;
+pub mod material;
+pub mod network;
+pub mod progress;
+pub mod schedule;
+pub mod settings;
+pub mod trainer;
+pub mod worst;

@@ -1,0 +1,156 @@
+//! The layers of a [`Graph`], and what they compute.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::tensor::{Tensor, TensorData, activation, backend::Backend, module::max_pool2d};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::graph::{ConvShape, Graph, Step};
+
+/// Weights, and the graph that says where they belong.
+#[derive(Module, Debug)]
+pub struct Network<B: Backend> {
+    /// One for each of [`Graph::convs`].
+    pub convs: Vec<Conv2d<B>>,
+    /// For those convolutions that have one, in their order.
+    pub norms: Vec<BatchNorm<B>>,
+    /// One for each of [`Graph::ups`].
+    pub ups: Vec<ConvTranspose2d<B>>,
+    #[module(skip)]
+    graph: Graph,
+    #[module(skip)]
+    dropout: f64,
+}
+
+/// What a network says about a batch, before the sigmoid.
+pub struct Answer<B: Backend> {
+    /// `[N, classes, H, W]`.
+    pub logits: Tensor<B, 4>,
+    /// `[N, classes]`.
+    pub presence: Option<Tensor<B, 2>>,
+}
+
+impl<B: Backend> Network<B> {
+    /// Draws the weights: the same for the same seed, whatever the backend.
+    ///
+    /// # References
+    /// He et al., "Delving deep into rectifiers", ICCV 2015: normal with variance 2 / fan-in.
+    pub fn new(graph: Graph, dropout: f64, seed: u64, device: &B::Device) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut normal = |shape: [usize; 4], fan_in: usize| {
+            let spread = (2.0 / fan_in as f64).sqrt();
+            let mut draw = || {
+                let (u, v): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
+                ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos() * spread) as f32
+            };
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw()).collect();
+            Param::from_data(TensorData::new(values, shape), device)
+        };
+        let mut convs = vec![];
+        let mut norms = vec![];
+        for shape in &graph.convs {
+            let kernel = [shape.kernel; 2];
+            let side = shape.kernel / 2;
+            let config = Conv2dConfig::new([shape.input, shape.output], kernel)
+                .with_padding(PaddingConfig2d::Explicit(side, side, side, side))
+                .with_bias(false);
+            let mut conv: Conv2d<B> = config.init(device);
+            let fan_in = shape.input * shape.kernel * shape.kernel;
+            conv.weight = normal([shape.output, shape.input, shape.kernel, shape.kernel], fan_in);
+            if shape.norm {
+                norms.push(BatchNormConfig::new(shape.output).init(device));
+            } else {
+                // a bias that says "probably not": most pixels are background
+                let bias = TensorData::new(vec![-2.0f32; shape.output], [shape.output]);
+                conv.bias = Some(Param::from_data(bias, device));
+            }
+            convs.push(conv);
+        }
+        let mut ups = vec![];
+        for &[input, output] in &graph.ups {
+            let mut up: ConvTranspose2d<B> =
+                ConvTranspose2dConfig::new([input, output], [2, 2]).with_stride([2, 2]).init(device);
+            up.weight = normal([input, output, 2, 2], input * 2);
+            up.bias = Some(Param::from_data(TensorData::new(vec![0.0f32; output], [output]), device));
+            ups.push(up);
+        }
+        Self { convs, norms, ups, graph, dropout }
+    }
+
+    /// What it computes.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Whether every weight has the shape that the graph gives it.
+    pub fn fits(&self) -> bool {
+        let conv = |(c, s): (&Conv2d<B>, &ConvShape)| c.weight.dims() == [s.output, s.input, s.kernel, s.kernel];
+        let up = |(u, s): (&ConvTranspose2d<B>, &[usize; 2])| u.weight.dims() == [s[0], s[1], 2, 2];
+        let count = self.convs.len() == self.graph.convs.len() && self.ups.len() == self.graph.ups.len();
+        count && self.convs.iter().zip(&self.graph.convs).all(conv) && self.ups.iter().zip(&self.graph.ups).all(up)
+    }
+
+    /// Runs a batch; batch norms act as in training where gradients are kept, dropout where it is given its seed.
+    ///
+    /// # Shapes
+    /// `[N, 1, H, W]`, sides that [`Graph::divisor`] divides.
+    pub fn forward(&self, picture: Tensor<B, 4>, noise: Option<u64>) -> Answer<B> {
+        let last = self.graph.last_use();
+        let mut values: Vec<Option<Tensor<B, 4>>> = vec![None; self.graph.steps.len()];
+        values[0] = Some(picture);
+        let norm_of = self.norm_of();
+        for (at, step) in self.graph.steps.iter().enumerate().skip(1) {
+            let mut take = |value: usize| {
+                let tensor = if last[value] == at { values[value].take() } else { values[value].clone() };
+                tensor.expect("computed before it is read, and kept until then")
+            };
+            let done = match step {
+                Step::Picture => continue,
+                Step::Conv { from, layer, relu } => {
+                    let mut x = self.convs[*layer].forward(take(*from));
+                    if let Some(norm) = norm_of[*layer] {
+                        x = self.norms[norm].forward(x);
+                    }
+                    if *relu { activation::relu(x) } else { x }
+                }
+                Step::Up { from, layer } => self.ups[*layer].forward(take(*from)),
+                Step::Pool { from } => max_pool2d(take(*from), [2, 2], [2, 2], [0, 0], [1, 1], false),
+                Step::Join { from } => Tensor::cat(from.iter().map(|&v| take(v)).collect(), 1),
+                Step::Add { a, b, relu } => {
+                    let sum = take(*a) + take(*b);
+                    if *relu { activation::relu(sum) } else { sum }
+                }
+                Step::Gate { a, b } => take(*a) * take(*b),
+                Step::Sigmoid { from } => activation::sigmoid(take(*from)),
+                Step::Mean { from } => take(*from).mean_dim(2).mean_dim(3),
+                Step::Dropout { from } => self.drop_channels(take(*from), noise),
+            };
+            values[at] = Some(done);
+        }
+        let mut kept = |value: usize| values[value].take().expect("kept to the end");
+        let presence = self.graph.presence.map(|p| kept(p).flatten::<2>(1, 3));
+        Answer { logits: kept(self.graph.logits), presence }
+    }
+
+    /// The batch norm of every convolution.
+    pub fn norm_of(&self) -> Vec<Option<usize>> {
+        let mut next = 0..;
+        self.graph.convs.iter().map(|c| if c.norm { next.next() } else { None }).collect()
+    }
+
+    /// Leaves out whole channels and makes up for them.
+    ///
+    /// # References
+    /// Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    fn drop_channels(&self, x: Tensor<B, 4>, noise: Option<u64>) -> Tensor<B, 4> {
+        let Some(seed) = noise.filter(|_| self.dropout > 0.0) else { return x };
+        let [n, c, ..] = x.dims();
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let kept = 1.0 / (1.0 - self.dropout) as f32;
+        let scale: Vec<f32> = (0..n * c).map(|_| if random.random_bool(self.dropout) { 0.0 } else { kept }).collect();
+        let scale = Tensor::from_data(TensorData::new(scale, [n, c, 1, 1]), &x.device());
+        x * scale
+    }
+}

@@ -1,0 +1,75 @@
+//! Every network by name computes the same here, in the ONNX file, and in the engine that will run it.
+
+use std::path::Path;
+
+use burn::backend::{Autodiff, Flex};
+use clap::ValueEnum;
+use sonoplex_train::architecture::{Architecture, Width};
+use sonoplex_train::command::compare;
+use sonoplex_train::data::Example;
+use sonoplex_train::export::onnx;
+use sonoplex_train::network::Network;
+
+fn example(size: [usize; 2], seed: usize) -> Example {
+    let area = size[0] * size[1];
+    Example {
+        id: "0".into(),
+        subject: "0".into(),
+        size,
+        picture: (0..area).map(|i| ((i * 7919 + seed * 31) % 251) as u8).collect(),
+        truth: vec![0; area],
+        labelled: vec![true; 2],
+        weight: 1.0,
+    }
+}
+
+fn difference(architecture: Architecture, presence: bool, path: &Path) -> f32 {
+    let size = [32, 16];
+    let graph = architecture.graph(Width { base: 4, levels: 3, cap: 16 }, 2, presence);
+    let device = Default::default();
+    let network: Network<Autodiff<Flex>> = Network::new(graph, 0.1, 7, &device);
+    // a forward pass moves the running statistics, so that folding them has something to fold
+    let picture = burn::tensor::Tensor::from_data(
+        burn::tensor::TensorData::new((0..2 * 512).map(|i| (i % 97) as f32 / 97.0).collect(), [2, 1, 16, 32]),
+        &device,
+    );
+    network.forward(picture, Some(1));
+    let network = burn::module::AutodiffModule::valid(&network);
+    let bytes = onnx(&network, size, &[]).expect("weights are small");
+    std::fs::write(path, bytes).expect("a file");
+    compare(&network, path, &[example(size, 0), example(size, 1)], size, &device).expect("the engine takes it")
+}
+
+#[test]
+fn the_engine_computes_what_the_trainer_computes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for &architecture in Architecture::value_variants() {
+        for presence in [false, true] {
+            let path = folder.path().join("m.onnx");
+            let most = difference(architecture, presence, &path);
+            // weights are rounded to 11 bits on their way into the file
+            assert!(most < 0.01, "{architecture:?}, presence {presence}: differs by {most}");
+        }
+    }
+}
+
+#[test]
+fn a_network_has_the_weights_that_its_name_promises() {
+    let count = |a: Architecture, base| a.graph(Width { base, levels: 4, cap: 256 }, 1, false).weights();
+    // by hand: 9 · (130,832 down + 65,280 up) + 174,080 transposed + 16 of the head, and 1,713 biases
+    assert_eq!(count(Architecture::Unet, 16), 9 * (130_832 + 65_280) + 174_080 + 16 + 1_713);
+    assert!(count(Architecture::MiniUnet, 12) < 300_000);
+    assert!(count(Architecture::Resunet, 16) > count(Architecture::Unet, 16));
+}
+
+#[test]
+fn a_seed_gives_the_same_weights_and_another_seed_others() {
+    let device = Default::default();
+    let graph = || Architecture::Unet.graph(Width { base: 4, levels: 2, cap: 16 }, 1, true);
+    let first = |seed| {
+        let network: Network<Flex> = Network::new(graph(), 0.0, seed, &device);
+        sonoplex_train::export::values(network.convs[0].weight.val())
+    };
+    assert_eq!(first(3), first(3));
+    assert_ne!(first(3), first(4));
+}
