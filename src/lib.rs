@@ -2,7 +2,7 @@
 //!
 //! A frame travels down this list: a [`source`] makes it, the [`segmenter`] finds the nerve with a network that
 //! the [`engine`] runs on a [`backend`], the [`display`] shows it, [`record`] keeps it, and the [`pipeline`]
-//! moves it from one to the next. What travels is plain: [`frame`], [`mask`], [`segmentation`], [`geometry`],
+//! moves it from one to the next; whole data sets are read and judged by [`mod@evaluate`]. What travels is plain: [`frame`], [`mask`], [`segmentation`], [`geometry`],
 //! [`latency`], [`session`]; files are put in their place by [`mod@write`].
 //!
 //! Research use only: not a medical device.
@@ -24,4 +24,5 @@ pub mod record;
 pub mod segmenter;
 pub mod source;
 
+pub mod evaluate;
 pub mod pipeline;

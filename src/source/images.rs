@@ -123,14 +123,21 @@ fn classes(layout: &Layout) -> Result<Vec<Class>, SourceError> {
     for path in layout.pairs.iter().filter_map(|(_, mask)| mask.as_ref()).take(LOOK_AT) {
         most = most.max(decode::mask(path)?.labels.into_iter().max().unwrap_or(0));
     }
-    // after Okabe and Ito's palette for people who see red and green alike
+    Ok(named(most))
+}
+
+/// What the first `count` classes of masks that name none are called, and their colours.
+///
+/// # References
+/// After Okabe and Ito's palette for people who see red and green alike ("Color universal design", 2008).
+pub fn named(count: u8) -> Vec<Class> {
     let colors = [[255, 194, 10], [12, 123, 220], [0, 158, 115], [204, 121, 167]];
     let name = |class: u8| match class {
         1 => "nerve".into(),
         2 => "vessel".into(),
         n => format!("class {n}"),
     };
-    Ok((1..=most).map(|n| Class { name: name(n), color: colors[(n as usize - 1) % colors.len()] }).collect())
+    (1..=count).map(|n| Class { name: name(n), color: colors[(n as usize - 1) % colors.len()] }).collect()
 }
 
 impl Source for Images {
