@@ -9,6 +9,8 @@ use sonoplex::engine::{Device, Precision, Threshold};
 use sonoplex::pipeline::Speed;
 use sonoplex::segmenter::CropChoice;
 
+use super::evaluate::EvaluateArgs;
+
 /// Finds nerves in live ultrasound. Research use only: not a medical device.
 #[derive(Parser, Debug)]
 #[command(name = "sonoplex", version, arg_required_else_help = true, max_term_width = 100)]
@@ -38,6 +40,8 @@ pub enum Command {
     Infer(InferArgs),
     /// Make a plan of a model, and say what its precision costs and gains.
     Build(BuildArgs),
+    /// Judge a model on data whose truth is known: by class, by subject, with intervals.
+    Evaluate(Box<EvaluateArgs>),
 }
 
 /// How frames become masks; shared by all commands that segment.

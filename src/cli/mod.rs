@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod calibrate;
 mod check;
+mod evaluate;
 mod explain;
 mod file;
 mod infer;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args),
         Command::Infer(args) => infer::main(&args),
         Command::Build(args) => build::main(&args),
+        Command::Evaluate(args) => evaluate::main(&args),
     };
     match done {
         Ok(code) => code,

@@ -118,7 +118,10 @@ mod tests {
         let counts = Counts::of((&mask, 2), (&truth, 1));
         assert_eq!(counts, Counts { both: 1, found: 1, missed: 1, neither: 2 });
         assert_eq!((counts.dice(), counts.iou(), counts.accuracy()), (0.5, 1.0 / 3.0, Some(0.6)));
-        assert_eq!((counts.precision(), counts.recall(), counts.specificity()), (Some(0.5), Some(0.5), Some(2.0 / 3.0)));
+        assert_eq!(
+            (counts.precision(), counts.recall(), counts.specificity()),
+            (Some(0.5), Some(0.5), Some(2.0 / 3.0))
+        );
         let nothing = counts.of_nothing();
         assert_eq!(nothing, Counts { both: 0, found: 0, missed: 2, neither: 3 });
         assert_eq!((nothing.dice(), nothing.precision(), nothing.accuracy()), (0.0, None, Some(0.6)));

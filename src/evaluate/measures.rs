@@ -130,7 +130,9 @@ impl Measure {
             Self::IouMean => "mean over frames of the same; 1 where the class is neither in the mask nor in the truth",
             Self::Precision => "TP / (TP+FP), pixels of all frames together: of what was found, the part that is there",
             Self::Recall => "TP / (TP+FN), pixels of all frames together: of what is there, the part that was found",
-            Self::Specificity => "TN / (TN+FP), pixels of all frames together: of what is not there, the part left alone",
+            Self::Specificity => {
+                "TN / (TN+FP), pixels of all frames together: of what is not there, the part left alone"
+            }
             Self::Accuracy => {
                 "(TP+TN) / all pixels: high for an empty answer too, see reference.all_empty, so it proves nothing"
             }
@@ -209,9 +211,8 @@ impl Measures {
             doubtful[there] += if row.state == State::NoNerve { 0 } else { n };
             pixels[there] += if row.counts.mask() > 0 { n } else { 0 };
         }
-        let part = |of: [u64; 2], there: usize| {
-            (truth_is[there] > 0).then(|| of[there] as f64 / truth_is[there] as f64)
-        };
+        let part =
+            |of: [u64; 2], there: usize| (truth_is[there] > 0).then(|| of[there] as f64 / truth_is[there] as f64);
         let any = truth_is[0] + truth_is[1] > 0;
         Self(Measure::ALL.map(|measure| match measure {
             Measure::DiceMean | Measure::DiceCompetition => dice.value(),

@@ -48,7 +48,8 @@ impl Surfaces {
     ) -> Option<Distances> {
         assert_eq!(mask.size, truth.size, "masks to compare");
         let parts = [edges(mask, class, &mut self.edges[0])?, edges(truth, other, &mut self.edges[1])?];
-        let part = [0, 1, 2, 3].map(|i| if i < 2 { parts[0][i].min(parts[1][i]) } else { parts[0][i].max(parts[1][i]) });
+        let part =
+            [0, 1, 2, 3].map(|i| if i < 2 { parts[0][i].min(parts[1][i]) } else { parts[0][i].max(parts[1][i]) });
         let (mut hd95, mut sum, mut count) = (0.0f64, 0.0, 0);
         for (from, to) in [(0, 1), (1, 0)] {
             self.transform(to, part, step);

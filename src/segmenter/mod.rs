@@ -152,6 +152,18 @@ impl Segmenter {
         })
     }
 
+    /// The same with other thresholds and smallest regions, one of each for every class.
+    ///
+    /// # Panics
+    /// When there are not as many as classes.
+    pub fn with_settings(mut self, thresholds: &[f32], min_area: &[f32]) -> Self {
+        self.model.thresholds.copy_from_slice(thresholds);
+        self.model.min_area.copy_from_slice(min_area);
+        self.info.thresholds.copy_from_slice(thresholds);
+        self.info.min_area.copy_from_slice(min_area);
+        self
+    }
+
     /// Classes of the model, class 1 first.
     pub fn classes(&self) -> &[Class] {
         &self.model.classes

@@ -40,6 +40,8 @@ pub struct ModelInfo {
     pub decisions: Vec<Thresholds>,
     /// Smallest region of each class, as a part of the picture.
     pub min_area: Vec<f32>,
+    /// Whether a presence output says how sure it is.
+    pub presence: bool,
     /// What was read, and what was assumed.
     pub notes: Vec<String>,
     /// Licence of the weights, where it is told.
@@ -302,6 +304,7 @@ impl Model {
             thresholds: thresholds.clone(),
             decisions: decisions.clone(),
             min_area: min_area.clone(),
+            presence: spec.presence.is_some(),
             notes: s.notes,
             license: spec.license.clone(),
             attribution: spec.attribution.clone(),
