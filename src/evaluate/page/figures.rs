@@ -7,7 +7,7 @@ use crate::evaluate::surface::percentile;
 
 /// Bars of the histogram.
 const BARS: usize = 20;
-/// Subjects that are shown; where there are more, the lowest.
+/// Subjects that have a row with their name; where there are more, they are dots.
 const SUBJECTS: usize = 40;
 
 /// Frames that have a class labelled.
@@ -36,8 +36,8 @@ pub fn histogram(report: &Report, name: &str, class: &ClassPart) -> String {
     plot.rule([mean, 0.0], [mean, end], "mean");
     let missed = class.frames.mask_empty_truth_not;
     plot.figure(&format!(
-        "Dice of the {} frames with the class: mean {mean:.3} (line), experts with each other {EXPERTS_DICE} (dashed); {missed} \
-         were missed altogether.",
+        "Dice of the {} frames with the class: mean {mean:.3} (line), experts with each other {EXPERTS_DICE} (dashed); missed \
+         altogether: {missed}.",
         values.len()
     ))
 }
@@ -51,29 +51,37 @@ pub fn subjects(report: &Report, name: &str, class: &ClassPart) -> String {
         let spread = [0.0, 0.25, 0.75, 1.0].map(|q| percentile(&mut dice, q));
         rows.push((mean, subject, spread, dice.len()));
     }
-    let all = rows.len();
     rows.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
-    rows.truncate(SUBJECTS);
-    let names: Vec<String> = rows.iter().map(|r| r.1.to_owned()).collect();
-    let mut plot = Plot::rows("Dice", &names);
-    let (top, interval) = (rows.len() as f64, class.intervals.as_ref().and_then(|i| i.get(Measure::DiceMean)));
+    let count = rows.len();
+    let interval = class.intervals.as_ref().and_then(|i| i.get(Measure::DiceMean));
+    let (mean, many) = (class.measures.get(Measure::DiceMean), count > SUBJECTS);
+    let end = count as f64;
+    let mut plot = if many {
+        Plot::wide(["subjects, from the lowest", "Dice"], [end, 1.0])
+    } else {
+        Plot::rows("Dice", &rows.iter().map(|r| r.1.to_owned()).collect::<Vec<_>>())
+    };
+    let across = |dice: f64, along: f64| if many { [along, dice] } else { [dice, along] };
     if let Some([low, high]) = interval {
-        plot.bar([low, 0.0], [high, top], "band", &format!("95 % interval of the mean: {low:.3} to {high:.3}"));
+        let says = format!("95 % interval of the mean: {low:.3} to {high:.3}");
+        plot.bar(across(low, 0.0), across(high, end), "band", &says);
     }
-    if let Some(mean) = class.measures.get(Measure::DiceMean) {
-        plot.rule([mean, 0.0], [mean, top], "mean");
+    if let Some(mean) = mean {
+        plot.rule(across(mean, 0.0), across(mean, end), "mean");
     }
-    for (i, (mean, subject, [least, low, high, most], count)) in rows.iter().enumerate() {
-        let y = plot.row(i);
-        plot.rule([*least, y], [*most, y], "range");
-        plot.rule([*low, y], [*high, y], "half");
-        plot.dot([*mean, y], 3.2, "dot", &format!("{subject}: {mean:.3}, {count} frames"));
+    for (i, (mean, subject, [least, low, high, most], frames)) in rows.iter().enumerate() {
+        let along = if many { i as f64 + 0.5 } else { plot.row(i) };
+        plot.rule(across(*least, along), across(*most, along), "range");
+        if !many {
+            plot.rule([*low, along], [*high, along], "half");
+        }
+        let says = format!("{subject}: {mean:.3}, {frames} frames");
+        plot.dot(across(*mean, along), if many { 2.0 } else { 3.2 }, "dot", &says);
     }
-    let shown =
-        if all > SUBJECTS { format!("the {SUBJECTS} lowest of {all} subjects") } else { format!("{all} subjects") };
+    let half = if many { "" } else { ", the middle half of its frames (thick)" };
     plot.figure(&format!(
-        "Dice by subject ({shown}): mean (dot), the middle half of its frames (thick), all of them (thin). Line and band: mean \
-         of all frames and its 95 % interval over subjects."
+        "Dice of {count} subjects: mean (dot){half}, all of its frames (thin). Line and band: mean of all frames and its 95 % \
+         interval over subjects."
     ))
 }
 
@@ -134,7 +142,7 @@ pub fn reliability(presence: &PresencePart) -> String {
             format!("{} frames: confidence {:.3}, with the class {:.3}", bin.frames, bin.confidence, bin.present);
         plot.dot([bin.confidence, bin.present], radius, "dot", &says);
     }
-    plot.says([0.97, 0.08], [0.0, 0.0], "value end", &format!("ECE {ece:.3}"));
+    plot.says([0.04, 0.9], [0.0, 0.0], "value", &format!("ECE {ece:.3}"));
     plot.figure(&format!(
         "Reliability: frames in 15 bins of confidence ({}), larger dots for more frames; on the dashed line a confidence \
          means what it says.",

@@ -130,7 +130,7 @@ fn section(t: &mut String, report: &Report, name: &str, class: &ClassPart, pictu
 fn numbers(t: &mut String, report: &Report, name: &str, class: &ClassPart) -> std::fmt::Result {
     let f = class.frames;
     let kinds = format!(
-        "{} frames: {} with the class, of which {} were missed altogether; {} without, of which {} have some of it drawn.",
+        "{} frames: {} with the class (missed altogether: {}), {} without (with some of it drawn: {}).",
         f.all, f.with_class, f.mask_empty_truth_not, f.without_class, f.truth_empty_mask_not
     );
     writeln!(t, "<p>{kinds}</p>")?;

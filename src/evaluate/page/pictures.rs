@@ -9,6 +9,7 @@ use crate::evaluate::assemble;
 use crate::evaluate::measures::Row;
 use crate::evaluate::run::{Judged, Run};
 use crate::geometry::Size;
+use crate::segmentation::State;
 
 /// Frames of each kind.
 const EACH: usize = 3;
@@ -68,7 +69,13 @@ pub fn draw(run: &Run, judged: &Judged) -> Result<Vec<Picture>, EvaluateError> {
 
 fn caption(id: &str, row: &Row) -> String {
     let far = row.px.map_or(String::new(), |d| format!(", HD95 {:.1} px", d.hd95));
-    format!("{id}: Dice {:.3}{far}, {} at {:.2}", row.counts.dice(), row.state.as_str(), row.confidence)
+    // The words of a state are those of the nerve, and this may be another class.
+    let said = match row.state {
+        State::Nerve => "present",
+        State::Uncertain => "uncertain",
+        State::NoNerve => "absent",
+    };
+    format!("{id}: Dice {:.3}{far}, {said} ({:.2})", row.counts.dice(), row.confidence)
 }
 
 /// Frames with the class in mask or truth, by Dice; of equals the one with more wrong pixels is worse.

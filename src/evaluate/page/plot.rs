@@ -6,7 +6,10 @@ use super::escaped;
 
 /// Width and height of a plot, and the room for its axes: left, top, right, bottom.
 const SIZE: [f64; 2] = [360.0, 250.0];
-const ROOM: [f64; 4] = [46.0, 10.0, 12.0, 40.0];
+const ROOM: [f64; 4] = [52.0, 10.0, 12.0, 40.0];
+/// Width of a list of rows, which has all of the page, and the height of a row.
+const WIDE: f64 = 900.0;
+const ROW: f64 = 16.0;
 
 /// A plot that is being drawn; both axes begin at 0.
 pub struct Plot {
@@ -22,20 +25,29 @@ pub type Look = &'static str;
 impl Plot {
     /// With axes up to `ends`, their names, and ticks at quarters.
     pub fn new(names: [&str; 2], ends: [f64; 2]) -> Self {
-        let mut plot = Self { body: String::new(), ends, size: SIZE, left: ROOM[0] };
+        Self::sized(names, ends, SIZE)
+    }
+
+    /// The same over all of the page.
+    pub fn wide(names: [&str; 2], ends: [f64; 2]) -> Self {
+        Self::sized(names, ends, [WIDE, SIZE[1]])
+    }
+
+    fn sized(names: [&str; 2], ends: [f64; 2], size: [f64; 2]) -> Self {
+        let mut plot = Self { body: String::new(), ends, size, left: ROOM[0] };
         for i in 0..=4 {
             let part = f64::from(i) / 4.0;
             let [x, y] = [part * ends[0], part * ends[1]];
             let ([gx, _], [_, gy]) = (plot.at([x, 0.0]), plot.at([0.0, y]));
             plot.rule([0.0, y], [ends[0], y], if i == 0 { "axis" } else { "grid" });
-            plot.label([gx, SIZE[1] - ROOM[3] + 15.0], "tick mid", &tick(x, ends[0]));
+            plot.label([gx, size[1] - ROOM[3] + 15.0], "tick mid", &tick(x, ends[0]));
             plot.label([ROOM[0] - 6.0, gy + 4.0], "tick end", &tick(y, ends[1]));
         }
-        plot.label([(ROOM[0] + SIZE[0] - ROOM[2]) / 2.0, SIZE[1] - 6.0], "name mid", names[0]);
-        let middle = (ROOM[1] + SIZE[1] - ROOM[3]) / 2.0;
+        plot.label([(ROOM[0] + size[0] - ROOM[2]) / 2.0, size[1] - 6.0], "name mid", names[0]);
+        let middle = (ROOM[1] + size[1] - ROOM[3]) / 2.0;
         let _ = write!(
             plot.body,
-            "<text class=\"name mid\" transform=\"translate(12 {middle:.1}) rotate(-90)\">{}</text>",
+            "<text class=\"name mid\" transform=\"translate(13 {middle:.1}) rotate(-90)\">{}</text>",
             escaped(names[1])
         );
         plot
@@ -43,10 +55,9 @@ impl Plot {
 
     /// Rows of a list, from 0 to 1 across, each with its name at the left.
     pub fn rows(name: &str, rows: &[String]) -> Self {
-        const ROW: f64 = 15.0;
         let longest = rows.iter().map(|r| shortened(r).chars().count()).max().unwrap_or(0);
         let left = 14.0 + 6.2 * longest as f64;
-        let size = [SIZE[0].max(left + 300.0), ROOM[1] + ROW * rows.len() as f64 + ROOM[3]];
+        let size = [WIDE, ROOM[1] + ROW * rows.len() as f64 + ROOM[3]];
         let mut plot = Self { body: String::new(), ends: [1.0, rows.len() as f64], size, left };
         for i in 0..=4 {
             let x = f64::from(i) / 4.0;
