@@ -9,6 +9,7 @@ use sonoplex::engine::{Device, Precision, Threshold};
 use sonoplex::pipeline::Speed;
 use sonoplex::segmenter::CropChoice;
 
+use super::args_data::{PrepareArgs, SubmitArgs};
 use super::evaluate::EvaluateArgs;
 
 /// Finds nerves in live ultrasound. Research use only: not a medical device.
@@ -42,6 +43,10 @@ pub enum Command {
     Build(BuildArgs),
     /// Judge a model on data whose truth is known: by class, by subject, with intervals.
     Evaluate(Box<EvaluateArgs>),
+    /// Pack data sets into one file for training and judging, and say what was dropped.
+    Prepare(PrepareArgs),
+    /// Write the masks of test pictures as the table of the Kaggle nerve competition.
+    Submit(SubmitArgs),
 }
 
 /// How frames become masks; shared by all commands that segment.
@@ -294,7 +299,7 @@ pub struct BuildArgs {
     pub explain: bool,
 }
 
-fn probability(text: &str) -> Result<f32, String> {
+pub fn probability(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
         _ => Err("expected a number from 0 to 1".to_owned()),

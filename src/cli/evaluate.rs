@@ -1,6 +1,5 @@
 //! `sonoplex evaluate`: how good a model is on data sets whose truth is known, and what its numbers hide.
 
-use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sonoplex::evaluate::dataset::Dataset;
+use sonoplex::evaluate::dataset::{Dataset, Split};
 use sonoplex::evaluate::report::{Report, TunedPart};
 use sonoplex::evaluate::run::{Judged, Run};
 use sonoplex::evaluate::sweep::Setting;
@@ -27,16 +26,17 @@ pub struct EvaluateArgs {
     /// Folders of pictures with masks, packed data sets, phantom:…, or empty:FOLDER of pictures without any class.
     #[arg(required_unless_present = "explain", value_name = "DATASET")]
     datasets: Vec<String>,
-    /// Judge on these subjects or frames alone: names with commas between them, @FILE with a name a line, or a fold such
-    /// as 1/5.
+    /// Judge on these subjects or frames alone: names with commas between them, @FILE with a name a line, every:N, or
+    /// validation, which is what a packed file keeps for it.
     #[arg(long, value_name = "LIST")]
     only: Option<String>,
     /// Leave these subjects or frames out.
     #[arg(long, value_name = "LIST")]
     except: Option<String>,
-    /// Choose threshold and smallest region on these subjects, or on one fold such as 1/5, and judge on the others.
-    #[arg(long, value_name = "LIST")]
-    tune: Option<String>,
+    /// Choose threshold and smallest region on these subjects (2,7,14), on every:N, or on the first of folds:K, and judge
+    /// on the others.
+    #[arg(long, value_name = "SPLIT")]
+    tune: Option<Split>,
     /// Write the report as JSON; - is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -69,17 +69,15 @@ pub fn main(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let classes = Segmenter::open(&config)?.classes().to_vec();
     let dataset = dataset(args, &config, &classes)?;
 
-    let mut tuned = None;
-    let mut wanted = vec![true; dataset.entries.len()];
-    if let Some(list) = &args.tune {
-        let chosen = part(list)?.of(&dataset, true)?;
-        let (tuning, settings) = tune(&config, &pick(&dataset, &chosen), &classes)?;
-        wanted = chosen.iter().map(|c| !c).collect();
-        tuned = Some((tuning, settings));
-    }
-    let dataset = pick(&dataset, &wanted);
+    let (dataset, tuned) = match &args.tune {
+        Some(split) => {
+            let (tuning, judged) = tune::sides(&dataset, split)?;
+            (judged, Some(tune(&config, &tuning, &classes)?))
+        }
+        None => (dataset, None),
+    };
     let settings = tuned.as_ref().map(|(_, settings)| settings.as_slice());
-    let advice = "give data with masks, or leave subjects over with --only, --except and --tune";
+    let advice = "give data with masks, and leave frames over with --only and --except";
     let bar = progress(dataset.entries.len());
     let told = || bar.inc(1);
     let run = Run { config: &config, settings, dataset: &dataset, areas: tuned.is_some(), progress: &told };
@@ -110,11 +108,7 @@ fn write(args: &EvaluateArgs, report: &Report, run: &Run, judged: &Judged) -> an
 
 /// The data sets as one, in the classes of the model.
 fn dataset(args: &EvaluateArgs, config: &SegmenterConfig, classes: &[Class]) -> anyhow::Result<Dataset> {
-    let mut sets = Vec::new();
-    for spec in &args.datasets {
-        sets.push((Dataset::open(spec)?, 1.0));
-    }
-    let mut all = Dataset::join(sets)?;
+    let mut all = Dataset::open_all(&args.datasets)?;
     let names = |classes: &[Class]| classes.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
     let has = |list: &[Class], class: &Class| list.iter().any(|c| c.name.eq_ignore_ascii_case(&class.name));
     if !all.classes.is_empty() && !all.classes.iter().any(|c| has(classes, c)) {
@@ -134,8 +128,8 @@ fn dataset(args: &EvaluateArgs, config: &SegmenterConfig, classes: &[Class]) -> 
     let mut all = all.aligned(classes);
     for (list, keep) in [(&args.only, true), (&args.except, false)] {
         if let Some(list) = list {
-            let chosen = part(list)?.of(&all, false)?;
-            all = pick(&all, &chosen.iter().map(|c| *c == keep).collect::<Vec<_>>());
+            let chosen = part(list)?.of(&all)?;
+            all = all.select(|entry| chosen.contains(&entry.id) == keep);
             all.name += &format!(", {} {list}", if keep { "only" } else { "without" });
         }
     }
@@ -148,12 +142,6 @@ fn part(list: &str) -> anyhow::Result<Part> {
         None => list.to_owned(),
     };
     text.parse().map_err(|e| anyhow::anyhow!("cannot choose frames by `{list}`: {e}"))
-}
-
-fn pick(dataset: &Dataset, keep: &[bool]) -> Dataset {
-    let names: BTreeSet<&str> =
-        dataset.entries.iter().zip(keep).filter(|(_, k)| **k).map(|(e, _)| e.id.as_str()).collect();
-    dataset.select(|entry| names.contains(entry.id.as_str()))
 }
 
 /// Judges, and refuses a report about nothing.

@@ -2,6 +2,7 @@
 
 mod annotate;
 mod args;
+mod args_data;
 mod bench;
 mod build;
 mod calibrate;
@@ -12,6 +13,7 @@ mod file;
 mod infer;
 mod inspect;
 mod live;
+mod prepare;
 mod replay;
 mod run;
 mod screen;
@@ -19,6 +21,7 @@ mod segment;
 mod segmenting;
 mod steps;
 mod streams;
+mod submit;
 mod targets;
 mod timings;
 
@@ -45,6 +48,8 @@ pub fn main() -> ExitCode {
         Command::Infer(args) => infer::main(&args),
         Command::Build(args) => build::main(&args),
         Command::Evaluate(args) => evaluate::main(&args),
+        Command::Prepare(args) => prepare::main(&args),
+        Command::Submit(args) => submit::main(&args),
     };
     match done {
         Ok(code) => code,

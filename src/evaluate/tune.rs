@@ -1,43 +1,44 @@
 //! Which subjects are judged, and the setting that is best on those that it may be chosen on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::Serialize;
 
 use super::EvaluateError;
-use super::dataset::{Dataset, Entry};
+use super::dataset::{Dataset, Entry, Fold, Split};
 use super::run::Judged;
 use super::sweep::{Setting, Tally};
 
-/// Part of a data set: subjects and frames by name, or one fold of several.
+/// Part of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// `2,7,14`: subjects, or single frames.
+    /// `2,7,14`: subjects, or single frames, by name.
     Names(Vec<String>),
-    /// `1/5`: the first of five folds; subjects in natural order are dealt out to them in turn.
-    Fold(usize, usize),
+    /// `every:6`: frames whose number is a multiple of it.
+    Every(u64),
+    /// `validation`: what a packed file keeps for validation.
+    Validation,
 }
 
 impl std::str::FromStr for Part {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let whole = |t: &str| t.trim().parse::<usize>().ok();
-        if let Some((Some(k), Some(n))) = text.split_once('/').map(|(k, n)| (whole(k), whole(n))) {
-            let fits = (1..=n).contains(&k);
-            return if fits {
-                Ok(Self::Fold(k, n))
-            } else {
-                Err("expected a fold such as 1/5, from 1/5 to 5/5".into())
+        if text.trim() == "validation" {
+            return Ok(Self::Validation);
+        }
+        if text.starts_with("every:") {
+            return match text.trim().parse::<Split>()? {
+                Split::Every(number) => Ok(Self::Every(number)),
+                other => Err(format!("expected every:N, found `{other}`")),
             };
         }
-        let names: Vec<String> =
-            text.split([',', '\n']).map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect();
+        let names = text.split([',', '\n']).map(str::trim).filter(|n| !n.is_empty());
+        let names: Vec<String> = names.map(str::to_owned).collect();
         if names.is_empty() {
-            Err("expected subjects with commas between them, or a fold such as 1/5".into())
-        } else {
-            Ok(Self::Names(names))
+            return Err("expected names with commas between them, every:N, or validation".to_owned());
         }
+        Ok(Self::Names(names))
     }
 }
 
@@ -50,30 +51,49 @@ pub fn subjects(dataset: &Dataset) -> Vec<String> {
 }
 
 impl Part {
-    /// For every entry of `dataset`, whether it belongs to this part; with `whole`, a frame brings all of its subject along.
+    /// Names of the frames of `dataset` that belong to it.
     ///
     /// # Errors
-    /// When a name is that of nobody.
-    pub fn of(&self, dataset: &Dataset, whole: bool) -> Result<Vec<bool>, EvaluateError> {
-        let wanted: BTreeSet<String> = match self {
-            Self::Fold(k, n) => subjects(dataset).into_iter().skip(k - 1).step_by(*n).collect(),
+    /// When a name is that of nobody, or the data set keeps nothing for validation.
+    pub fn of(&self, dataset: &Dataset) -> Result<HashSet<String>, EvaluateError> {
+        match self {
+            Self::Every(number) => Ok(ids(&dataset.split(&Split::Every(*number))?[0].validation)),
+            Self::Validation => match dataset.stored_split() {
+                Some((_, fold)) => Ok(ids(&fold.validation)),
+                None => Err(unknown(dataset, "validation")),
+            },
             Self::Names(names) => {
-                // In several data sets a name may stand without that of its own.
+                // Where data sets are joined, a name may stand without that of its own.
                 let is =
                     |own: &str, name: &str| own == name || own.strip_suffix(name).is_some_and(|o| o.ends_with('/'));
-                let any = |name: &String| dataset.entries.iter().any(|e| is(&e.subject, name) || is(&e.id, name));
-                if let Some(found) = names.iter().find(|n| !any(n)) {
+                let of = |e: &Entry, name: &str| is(&e.subject, name) || is(&e.id, name);
+                if let Some(found) = names.iter().find(|n| !dataset.entries.iter().any(|e| of(e, n))) {
                     return Err(unknown(dataset, found));
                 }
-                let named = |e: &&Entry| names.iter().any(|n| is(&e.subject, n) || is(&e.id, n));
-                if !whole {
-                    return Ok(dataset.entries.iter().map(|e| named(&e)).collect());
-                }
-                dataset.entries.iter().filter(named).map(|e| e.subject.clone()).collect()
+                Ok(ids(&dataset.select(|e| names.iter().any(|name| of(e, name)))))
             }
-        };
-        Ok(dataset.entries.iter().map(|e| wanted.contains(&e.subject)).collect())
+        }
     }
+}
+
+fn ids(dataset: &Dataset) -> HashSet<String> {
+    dataset.entries.iter().map(|e| e.id.clone()).collect()
+}
+
+/// What settings are chosen on, and what is judged with them: no subject, and no near-copy, is in both.
+///
+/// # Errors
+/// When a subject is not there or would be on both sides, or one side would have no frame.
+pub fn sides(dataset: &Dataset, split: &Split) -> Result<(Dataset, Dataset), EvaluateError> {
+    let fold = dataset.split(split)?.into_iter().next();
+    let Some(Fold { training, validation }) = fold else { return Err(unknown(dataset, &split.to_string())) };
+    let (chosen, others) = (ids(&validation), ids(&training));
+    // A frame that must not be trained on, since its mask contradicts that of a near-copy, is judged all the same.
+    let judged = |e: &Entry| match split {
+        Split::Every(_) => others.contains(&e.id),
+        _ => !chosen.contains(&e.id),
+    };
+    Ok((validation, dataset.select(judged)))
 }
 
 fn unknown(dataset: &Dataset, found: &str) -> EvaluateError {
@@ -151,12 +171,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_names_or_folds() {
+    fn parts_are_names_numbers_or_what_was_kept() {
         assert_eq!("2, 7,14\r\n".parse(), Ok(Part::Names(["2", "7", "14"].map(str::to_owned).to_vec())));
-        assert_eq!("2/5".parse(), Ok(Part::Fold(2, 5)));
-        for bad in ["", " , ", "0/5", "6/5"] {
+        assert_eq!("every:6".parse(), Ok(Part::Every(6)));
+        assert_eq!("validation".parse(), Ok(Part::Validation));
+        for bad in ["", " , ", "every:0", "every:x"] {
             assert!(bad.parse::<Part>().is_err(), "{bad}");
         }
-        assert_eq!("kaggle/5".parse(), Ok(Part::Names(vec!["kaggle/5".into()])));
     }
 }

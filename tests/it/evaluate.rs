@@ -176,11 +176,12 @@ fn settings_are_chosen_on_some_subjects_and_judged_on_the_others() {
     // The greatest region that is wrong is as large as the one that is right: nothing separates them.
     assert_eq!(report["classes"]["nerve"]["frames"]["all"], 3);
     all_explained(&report, &explained("evaluate", "--json"), "evaluate --tune");
-    let fold = succeeds(&["evaluate", path(&toy), data.path(), "--crop", "full", "--tune", "1/2"]);
+    let fold = succeeds(&["evaluate", path(&toy), data.path(), "--crop", "full", "--tune", "folds:2"]);
     assert!(fold.contains("2 subjects") && fold.contains("on the others"), "{fold}");
-    refused(&[path(&toy), data.path(), "--tune", "1,2,3,4"], &["to judge on", "--tune"]);
-    refused(&[path(&toy), data.path(), "--tune", "1,77"], &["77", "expected subjects"]);
-    refused(&[path(&toy), data.path(), "--only", "7/5"], &["7/5", "fold"]);
+    refused(&[path(&toy), data.path(), "--tune", "1,2,3,4"], &["no picture is left"]);
+    refused(&[path(&toy), data.path(), "--tune", "1,77"], &["no subject `77`"]);
+    refused(&[path(&toy), data.path(), "--only", "1,77"], &["77", "expected subjects"]);
+    refused(&[path(&toy), data.path(), "--only", "validation"], &["validation"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::evaluate::submission::TableError;
 use crate::geometry::Size;
 use crate::source::SourceError;
 
@@ -11,6 +12,9 @@ pub enum DatasetError {
     /// A picture, a mask or a phantom.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// `train_masks.csv`.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A file that is no picture.
     #[error("cannot read `{path}`: {cause}")]
     Io {
@@ -23,6 +27,16 @@ pub enum DatasetError {
     #[error("cannot use `{name}` as a data set: {found}; {advice}")]
     Unfit {
         /// What was asked for.
+        name: String,
+        /// What was found.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Training and validation cannot be told apart.
+    #[error("cannot split `{name}`: {found}; {advice}")]
+    Split {
+        /// Data set.
         name: String,
         /// What was found.
         found: String,

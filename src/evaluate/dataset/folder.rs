@@ -5,7 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::doubt::{Runs, doubts};
+use super::likeness::Thumbnail;
+use super::pack::shrunk;
+use super::table::Table;
 use super::{Dataset, DatasetError, Dropped, Entry, Labels, Place, Stored, gray, survey};
+use crate::evaluate::{rle, submission};
 use crate::mask::Mask;
 use crate::segmentation::Class;
 use crate::source::images::{decode, layout, named};
@@ -13,50 +18,60 @@ use crate::source::images::{decode, layout, named};
 /// Files of a data set.
 #[derive(Debug)]
 pub(super) struct Folder {
-    /// Picture and mask; none where the pictures show nothing.
-    files: Vec<(PathBuf, Option<PathBuf>)>,
+    files: Vec<(PathBuf, Truth)>,
     /// Bits that 16-bit levels have at least, as [`crate::source::images`] has it.
     bits: u8,
+}
+
+/// Where the mask of a picture is.
+#[derive(Debug)]
+enum Truth {
+    File(PathBuf),
+    /// In the competition's run lengths, and at its size.
+    Runs(String),
+    /// The picture shows nothing.
+    Nothing,
 }
 
 /// What is seen of one picture when all are read.
 struct Seen {
     bits: u8,
-    /// Pixels of label 1, 2, ….
-    areas: Vec<usize>,
+    runs: Runs,
+    thumbnail: Thumbnail,
 }
 
 impl Folder {
     /// Reads picture and mask.
     pub fn load(&self, index: usize) -> Result<Stored, DatasetError> {
+        Ok(self.read(index)?.0)
+    }
+
+    /// The same, with the bits of 16-bit levels.
+    fn read(&self, index: usize) -> Result<(Stored, Option<u8>), DatasetError> {
         let (path, mask) = &self.files[index];
         let picture = decode::picture_of(path, &decode::read(path)?, self.bits)?;
-        let size = picture.size;
+        let (size, bits) = (picture.size, picture.bits);
         let truth = match mask {
-            Some(path) => {
+            Truth::File(path) => {
                 let mask = decode::mask(path)?;
                 if mask.size != size {
                     return Err(DatasetError::MaskSize { path: path.clone(), expected: size, found: mask.size });
                 }
                 mask
             }
-            None => Mask::empty(size),
+            Truth::Runs(runs) => {
+                let mask = rle::decode(runs, submission::SIZE).expect("the table was checked when it was read");
+                if mask.size == size { mask } else { shrunk(&mask, size) }
+            }
+            Truth::Nothing => Mask::empty(size),
         };
-        Ok(Stored { size, gray: gray(picture), truth, spacing: None })
+        Ok((Stored { size, gray: gray(picture), truth, spacing: None }, bits))
     }
 
     fn look(&self, index: usize) -> Result<Seen, DatasetError> {
-        let path = &self.files[index].0;
-        let bits = decode::picture(path)?.bits.unwrap_or(8);
-        let stored = self.load(index)?;
-        let mut areas = Vec::new();
-        for &label in stored.truth.labels.iter().filter(|&&l| l > 0) {
-            if areas.len() < usize::from(label) {
-                areas.resize(usize::from(label), 0);
-            }
-            areas[usize::from(label) - 1] += 1;
-        }
-        Ok(Seen { bits, areas })
+        let (stored, bits) = self.read(index)?;
+        let thumbnail = Thumbnail::new(&stored.gray, stored.size);
+        Ok(Seen { bits: bits.unwrap_or(8), runs: Runs::new(&stored.truth), thumbnail })
     }
 }
 
@@ -69,62 +84,90 @@ pub(super) fn open(spec: &str, dir: &Path, empty: bool) -> Result<Dataset, Datas
     };
     if !dir.is_dir() {
         let found = if dir.exists() { "it is no folder" } else { "there is no such folder" };
-        return Err(unfit(found, "give a folder of pictures with masks, `empty:FOLDER` or `phantom:`"));
+        return Err(unfit(found, "give a folder of pictures with masks, a packed file, `empty:FOLDER` or `phantom:`"));
     }
-    let mut layout = layout::folder(dir)?;
-    let mut notes = std::mem::take(&mut layout.notes);
-    let mut dropped = Vec::new();
+    let layout = layout::folder(dir)?;
+    let (mut notes, mut dropped, mut files) = (layout.notes, Vec::new(), Vec::new());
+    let mut table = None;
     if empty {
         if layout.masks.is_some() {
             return Err(unfit("it has masks", "leave `empty:` out, or take them away"));
         }
+        files.extend(layout.pairs.into_iter().map(|(picture, _)| (picture, Truth::Nothing)));
     } else {
-        let Some(how) = layout.masks.take() else {
-            return Err(unfit(
-                "it has no masks",
-                &format!("where no picture shows a class, write `empty:{}`", dir.display()),
-            ));
-        };
-        notes.push(how);
-        layout.pairs.retain(|(picture, mask)| {
-            if mask.is_none() {
-                dropped.push(Dropped { what: picture.display().to_string(), why: "it has no mask".into() });
+        if layout.pairs.iter().any(|(picture, _)| patient(&stem(picture)).is_some()) {
+            table = Table::find(dir)?;
+        }
+        if layout.masks.is_none() && table.is_none() {
+            let advice = format!("where no picture shows a class, write `empty:{}`", dir.display());
+            return Err(unfit("it has no masks", &advice));
+        }
+        notes.extend(layout.masks);
+        let (orphans, mut from_table) = (orphans(dir, &layout.pairs)?, 0);
+        for (picture, mask) in layout.pairs {
+            let runs = || table.as_ref()?.runs(&stem(&picture)).map(str::to_owned);
+            match (mask, runs()) {
+                (Some(mask), _) => files.push((picture, Truth::File(mask))),
+                (None, Some(runs)) => {
+                    from_table += 1;
+                    files.push((picture, Truth::Runs(runs)));
+                }
+                (None, None) => {
+                    dropped.push(Dropped { what: picture.display().to_string(), why: "it has no mask".into() });
+                }
             }
-            mask.is_some()
-        });
-        dropped.extend(orphans(dir, &layout.pairs)?);
-        if layout.pairs.is_empty() {
-            return Err(unfit(
-                "no mask has the name of a picture",
-                "call the mask of `NAME` `NAME_mask`, or put it into `masks/`",
-            ));
+        }
+        dropped.extend(orphans);
+        if from_table > 0 {
+            notes.push(format!("{from_table} pictures have no mask file: theirs is that of `train_masks.csv`"));
+        }
+        if files.is_empty() {
+            let advice = "call the mask of `NAME` `NAME_mask`, or put it into `masks/`";
+            return Err(unfit("no mask has the name of a picture", advice));
         }
     }
-    let ids: Vec<String> = layout.pairs.iter().map(|(p, _)| stem(p)).collect();
+    let ids: Vec<String> = files.iter().map(|(p, _)| stem(p)).collect();
     let mut once = HashSet::new();
     if let Some(twice) = ids.iter().find(|id| !once.insert(id.as_str())) {
         return Err(unfit(&format!("two pictures are called `{twice}`"), "keep one of them"));
     }
-    let mut folder = Folder { files: layout.pairs, bits: 8 };
-    let seen = survey::all(folder.files.len(), |i| folder.look(i))?;
+    let mut folder = Folder { files, bits: 8 };
+    let seen = survey::all(folder.files.len(), |i| folder.look(i));
+    let seen = seen.into_iter().collect::<Result<Vec<Seen>, _>>()?;
     folder.bits = seen.iter().map(|s| s.bits).max().unwrap_or(8);
-    let classes = if empty { Vec::new() } else { classes(dir, &seen)? };
-    if let Some((id, s)) = ids.iter().zip(&seen).find(|(_, s)| s.areas.len() > classes.len()) {
-        return Err(DatasetError::Label { name: id.clone(), found: s.areas.len() as u8, expected: classes.len() });
+    let areas: Vec<Vec<usize>> = seen.iter().map(|s| s.runs.areas()).collect();
+    let most = areas.iter().map(Vec::len).max().unwrap_or(0);
+    let classes = if empty { Vec::new() } else { classes(dir, most.max(1))? };
+    if let Some(at) = areas.iter().position(|a| a.len() > classes.len()) {
+        return Err(DatasetError::Label { name: ids[at].clone(), found: most as u8, expected: classes.len() });
     }
-    let patients: Option<Vec<String>> = ids.iter().map(|id| patient(id)).collect();
+    let pictures: Vec<_> = seen.iter().map(|s| (&s.thumbnail, &s.runs)).collect();
+    let doubts = doubts(&ids, &pictures, classes.len());
+    if let Some(table) = &table {
+        let empty: Vec<(&str, bool)> = ids.iter().map(String::as_str).zip(areas.iter().map(Vec::is_empty)).collect();
+        notes.extend(table.notes(&empty));
+    }
     let folder = Arc::new(folder);
     let labels = if empty { Labels::empty() } else { Labels::own(classes.len()) };
-    let entries = ids.into_iter().zip(&seen).enumerate().map(|(i, (id, seen))| Entry {
-        subject: patients.as_ref().map_or_else(|| id.clone(), |p| p[i].clone()),
-        id,
-        weight: 1.0,
-        place: Place::Files(folder.clone(), i),
-        labels: labels.clone(),
-        shows: Some((0..classes.len()).map(|c| seen.areas.get(c).is_some_and(|&a| a > 0)).collect()),
-    });
-    let entries = entries.collect();
-    Ok(Dataset { name: spec.to_owned(), classes, entries, dropped, notes })
+    let mut entries = Vec::new();
+    for (i, ((id, seen), doubt)) in ids.into_iter().zip(seen).zip(doubts).enumerate() {
+        entries.push(Entry {
+            subject: patient(&id).unwrap_or_else(|| id.clone()),
+            patient: patient(&id).is_some(),
+            id,
+            weight: 1.0,
+            place: Place::Files(folder.clone(), i),
+            labels: labels.clone(),
+            shows: Some((0..classes.len()).map(|c| areas[i].get(c).is_some_and(|&a| a > 0)).collect()),
+            thumbnail: Some(Arc::new(seen.thumbnail)),
+            doubt: doubt.map(Arc::from),
+            role: None,
+        });
+    }
+    let mut set = Dataset { name: spec.to_owned(), classes, entries, dropped, notes, links: Vec::new(), split: None };
+    set.link(0);
+    set.name_groups();
+    Ok(set)
 }
 
 /// The patient of `12_3`, the third picture of patient 12.
@@ -156,9 +199,8 @@ fn orphans(dir: &Path, pairs: &[(PathBuf, Option<PathBuf>)]) -> Result<Vec<Dropp
     Ok(found)
 }
 
-/// The classes that `classes.txt` names, one a line, or as many as the masks show.
-fn classes(dir: &Path, seen: &[Seen]) -> Result<Vec<Class>, DatasetError> {
-    let most = seen.iter().map(|s| s.areas.len()).max().unwrap_or(0).max(1);
+/// The classes that `classes.txt` names, one a line, or `most`, which is as many as the masks show.
+fn classes(dir: &Path, most: usize) -> Result<Vec<Class>, DatasetError> {
     let path = dir.join("classes.txt");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,

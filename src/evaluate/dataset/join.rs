@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Dataset, DatasetError, Entry, Labels, Place};
+use super::{Dataset, DatasetError, Entry, Labels};
 use crate::segmentation::Class;
 
 /// Classes that a data set may have.
@@ -14,7 +14,7 @@ impl Dataset {
     /// The same pictures with these classes, for example those of a model. Classes are the same when their names are; what
     /// the data set shows of others becomes background, and what it does not know is not labelled.
     pub fn aligned(&self, classes: &[Class]) -> Self {
-        let place = |class: &Class| classes.iter().position(|c| c.name.eq_ignore_ascii_case(&class.name));
+        let place = |class: &Class| classes.iter().position(|c| same(c, class));
         let places: Vec<Option<usize>> = self.classes.iter().map(place).collect();
         let label = |own: u8| match own {
             0 => 0,
@@ -61,7 +61,7 @@ impl Dataset {
                 return Err(unfit(format!("the weight of `{}` is {weight}", set.name), "give a number above 0"));
             }
             for class in &set.classes {
-                if !classes.iter().any(|c| c.name.eq_ignore_ascii_case(&class.name)) {
+                if !classes.iter().any(|c| same(c, class)) {
                     classes.push(class.clone());
                 }
             }
@@ -77,17 +77,25 @@ impl Dataset {
             for entry in &mut set.entries {
                 entry.weight *= weight;
                 // A phantom is known by its seed wherever it comes from.
-                if let (Some(prefix), false) = (&prefix, matches!(entry.place, Place::Phantom(..))) {
+                if let (Some(prefix), false) = (&prefix, entry.computed()) {
                     entry.id = format!("{prefix}/{}", entry.id);
                     entry.subject = format!("{prefix}/{}", entry.subject);
+                }
+            }
+            for name in set.links.iter_mut().flat_map(|l| l.pictures.iter_mut().chain(&mut l.subjects)) {
+                if let Some(prefix) = &prefix {
+                    *name = format!("{prefix}/{name}");
                 }
             }
             match &mut joined {
                 None => joined = Some(set),
                 Some(all) => {
+                    let before = all.entries.len();
                     all.entries.append(&mut set.entries);
+                    all.links.append(&mut set.links);
                     all.dropped.append(&mut set.dropped);
                     all.notes.append(&mut set.notes);
+                    all.link(before);
                 }
             }
         }
@@ -98,6 +106,10 @@ impl Dataset {
         }
         Ok(Self { name, ..joined })
     }
+}
+
+fn same(a: &Class, b: &Class) -> bool {
+    a.name.to_lowercase() == b.name.to_lowercase()
 }
 
 /// The last part of a path.

@@ -3,11 +3,18 @@
 //! A data set is read through once when it is opened: a broken picture or a mask of another size is refused by name then,
 //! and not in the middle of a training.
 
+mod doubt;
 mod error;
 mod folder;
+pub mod groups;
 mod join;
+pub mod likeness;
+mod pack;
+mod packed;
 mod phantom;
+mod split;
 mod survey;
+mod table;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +26,12 @@ use crate::segmentation::Class;
 use crate::source::images::decode;
 
 pub use error::DatasetError;
+pub use split::{Fold, Split};
 
 use folder::Folder;
+use groups::Link;
+use likeness::Thumbnail;
+use pack::{Pack, Role};
 use phantom::Phantoms;
 
 /// Pictures in a fixed order, and the classes that their masks show.
@@ -36,6 +47,10 @@ pub struct Dataset {
     pub dropped: Vec<Dropped>,
     /// What was assumed, one sentence each.
     pub notes: Vec<String>,
+    /// What ties subjects together.
+    links: Vec<Link>,
+    /// How it was split when it was packed, where it was.
+    split: Option<String>,
 }
 
 /// One picture of a data set.
@@ -51,6 +66,14 @@ pub struct Entry {
     labels: Arc<Labels>,
     /// Whether it shows a class, for each class of the data set; nothing where that is known only once it is drawn.
     shows: Option<Vec<bool>>,
+    /// Whether the subject is a patient that the data set names.
+    patient: bool,
+    /// What it looks like; nothing where it is computed.
+    thumbnail: Option<Arc<Thumbnail>>,
+    /// Why its mask is not to be trusted.
+    doubt: Option<Arc<str>>,
+    /// Its side of a split that was made when it was packed.
+    role: Option<Role>,
 }
 
 /// What was left out of a data set.
@@ -80,6 +103,7 @@ pub struct Sample {
 enum Place {
     Files(Arc<Folder>, usize),
     Phantom(Arc<Phantoms>, usize),
+    Packed(Arc<Pack>, usize),
 }
 
 /// What the labels of a mask as it is stored mean in the data set.
@@ -106,7 +130,7 @@ impl Labels {
 }
 
 impl Dataset {
-    /// Opens a folder of pictures with masks, `phantom:…`, or `empty:FOLDER`, whose pictures show none of the classes.
+    /// Opens a folder of pictures with masks, a file that `sonoplex prepare` wrote, `phantom:…`, or `empty:FOLDER`, whose pictures show none of the classes.
     ///
     /// # Errors
     /// One sentence for whatever cannot be read, or is not what it seems to be.
@@ -117,7 +141,23 @@ impl Dataset {
         if let Some(dir) = spec.strip_prefix("empty:") {
             return folder::open(spec, Path::new(dir), true);
         }
+        if Path::new(spec).is_file() {
+            return packed::open(spec, Path::new(spec));
+        }
         folder::open(spec, Path::new(spec), false)
+    }
+
+    /// Opens several as one; each may have a weight in front, as in `0.5*phantom:seed=1-20`.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`] and [`Dataset::join`].
+    pub fn open_all(specs: &[String]) -> Result<Self, DatasetError> {
+        let open = |spec: &String| {
+            let weighted = spec.split_once('*').and_then(|(w, rest)| Some((w.trim().parse().ok()?, rest)));
+            let (weight, rest) = weighted.filter(|_| !Path::new(spec).exists()).unwrap_or((1.0, spec.as_str()));
+            Ok((Self::open(rest)?, weight))
+        };
+        Self::join(specs.iter().map(open).collect::<Result<_, DatasetError>>()?)
     }
 
     /// Reads a picture and its truth; many threads may ask at once.
@@ -132,6 +172,7 @@ impl Dataset {
         let stored = match &entry.place {
             Place::Files(folder, index) => folder.load(*index)?,
             Place::Phantom(phantoms, index) => phantoms.load(*index)?,
+            Place::Packed(pack, index) => pack.load(*index)?,
         };
         let mut truth = stored.truth;
         for label in &mut truth.labels {
@@ -154,7 +195,44 @@ impl Dataset {
     }
 }
 
+impl Dataset {
+    /// Refuses what no network can be trained on.
+    ///
+    /// # Errors
+    /// When there is no picture, or a class that no picture shows.
+    pub fn check(&self) -> Result<(), DatasetError> {
+        let unfit = |found: String, advice: &str| DatasetError::Unfit {
+            name: self.name.clone(),
+            found,
+            advice: advice.to_owned(),
+        };
+        if self.entries.is_empty() {
+            return Err(unfit("it has no picture".into(), "give more"));
+        }
+        for (number, class) in (1..).zip(&self.classes) {
+            if !self.entries.iter().any(|e| e.may_show(number)) {
+                let found = format!("none of its {} pictures shows the class `{}`", self.entries.len(), class.name);
+                return Err(unfit(
+                    found,
+                    "mend the masks, name the classes in `classes.txt`, or join a data set that shows it",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Entry {
+    /// Whether it was computed: then its seed is its subject wherever it lies.
+    fn computed(&self) -> bool {
+        self.subject.starts_with("phantom:")
+    }
+
+    /// Why its mask is not to be trusted: a near-identical picture has one that contradicts it.
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+
     /// Whether class `class` (from 1) may be seen in it.
     pub fn may_show(&self, class: usize) -> bool {
         self.shows.as_ref().is_none_or(|shows| shows.get(class - 1).copied().unwrap_or(false))

@@ -71,11 +71,15 @@ pub(super) fn open(spec: &str) -> Result<Dataset, DatasetError> {
             place: Place::Phantom(phantoms.clone(), i),
             labels: labels.clone(),
             shows: Some(shows.clone()),
+            patient: false,
+            thumbnail: None,
+            doubt: None,
+            role: None,
         }
     });
     let entries = entries.collect();
     let notes = vec!["computed, not measured: no patient".to_owned()];
-    Ok(Dataset { name: spec.to_owned(), classes, entries, dropped: Vec::new(), notes })
+    Ok(Dataset { name: spec.to_owned(), classes, entries, dropped: Vec::new(), notes, links: Vec::new(), split: None })
 }
 
 /// The text with the first seed alone, and the last seed where it has a range of them.

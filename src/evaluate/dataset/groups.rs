@@ -1,0 +1,131 @@
+//! Subjects that a split may not divide: patients, near-copies, and patients who share frames.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Dataset;
+use super::likeness::{NEAR, Thumbnail, Union, pairs};
+
+/// Pictures that are compared with all behind them before what was found is used.
+const ROWS: usize = 128;
+
+/// Two pictures that show the same, by which their subjects are one group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// Names of the pictures.
+    pub pictures: [String; 2],
+    /// Their subjects.
+    pub subjects: [String; 2],
+    /// Correlation (Pearson) of the pictures at 64×64 pixels.
+    pub correlation: f32,
+}
+
+/// Subjects that stay together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// One, or several that share frames.
+    pub subjects: Vec<String>,
+    /// Number of pictures.
+    pub pictures: usize,
+    /// What makes more than one picture or patient a group; empty where there is nothing to say.
+    pub why: String,
+}
+
+impl Dataset {
+    /// What stays together, in the order of its first pictures, and why.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut number: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut subjects = Vec::new();
+        let linked = self.links.iter().flat_map(|l| l.subjects.iter().map(String::as_str));
+        for subject in self.entries.iter().map(|e| e.subject.as_str()).chain(linked) {
+            number.entry(subject).or_insert_with(|| {
+                subjects.push((subject, 0, Vec::new()));
+                subjects.len() - 1
+            });
+        }
+        let mut union = Union::new(subjects.len());
+        for link in &self.links {
+            union.join(number[link.subjects[0].as_str()], number[link.subjects[1].as_str()]);
+        }
+        for entry in &self.entries {
+            subjects[number[entry.subject.as_str()]].1 += 1;
+        }
+        for link in &self.links {
+            let [a, b] = &link.pictures;
+            let why = format!("`{a}` and `{b}` are near-copies (correlation {:.3})", link.correlation);
+            subjects[union.first(number[link.subjects[0].as_str()])].2.push(why);
+        }
+        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+        for i in 0..subjects.len() {
+            let first = union.first(i);
+            let why = std::mem::take(&mut subjects[i].2);
+            let group =
+                groups.entry(first).or_insert_with(|| Group { subjects: Vec::new(), pictures: 0, why: why.join(", ") });
+            // A subject of which nothing is left still ties the others.
+            if subjects[i].1 > 0 {
+                group.subjects.push(subjects[i].0.to_owned());
+                group.pictures += subjects[i].1;
+            }
+        }
+        groups.into_values().filter(|g| g.pictures > 0).collect()
+    }
+
+    /// Finds near-copies among pictures `from..` and between them and those before, and notes what ties subjects together.
+    pub(super) fn link(&mut self, from: usize) {
+        let seen: Vec<(usize, &Thumbnail)> =
+            self.entries.iter().enumerate().filter_map(|(i, e)| Some((i, e.thumbnail.as_deref()?))).collect();
+        let thumbnails: Vec<&Thumbnail> = seen.iter().map(|(_, t)| *t).collect();
+        let mut number = BTreeMap::new();
+        let subjects: Vec<usize> = self
+            .entries
+            .iter()
+            .map(|e| {
+                let next = number.len();
+                *number.entry(e.subject.clone()).or_insert(next)
+            })
+            .collect();
+        let mut union = Union::new(number.len());
+        for link in &self.links {
+            if let [Some(a), Some(b)] = link.subjects.each_ref().map(|s| number.get(s)) {
+                union.join(*a, *b);
+            }
+        }
+        for start in (0..seen.len()).step_by(ROWS) {
+            let rows = start..(start + ROWS).min(seen.len());
+            let group: Vec<usize> = seen.iter().map(|&(i, _)| union.first(subjects[i])).collect();
+            let apart = |a: usize, b: usize| seen[b].0 >= from && group[a] != group[b];
+            let mut found = pairs(&thumbnails, rows, (NEAR, usize::MAX), apart);
+            // The strongest first: those that stay say most.
+            found.sort_by(|a, b| b.correlation.total_cmp(&a.correlation));
+            for pair in found {
+                let [a, b] = [seen[pair.first].0, seen[pair.second].0];
+                if union.join(subjects[a], subjects[b]) {
+                    let [a, b] = [&self.entries[a], &self.entries[b]];
+                    self.links.push(Link {
+                        pictures: [a.id.clone(), b.id.clone()],
+                        subjects: [a.subject.clone(), b.subject.clone()],
+                        correlation: pair.correlation,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Calls what belongs to no known patient after the patient, or else the first picture, of its group.
+    pub(super) fn name_groups(&mut self) {
+        let patients: HashSet<String> = self.entries.iter().filter(|e| e.patient).map(|e| e.subject.clone()).collect();
+        let mut names: HashMap<String, String> = HashMap::new();
+        for group in self.groups() {
+            let first = group.subjects.iter().find(|s| patients.contains(*s)).unwrap_or(&group.subjects[0]).clone();
+            let unnamed = group.subjects.into_iter().filter(|s| !patients.contains(s));
+            names.extend(unnamed.map(|s| (s, first.clone())));
+        }
+        let subjects = self.entries.iter_mut().map(|e| &mut e.subject);
+        for subject in subjects.chain(self.links.iter_mut().flat_map(|l| &mut l.subjects)) {
+            if let Some(name) = names.get(subject) {
+                subject.clone_from(name);
+            }
+        }
+    }
+}
