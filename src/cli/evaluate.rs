@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -35,7 +36,7 @@ pub struct EvaluateArgs {
     except: Option<String>,
     /// Choose threshold and smallest region on these subjects (2,7,14), on every:N, or on the first of folds:K, and judge
     /// on the others.
-    #[arg(long, value_name = "SPLIT")]
+    #[arg(long, value_name = "SPLIT", conflicts_with = "threshold")]
     tune: Option<Split>,
     /// Write the report as JSON; - is standard output.
     #[arg(long, value_name = "FILE")]
@@ -59,12 +60,14 @@ pub fn main(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             "cannot judge two models at once: expected the model before the data sets, found --model too; leave it out"
         );
     }
-    for spec in &args.datasets {
-        let folder = spec.trim_start_matches("empty:");
-        super::targets::check_files(folder, &[("--json", args.json.as_deref()), ("--report", args.report.as_deref())])?;
+    let model = args.judged.clone().unwrap_or_default();
+    for spec in args.datasets.iter().map(String::as_str).chain(model.to_str()) {
+        // Without what may stand before a folder: a weight, or that it holds no class.
+        let read = spec.rsplit('*').next().unwrap_or(spec).trim_start_matches("empty:");
+        super::targets::check_files(read, &[("--json", args.json.as_deref()), ("--report", args.report.as_deref())])?;
     }
     let mut config = super::run::segmenter_config(&args.segmenter)?;
-    config.model = args.judged.clone().unwrap_or_default();
+    config.model = model;
     // The model first: it is read faster than a data set.
     let classes = Segmenter::open(&config)?.classes().to_vec();
     let dataset = dataset(args, &config, &classes)?;
@@ -81,10 +84,12 @@ pub fn main(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let bar = progress(dataset.entries.len());
     let told = || bar.inc(1);
     let run = Run { config: &config, settings, dataset: &dataset, areas: tuned.is_some(), progress: &told };
+    let start = Instant::now();
     let judged = judge(&run, "to judge on", advice)?;
+    let time = start.elapsed();
     bar.finish_and_clear();
     let tuned = tuned.as_ref().map(|(tuning, _)| beside(tuning, &judged, &classes));
-    let report = assemble::report(&judged, &dataset, &config, tuned);
+    let report = assemble::report((&judged, time), &dataset, &config, tuned);
     for skipped in &report.dataset.skipped {
         super::say(format_args!("sonoplex: left out `{}`: {}", skipped.what, skipped.why));
     }
@@ -96,8 +101,8 @@ fn write(args: &EvaluateArgs, report: &Report, run: &Run, judged: &Judged) -> an
     if let Some(path) = &args.json {
         super::write_json(path, report)?;
     }
-    // The table would spoil a JSON stream.
-    if args.json.as_deref() != Some(Path::new("-")) {
+    // The table would spoil what else is written there.
+    if ![&args.json, &args.report].iter().any(|path| path.as_deref() == Some(Path::new("-"))) {
         super::write_text(Path::new("-"), &table::table(report))?;
     }
     if let Some(path) = &args.report {

@@ -1,6 +1,7 @@
 //! From judged frames to a report.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::bootstrap::Intervals;
 use super::dataset::Dataset;
@@ -18,8 +19,13 @@ use super::tune::{self, dice_means};
 use crate::segmentation::Class;
 use crate::segmenter::SegmenterConfig;
 
-/// Puts a report together: of frames that were `judged` on `dataset`, whose classes are those of the model.
-pub fn report(judged: &Judged, dataset: &Dataset, config: &SegmenterConfig, tuned: Option<TunedPart>) -> Report {
+/// Puts a report together: of frames that were `judged` within `time` on `dataset`, whose classes are those of the model.
+pub fn report(
+    (judged, time): (&Judged, Duration),
+    dataset: &Dataset,
+    config: &SegmenterConfig,
+    tuned: Option<TunedPart>,
+) -> Report {
     let scored = scored(judged, &dataset.classes);
     let subjects = tune::subjects(dataset);
     let parts: Vec<(usize, ClassPart)> =
@@ -31,6 +37,7 @@ pub fn report(judged: &Judged, dataset: &Dataset, config: &SegmenterConfig, tune
     Report {
         sonoplex: env!("CARGO_PKG_VERSION"),
         date: utc(SystemTime::now()),
+        seconds: time.as_secs_f64(),
         model: model(judged, &dataset.classes, config),
         dataset: DatasetPart {
             name: dataset.name.clone(),
@@ -79,6 +86,7 @@ fn model(judged: &Judged, classes: &[Class], config: &SegmenterConfig) -> ModelP
         despeckle: config.despeckle.to_string(),
         crop: config.crop.to_string(),
         calibrated: info.presence,
+        given_threshold: config.threshold,
         thresholds: Named(classes.iter().enumerate().map(|(i, c)| (c.name.clone(), threshold(i))).collect()),
         license: info.license.clone(),
         attribution: info.attribution.clone(),
@@ -94,14 +102,14 @@ fn rows(judged: &Judged, class: usize) -> Vec<(&FrameRow, &Row)> {
 fn class(judged: &Judged, i: usize, class: &Class, subjects: &[String]) -> ClassPart {
     let rows = rows(judged, i);
     // Only subjects that have the class labelled can be drawn for it.
-    let has = |s: &&String| rows.iter().any(|(f, _)| f.subject == **s);
-    let subjects: Vec<&String> = subjects.iter().filter(has).collect();
-    let number = |f: &FrameRow| subjects.iter().position(|s| **s == f.subject).unwrap_or(0);
-    let numbers: Vec<usize> = rows.iter().map(|(f, _)| number(f)).collect();
+    let own: HashSet<&str> = rows.iter().map(|(f, _)| f.subject.as_str()).collect();
+    let own = subjects.iter().map(String::as_str).filter(|s| own.contains(s));
+    let number: HashMap<&str, usize> = own.zip(0..).collect();
+    let numbers: Vec<usize> = rows.iter().map(|(f, _)| number[f.subject.as_str()]).collect();
     let rows: Vec<&Row> = rows.into_iter().map(|(_, row)| row).collect();
     let ranking = ranking(&rows);
     let measures = Measures::of(&rows, &ranking, |_| 1);
-    let intervals = Intervals::of(&rows, &ranking, (&numbers, subjects.len()));
+    let intervals = Intervals::of(&rows, &ranking, (&numbers, number.len()));
     let confidence = if judged.model.presence {
         "presence output of the model"
     } else {
@@ -250,7 +258,6 @@ fn utc(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn dates_are_those_of_the_calendar() {

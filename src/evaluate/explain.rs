@@ -8,6 +8,7 @@ use super::measures::Measure;
 const FIELDS: &[(&str, &str)] = &[
     ("sonoplex", "version of the program that wrote the report"),
     ("date", "when it was written, by the clock of the system, in UTC"),
+    ("seconds", "time that judging all frames took: reading, segmenting and measuring"),
     ("model", "what was judged, and how it was run"),
     ("model.name", "its own word for itself, or the name of its file"),
     ("model.file", "the file as it was given"),
@@ -24,6 +25,10 @@ const FIELDS: &[(&str, &str)] = &[
     (
         "model.calibrated",
         "whether the confidence is a presence output of the model; if not, it is a score and no probability",
+    ),
+    (
+        "model.given_threshold",
+        "threshold that was given for all classes instead of the model's own; null where none was",
     ),
     ("model.thresholds", "what decides about each class, as it was used"),
     ("model.thresholds.*", "what decides about this class"),
@@ -83,7 +88,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("classes.*.curve.note", "why none of these may be reported as the model's own"),
     ("classes.*.curve.points", "by rising threshold, with the smallest region and the decisions as shipped"),
     ("classes.*.curve.points[].threshold", "probability from which a pixel belongs to the class"),
-    ("classes.*.curve.points[].shipped", "whether it is that of the model"),
+    ("classes.*.curve.points[].shipped", "whether it is that of the model, or of --threshold"),
     ("classes.*.curve.points[].dice_mean", "as classes.*.dice_mean"),
     ("classes.*.curve.points[].precision", "as classes.*.precision; null where nothing is found"),
     ("classes.*.curve.points[].recall", "as classes.*.recall; null where no frame has the class"),

@@ -51,6 +51,7 @@ impl<T: Serialize> Serialize for Named<T> {
 pub struct Report {
     pub sonoplex: &'static str,
     pub date: String,
+    pub seconds: f64,
     pub model: ModelPart,
     pub dataset: DatasetPart,
     pub tuned: Option<TunedPart>,
@@ -76,6 +77,7 @@ pub struct ModelPart {
     pub despeckle: String,
     pub crop: String,
     pub calibrated: bool,
+    pub given_threshold: Option<f32>,
     pub thresholds: Named<ThresholdPart>,
     pub license: Option<String>,
     pub attribution: Option<String>,

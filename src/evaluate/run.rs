@@ -184,7 +184,8 @@ impl Judge {
     fn classes(&mut self, sample: &Sample) -> Result<Vec<Option<ClassRow>>, EvaluateError> {
         self.answer(sample)?;
         let (mask, truth) = (&self.answer.mask, &sample.truth);
-        let known = |step: f64| step.is_finite() && step > 0.0;
+        // Millimetres between pixels of an ultrasound picture; what lies beyond is a mistake of its file.
+        let known = |step: f64| (1e-4..=1e2).contains(&step);
         let spacing = sample.spacing.filter(|s| known(s.x_mm) && known(s.y_mm));
         let rows = (1u8..).zip(&self.answer.findings).zip(&self.grids).enumerate();
         Ok(rows

@@ -61,9 +61,10 @@ fn write(t: &mut String, report: &Report) -> std::fmt::Result {
             writeln!(t, "decides  {class}: {drawn}, none below {:.2}, present from {:.2}", words.0, words.1)?;
         }
     }
-    match &report.tuned {
-        None => writeln!(t, "tuned    no: thresholds as the model ships them")?,
-        Some(tuned) => {
+    match (&report.tuned, m.given_threshold) {
+        (None, None) => writeln!(t, "tuned    no: thresholds as the model ships them")?,
+        (None, Some(given)) => writeln!(t, "tuned    no: the threshold was given, {given}")?,
+        (Some(tuned), _) => {
             let on = format!("{} subjects ({} frames)", tuned.subjects.len(), tuned.frames);
             writeln!(t, "tuned    on {on}; what follows is on the others")?;
             for c in &tuned.classes {
@@ -78,6 +79,8 @@ fn write(t: &mut String, report: &Report) -> std::fmt::Result {
     for note in &d.notes {
         writeln!(t, "note     {note}")?;
     }
+    let rate = d.frames as f64 / report.seconds.max(1e-9);
+    writeln!(t, "time     {:.1} s, {rate:.0} frames/s", report.seconds)?;
     for (name, class) in &report.classes.0 {
         if let Some(nothing) = report.reference.all_empty.classes.get(name) {
             block(t, name, class, &nothing.0)?;

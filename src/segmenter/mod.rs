@@ -266,6 +266,10 @@ impl Segmenter {
         let (inside, despeckle) = (self.inside.mask.as_slice(), self.despeckle);
         let picture = Picture { frame, gray, crop: found, inside, despeckle, placed };
         let answer = self.compute.run(model, &picture, clock, out)?;
+        // What compares with no threshold would be called absent.
+        if answer.presence.is_some_and(|values| values.iter().any(|v| v.is_nan())) {
+            return Err(SegmenterError::NotANumber { id: frame.id });
+        }
         self.finder.run(model, &answer, frame.spacing, out);
         out.stamps.set(Moment::Segmented, clock.now());
         Ok(())

@@ -42,9 +42,10 @@ fn write(t: &mut String, report: &Report, pictures: &[Picture]) -> std::fmt::Res
     writeln!(t, "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">")?;
     writeln!(t, "<title>{model} on {data}</title>\n<style>\n{STYLE}</style></head><body>")?;
     writeln!(t, "<h1>{model}</h1>\n<p>judged on {data}: {} frames of {} subjects</p>", d.frames, d.subjects)?;
-    let tuned = match &report.tuned {
-        None => "thresholds as the model ships them, not tuned".to_owned(),
-        Some(tuned) => format!("thresholds chosen on {} other subjects", tuned.subjects.len()),
+    let tuned = match (&report.tuned, m.given_threshold) {
+        (None, None) => "thresholds as the model ships them, not tuned".to_owned(),
+        (None, Some(given)) => format!("threshold given as {given}, not tuned"),
+        (Some(tuned), _) => format!("thresholds chosen on {} other subjects", tuned.subjects.len()),
     };
     let file = format!("sha256 {:.16}, {} on {}, sonoplex {}", m.sha256, m.precision, m.device, report.sonoplex);
     writeln!(t, "<p class=\"dim\">{}; {}; {}</p>", escaped(&report.date), tuned, escaped(&file))?;
