@@ -42,6 +42,7 @@ pub enum Command {
     /// Make a plan of a model, and say what its precision costs and gains.
     Build(BuildArgs),
     /// Judge a model on data whose truth is known: by class, by subject, with intervals.
+    #[command(mut_arg("model", |model| model.hide(true)))]
     Evaluate(Box<EvaluateArgs>),
     /// Pack data sets into one file for training and judging, and say what was dropped.
     Prepare(PrepareArgs),

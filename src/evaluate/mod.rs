@@ -40,7 +40,7 @@ pub enum EvaluateError {
         /// Name of the frame.
         frame: String,
         /// What the segmenter said.
-        source: SegmenterError,
+        source: Box<SegmenterError>,
     },
     /// Model and data set have nothing in common.
     #[error(

@@ -177,7 +177,7 @@ impl Judge {
         self.segmenter.reset();
         self.segmenter
             .segment(&sample.picture, &self.clock, &mut self.answer)
-            .map_err(|source| EvaluateError::Frame { frame: sample.picture.name.clone(), source })?;
+            .map_err(|source| EvaluateError::Frame { frame: sample.picture.name.clone(), source: Box::new(source) })?;
         Ok(&self.answer)
     }
 
