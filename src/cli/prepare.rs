@@ -11,7 +11,8 @@ use super::args_data::PrepareArgs;
 
 pub fn main(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
     for spec in &args.datasets {
-        let place = spec.trim_start_matches("empty:");
+        let unweighted = spec.split_once('*').map_or(spec.as_str(), |(_, rest)| rest);
+        let place = unweighted.trim_start_matches("empty:");
         super::targets::check_files(place, &[("--out", Some(&args.out))])?;
     }
     let set = Dataset::open_all(&args.datasets)?;
@@ -46,6 +47,10 @@ fn summary(set: &Dataset, out: &Path, bytes: usize) -> String {
             .filter(|g| g.subjects.len() > 1)
             .map(|g| format!("  subjects {} stay together: {}", g.subjects.join(" and "), g.why)),
     );
+    let unnamed = set.groups().iter().filter(|g| g.subjects.len() == 1 && g.pictures > 1 && !g.why.is_empty()).count();
+    if unnamed > 0 {
+        lines.push(format!("  {} of near-copies, each one subject", count(unnamed, "group")));
+    }
     lines.extend(set.notes.iter().map(|note| format!("  {note}")));
     let doubtful = set.entries.iter().filter(|e| e.doubt().is_some()).count();
     if doubtful > 0 {

@@ -124,6 +124,7 @@ fn indexed_masks_show_as_many_classes_as_they_have() {
     let named = Dataset::open(spec(&path)).unwrap();
     assert_eq!(named.classes.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["Median nerve", "Artery", "Vein"]);
     says(&named.check().unwrap_err().to_string(), &["none of its 3 pictures", "`Vein`"]);
+    assert_eq!(Dataset::open(spec(&path.join("images"))).unwrap().classes, named.classes);
     fs::write(path.join("classes.txt"), "nerve").unwrap();
     refused(spec(&path), &["`0000`", "labels up to 1, found 2", "classes.txt"]);
     for (text, word) in [("", "no class"), ("a\nA", "twice"), (&"x\n".repeat(16), "16 classes")] {

@@ -127,6 +127,11 @@ fn pictures_are_brought_to_the_size_of_the_network() {
     assert_eq!((sample.picture.pixels[2], sample.picture.pixels[12]), (40, 200));
     // Halved with a triangle of weights 1, 3, 3, 1 over four pixels: 200 weighs one of eight left of the edge.
     assert_eq!(sample.picture.pixels[7], 60);
+    assert!(read.notes.iter().all(|n| !n.contains("too small")), "{:?}", read.notes);
+    let tiny = packed(&Dataset::open(spec(&path)).unwrap(), Some(Size::new(4, 4)), None, &path.join("t.sonopack"));
+    let said = tiny.notes.last().unwrap();
+    assert!(said.contains("at 4x4 the class `vessel` is too small to be seen in 2 pictures"), "{said}");
+    assert!(!tiny.entries[0].may_show(2) && tiny.entries[0].may_show(1));
     let large = packed(&Dataset::open(spec(&path)).unwrap(), Some(Size::new(64, 48)), None, &path.join("q.sonopack"));
     assert_eq!(large.load(1).unwrap().truth.area(1), 6 * 24 * 4, "enlarged, an edge stays where it is");
     let phantom = Dataset::open("phantom:seed=1,size=96x64,frames=1").unwrap();
@@ -185,8 +190,42 @@ fn a_damaged_file_is_refused_wherever_it_is_damaged() {
     for (change, word) in changes {
         refuse(&forged(&bytes, change), &[word]);
     }
+    let none = forged(&bytes[..bytes.len()], |v| v["entries"] = Value::Array(Vec::new()));
+    let none = sealed(none[..header(&none).1].to_vec());
+    fs::write(&file, none).unwrap();
+    says(&Dataset::open(spec(&file)).unwrap().check().unwrap_err().to_string(), &["p.sonopack", "no picture"]);
     fs::write(&file, forged(&bytes, |v| v["notes"] = serde_json::json!(["said"]))).unwrap();
     assert_eq!(Dataset::open(spec(&file)).unwrap().notes, ["said"], "the forger's own hand is right");
+}
+
+/// The checksum does not guard against one who writes it: whatever else a file says is a data set or one sentence.
+#[test]
+fn no_header_and_no_stream_brings_the_reader_down() {
+    let (_dir, path) = folder();
+    kaggle(&path, &["1_1", "2_1"], "png");
+    let (bytes, _) = Dataset::open(spec(&path)).unwrap().prepare(None, None).unwrap();
+    let (_, end) = header(&bytes);
+    let file = path.join("p.sonopack");
+    let mut refused = 0;
+    for round in 0..600u64 {
+        let random = noise(round + 1);
+        let mut body = bytes[..bytes.len() - 32].to_vec();
+        // Half of them in the header, where digits become other digits, and half in the streams.
+        let within = if round % 2 == 0 { 16..end } else { end..body.len() };
+        for pair in random.chunks_exact(3).take(1 + round as usize % 4) {
+            let at = within.start + (usize::from(pair[0]) << 8 | usize::from(pair[1])) % within.len();
+            body[at] = if body[at].is_ascii_digit() { b'0' + pair[2] % 10 } else { pair[2] };
+        }
+        fs::write(&file, sealed(body)).unwrap();
+        match Dataset::open(spec(&file)) {
+            Ok(set) => (0..set.entries.len()).for_each(|i| drop(set.load(i).unwrap())),
+            Err(error) => {
+                refused += 1;
+                says(&error.to_string(), &["p.sonopack"]);
+            }
+        }
+    }
+    assert!((200..600).contains(&refused), "{refused} of 600 were refused");
 }
 
 #[test]
@@ -221,6 +260,7 @@ fn prepare_says_what_it_packed_and_what_it_dropped() {
     fails(&["prepare", "absent", "--out", spec(&out)], &["absent"]);
     fails(&["prepare", spec(&path), "--validate", "0009", "--out", spec(&out)], &["no subject `0009`"]);
     fails(&["prepare", spec(&path), "--validate", "every:0", "--out", spec(&out)], &["every:N"]);
+    fails(&["prepare", spec(&path), "--size", "100000x100000", "--out", spec(&out)], &["100000x100000", "4096x4096"]);
     fails(&["prepare", "phantom:nerve=off,frames=1,size=64x64", "--out", spec(&out)], &["`nerve`"]);
     fails(&["prepare", spec(&out), "--out", spec(&out)], &["input"]);
     assert_eq!(fs::read(&out).unwrap(), before, "a run that fails leaves the file that was there");

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::process::Command;
 
 use sonoplex::evaluate::dataset::{Dataset, Split};
+use sonoplex::evaluate::rle;
+use sonoplex::geometry::Size;
 
+use crate::cli::text;
 use crate::dataset::{bar, folder, ids, indexed, kaggle, noise, save, says, spec, subjects};
-use crate::images::shared;
+use crate::images::{python, shared};
 
 /// The same picture to an eye.
 fn copy(seed: u64) -> Vec<u8> {
@@ -61,6 +65,7 @@ fn near_copies_are_one_subject_and_leave_training_when_the_other_is_judged() {
     assert_eq!(fold.training.dropped[0].what, "0007");
     fold.training.check_apart(&fold.validation).unwrap();
     says(&set.check_apart(&fold.validation).unwrap_err().to_string(), &["near-copy", "`0000`"]);
+    refuses(&set, "0007", &["`0007` is a picture of subject `0006`"]);
     refuses(&set.select(|e| e.id != "0000"), "every:100000", &["no picture is left for"]);
 }
 
@@ -113,6 +118,13 @@ fn folds_hold_every_group_once_and_are_the_same_again() {
     assert_eq!(again("folds:3,seed=5"), again("folds:3,seed=5"));
     assert_ne!(again("folds:3,seed=5"), again("folds:3,seed=6"));
     refuses(&set, "folds:8", &["7 groups", "8 folds"]);
+    // What the command line refuses, a caller may ask for all the same.
+    for (nothing, word) in [(0, "0 folds"), (1, "1 folds")] {
+        let error = set.split(&Split::Folds { count: nothing, seed: 0 }).map(|f| f.len()).unwrap_err();
+        says(&error.to_string(), &[word]);
+    }
+    let error = set.split(&Split::Every(0)).map(|f| f.len()).unwrap_err();
+    says(&error.to_string(), &["no picture is left for validation"]);
 }
 
 #[test]
@@ -151,6 +163,42 @@ fn pictures_of_one_level_resemble_nothing() {
     assert_eq!(Dataset::open(spec(&path)).unwrap().groups().len(), 4);
 }
 
+/// The packed file is read by a program that knows its description alone.
+#[test]
+fn packed_files_groups_and_runs_are_those_that_numpy_and_pillow_have() {
+    let Some(python) = python() else { return println!("skipped: no Python with NumPy (set SONOPLEX_PYTHON)") };
+    let (dir, path) = folder();
+    indexed(&path, 12);
+    let data = shared().join("data/usgra_seg");
+    if data.is_dir() {
+        // Three of these are near-copies of others.
+        for name in ["0021", "0028", "0043", "0077", "0104", "0120", "0236"] {
+            for folder in ["images", "masks"] {
+                let file = format!("{folder}/{name}.png");
+                fs::copy(data.join(&file), path.join(&file)).unwrap();
+            }
+        }
+    } else {
+        println!("skipped: the frames of {} are not there", data.display());
+    }
+    save(&path.join("images/0009.png"), &like(51));
+    save(&path.join("images/0005.png"), &like(51));
+    save(&path.join("images/0002.png"), &like(60));
+    let set = Dataset::open(spec(&path)).unwrap();
+    let [whole, sized, table] = ["whole", "sized", "table"].map(|name| dir.path().join(name));
+    fs::write(&whole, set.prepare(None, None).unwrap().0).unwrap();
+    fs::write(&sized, set.prepare(Some(Size::new(40, 30)), None).unwrap().0).unwrap();
+    let rows: Vec<String> = (0..set.entries.len()).map(|i| rle::encode(&set.load(i).unwrap().truth, 1)).collect();
+    fs::write(&table, rows.join("\n")).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/dataset.py");
+    let out = Command::new(python).arg(script).args([&path, &whole, &sized, &table]).output().unwrap();
+    let said = text(&out.stdout) + &text(&out.stderr);
+    assert!(out.status.success(), "{said}");
+    let groups = set.groups().len();
+    assert!(said.contains(&format!("{groups} groups of {}", rows.len())), "{said}");
+    assert_eq!(groups, if data.is_dir() { 13 } else { 9 });
+}
+
 #[test]
 fn the_twins_and_near_copies_of_the_shared_data_are_found_by_content() {
     let data = shared().join("data");
@@ -165,7 +213,7 @@ fn the_twins_and_near_copies_of_the_shared_data_are_found_by_content() {
             let name = file.file_stem().unwrap().to_string_lossy().into_owned();
             let (subject, image) = name.trim_end_matches(suffix).split_once('_').unwrap();
             let image: u32 = image.parse().unwrap();
-            if ["15", "17", "18", "21", "22"].contains(&subject) && image % 2 == 0 {
+            if ["15", "17", "18", "21", "22"].contains(&subject) && image.is_multiple_of(2) {
                 fs::copy(&file, path.join(folder).join(file.file_name().unwrap())).unwrap();
             }
         }

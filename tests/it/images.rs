@@ -12,7 +12,7 @@ use sonoplex::source::images::{self, Images, decode};
 use sonoplex::source::session::Replay;
 use sonoplex::source::{Source, SourceError};
 
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     let found = std::env::var_os("SONOPLEX_PYTHON").map_or_else(default, PathBuf::from);
     found.exists().then_some(found)

@@ -43,6 +43,16 @@ pub enum DatasetError {
         /// What to do.
         advice: String,
     },
+    /// It cannot be packed.
+    #[error("cannot pack `{name}`: {found}; {advice}")]
+    Pack {
+        /// Data set.
+        name: String,
+        /// What was found.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
     /// The mask belongs to another picture.
     #[error(
         "cannot use the mask `{path}`: expected {expected} pixels as in its picture, found {found}; give a mask of the size of its picture, or take both away"

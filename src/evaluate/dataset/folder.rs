@@ -13,6 +13,7 @@ use super::{Dataset, DatasetError, Dropped, Entry, Labels, Place, Stored, gray, 
 use crate::evaluate::{rle, submission};
 use crate::mask::Mask;
 use crate::segmentation::Class;
+use crate::source::SourceError;
 use crate::source::images::{decode, layout, named};
 
 /// Files of a data set.
@@ -86,7 +87,10 @@ pub(super) fn open(spec: &str, dir: &Path, empty: bool) -> Result<Dataset, Datas
         let found = if dir.exists() { "it is no folder" } else { "there is no such folder" };
         return Err(unfit(found, "give a folder of pictures with masks, a packed file, `empty:FOLDER` or `phantom:`"));
     }
-    let layout = layout::folder(dir)?;
+    let layout = layout::folder(dir).map_err(|error| match error {
+        SourceError::Unknown { found, .. } => unfit(&format!("it is {found}"), "give a folder with pictures"),
+        error => error.into(),
+    })?;
     let (mut notes, mut dropped, mut files) = (layout.notes, Vec::new(), Vec::new());
     let mut table = None;
     if empty {
@@ -201,7 +205,10 @@ fn orphans(dir: &Path, pairs: &[(PathBuf, Option<PathBuf>)]) -> Result<Vec<Dropp
 
 /// The classes that `classes.txt` names, one a line, or `most`, which is as many as the masks show.
 fn classes(dir: &Path, most: usize) -> Result<Vec<Class>, DatasetError> {
-    let path = dir.join("classes.txt");
+    // `images/` means the folder around it.
+    let around = dir.parent().filter(|_| dir.file_name().is_some_and(|name| name == "images"));
+    let path = [Some(dir), around].into_iter().flatten().map(|d| d.join("classes.txt")).find(|p| p.exists());
+    let path = path.unwrap_or_else(|| dir.join("classes.txt"));
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(named(most as u8)),

@@ -9,6 +9,8 @@ use super::likeness::{NEAR, Thumbnail, Union, pairs};
 
 /// Pictures that are compared with all behind them before what was found is used.
 const ROWS: usize = 128;
+/// Pairs of near-copies that are named as the reason of a group.
+const TOLD: usize = 3;
 
 /// Two pictures that show the same, by which their subjects are one group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +24,7 @@ pub struct Link {
 }
 
 /// Subjects that stay together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
     /// One, or several that share frames.
     pub subjects: Vec<String>,
@@ -35,40 +37,45 @@ pub struct Group {
 impl Dataset {
     /// What stays together, in the order of its first pictures, and why.
     pub fn groups(&self) -> Vec<Group> {
-        let mut number: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut subjects = Vec::new();
         let linked = self.links.iter().flat_map(|l| l.subjects.iter().map(String::as_str));
+        let (mut number, mut subjects) = (HashMap::new(), Vec::new());
         for subject in self.entries.iter().map(|e| e.subject.as_str()).chain(linked) {
             number.entry(subject).or_insert_with(|| {
-                subjects.push((subject, 0, Vec::new()));
+                subjects.push((subject, 0));
                 subjects.len() - 1
             });
+        }
+        for entry in &self.entries {
+            subjects[number[entry.subject.as_str()]].1 += 1;
         }
         let mut union = Union::new(subjects.len());
         for link in &self.links {
             union.join(number[link.subjects[0].as_str()], number[link.subjects[1].as_str()]);
         }
-        for entry in &self.entries {
-            subjects[number[entry.subject.as_str()]].1 += 1;
+        let mut groups: BTreeMap<usize, (Group, Vec<String>)> = BTreeMap::new();
+        for (i, (subject, pictures)) in subjects.into_iter().enumerate() {
+            let (group, _) = groups.entry(union.first(i)).or_default();
+            // A subject of which nothing is left still ties the others.
+            if pictures > 0 {
+                group.subjects.push(subject.to_owned());
+                group.pictures += pictures;
+            }
         }
         for link in &self.links {
             let [a, b] = &link.pictures;
             let why = format!("`{a}` and `{b}` are near-copies (correlation {:.3})", link.correlation);
-            subjects[union.first(number[link.subjects[0].as_str()])].2.push(why);
+            groups.entry(union.first(number[link.subjects[0].as_str()])).or_default().1.push(why);
         }
-        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
-        for i in 0..subjects.len() {
-            let first = union.first(i);
-            let why = std::mem::take(&mut subjects[i].2);
-            let group =
-                groups.entry(first).or_insert_with(|| Group { subjects: Vec::new(), pictures: 0, why: why.join(", ") });
-            // A subject of which nothing is left still ties the others.
-            if subjects[i].1 > 0 {
-                group.subjects.push(subjects[i].0.to_owned());
-                group.pictures += subjects[i].1;
+        let told = groups.into_values().filter(|(group, _)| group.pictures > 0).map(|(mut group, mut why)| {
+            let more = why.len().saturating_sub(TOLD);
+            why.truncate(TOLD);
+            group.why = why.join(", ");
+            if more > 0 {
+                group.why += &format!(", and {more} more such pairs");
             }
-        }
-        groups.into_values().filter(|g| g.pictures > 0).collect()
+            group
+        });
+        told.collect()
     }
 
     /// Finds near-copies among pictures `from..` and between them and those before, and notes what ties subjects together.

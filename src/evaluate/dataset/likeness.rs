@@ -61,7 +61,7 @@ impl Thumbnail {
     }
 
     /// The correlation where it is above `least`.
-    fn above(&self, other: &Self, least: f32) -> Option<f32> {
+    pub fn above(&self, other: &Self, least: f32) -> Option<f32> {
         // The coarse pictures are projections, so that what they leave out adds the product of its lengths at most
         // (Cauchy-Schwarz); most pairs end here.
         if dot(&self.coarse, &other.coarse) + self.rest * other.rest + 1e-4 <= least {

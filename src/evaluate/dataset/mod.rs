@@ -6,9 +6,9 @@
 mod doubt;
 mod error;
 mod folder;
-pub mod groups;
+mod groups;
 mod join;
-pub mod likeness;
+mod likeness;
 mod pack;
 mod packed;
 mod phantom;
@@ -26,10 +26,11 @@ use crate::segmentation::Class;
 use crate::source::images::decode;
 
 pub use error::DatasetError;
+pub use groups::{Group, Link};
+pub use likeness::NEAR;
 pub use split::{Fold, Split};
 
 use folder::Folder;
-use groups::Link;
 use likeness::Thumbnail;
 use pack::{Pack, Role};
 use phantom::Phantoms;
@@ -235,7 +236,7 @@ impl Entry {
 
     /// Whether class `class` (from 1) may be seen in it.
     pub fn may_show(&self, class: usize) -> bool {
-        self.shows.as_ref().is_none_or(|shows| shows.get(class - 1).copied().unwrap_or(false))
+        self.shows.as_ref().is_none_or(|shows| class.checked_sub(1).and_then(|c| shows.get(c)) == Some(&true))
     }
 }
 

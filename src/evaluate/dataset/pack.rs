@@ -28,6 +28,8 @@ const VERSION: u32 = 1;
 /// Magic, version, length of the header.
 const START: usize = 16;
 const CHECKSUM: usize = 32;
+/// The largest side that pictures are brought to.
+const MOST_SIDE: u32 = 4096;
 /// The largest file that is read, since it is held in memory.
 const MOST_BYTES: u64 = 4 << 30;
 
@@ -188,24 +190,22 @@ fn check(header: &Header) -> Result<(), String> {
 }
 
 impl Dataset {
-    /// The bytes of one file with every picture, brought to `size` where one is given; see `docs/datasets.md`.
-    ///
-    /// `validation` says which entries are on that side of `split`. Pictures are resized as the segmenter does (the area
-    /// filter, all of the picture); a pixel of a mask has the label that covers most of it.
-    ///
-    /// # Errors
-    /// When a picture cannot be read any more.
-    pub(super) fn pack(
-        &self,
-        size: Option<Size>,
-        split: Option<String>,
-        role: impl Fn(usize) -> Option<Role> + Sync,
-    ) -> Result<Vec<u8>, DatasetError> {
+    /// The bytes of one file with every picture, brought to `size` where one is given; what that costs is noted.
+    pub(super) fn pack(&mut self, size: Option<Size>) -> Result<Vec<u8>, DatasetError> {
+        let name = self.name.clone();
+        let cannot =
+            |found: String, advice: &str| DatasetError::Pack { name: name.clone(), found, advice: advice.into() };
+        if let Some(size) = size.filter(|s| s.width.max(s.height) > MOST_SIDE || s.area() == 0) {
+            return Err(cannot(format!("{size} is no size of a network"), "give one from 1x1 to 4096x4096"));
+        }
         let packed = survey::all(self.entries.len(), |i| -> Result<_, DatasetError> {
             let entry = &self.entries[i];
             let mut sample = self.load(i)?;
             let from = sample.truth.size;
             let to = size.unwrap_or(from);
+            let shown =
+                |mask: &Mask| (1..=self.classes.len()).map(|c| mask.labels.contains(&(c as u8))).collect::<Vec<_>>();
+            let had = shown(&sample.truth);
             if to != from {
                 sample.picture.pixels = smaller(&sample.picture.pixels, from, to);
                 sample.truth = shrunk(&sample.truth, to);
@@ -216,6 +216,7 @@ impl Dataset {
                 });
             }
             let picture = deflate(&difference(&sample.picture.pixels, to.width as usize));
+            let lost: Vec<bool> = had.iter().zip(shown(&sample.truth)).map(|(had, has)| *had && !has).collect();
             let mask = deflate(&sample.truth.labels);
             let item = Item {
                 id: entry.id.clone(),
@@ -225,25 +226,30 @@ impl Dataset {
                 labelled: entry.labels.labelled.clone(),
                 empty: entry.labels.empty,
                 doubt: entry.doubt().map(str::to_owned),
-                role: role(i),
+                role: entry.role,
                 size: to,
                 spacing: sample.spacing,
                 bytes: [picture.len() as u64, mask.len() as u64],
             };
-            Ok((item, picture, mask))
+            Ok((item, picture, mask, lost))
         });
-        let (mut entries, mut data) = (Vec::new(), Vec::new());
+        let (mut entries, mut data, mut gone) = (Vec::new(), Vec::new(), vec![0; self.classes.len()]);
         for packed in packed {
-            let (item, picture, mask) = packed?;
+            let (item, picture, mask, lost) = packed?;
+            gone.iter_mut().zip(lost).for_each(|(gone, lost)| *gone += usize::from(lost));
             entries.push(item);
             data.extend(picture);
             data.extend(mask);
         }
+        let names = self.classes.iter().map(|c| &c.name).zip(gone).filter(|(_, gone)| *gone > 0);
+        self.notes.extend(names.zip(size.iter().cycle()).map(|((name, gone), size)| {
+            format!("at {size} the class `{name}` is too small to be seen in {gone} pictures")
+        }));
         let header = Header {
             name: self.name.clone(),
             made_by: format!("sonoplex {}", env!("CARGO_PKG_VERSION")),
             size,
-            split,
+            split: self.split.clone(),
             classes: self.classes.clone(),
             dropped: self.dropped.clone(),
             notes: self.notes.clone(),
@@ -254,6 +260,12 @@ impl Dataset {
         let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &(text.len() as u32).to_le_bytes(), &text, &data].concat();
         let sum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&sum);
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(cannot(
+                format!("it would be {} GB", bytes.len() / 1_000_000_000),
+                "pack fewer, or smaller with --size",
+            ));
+        }
         Ok(bytes)
     }
 }
@@ -311,7 +323,7 @@ fn undo_difference(gray: &mut [u8], width: usize) {
 
 fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    ZlibEncoder::new(bytes, Compression::best()).read_to_end(&mut out).expect("memory can be read");
+    ZlibEncoder::new(bytes, Compression::default()).read_to_end(&mut out).expect("memory can be read");
     out
 }
 

@@ -22,8 +22,8 @@ impl Dataset {
     pub fn prepare(&self, size: Option<Size>, split: Option<&Split>) -> Result<(Vec<u8>, Self), DatasetError> {
         self.check()?;
         let Some(split) = split else {
-            let bytes = self.pack(size, None, |_| None)?;
-            return Ok((bytes, self.clone()));
+            let mut set = self.clone();
+            return Ok((set.pack(size)?, set));
         };
         let folds = self.split(split)?;
         let [fold] = &folds[..] else {
@@ -42,7 +42,7 @@ impl Dataset {
         for entry in &mut set.entries {
             entry.role = Some(if validation.contains(&entry.id) { Role::Validation } else { Role::Training });
         }
-        Ok((set.pack(size, set.split.clone(), |i| set.entries[i].role)?, set))
+        Ok((set.pack(size)?, set))
     }
 
     /// The split that a packed file was made with, where it was, and what it is.

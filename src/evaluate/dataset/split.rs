@@ -1,6 +1,6 @@
 //! Training and validation, divided between subjects and never within one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use super::likeness::NEAR;
@@ -89,7 +89,7 @@ impl Dataset {
             }
         }
         for entry in &validation.entries {
-            if let Some((twin, correlation)) = self.nearest(entry).filter(|(_, c)| *c > NEAR) {
+            if let Some((twin, correlation)) = self.near_copy(entry) {
                 let found = format!(
                     "`{}` is a near-copy (correlation {correlation:.3}) of `{}` in `{}`",
                     twin.id, entry.id, validation.name
@@ -117,6 +117,10 @@ impl Dataset {
                 [] => {
                     let shown = subjects.iter().take(8).copied().collect::<Vec<_>>().join(", ");
                     let more = if subjects.len() > 8 { ", …" } else { "" };
+                    if let Some(entry) = self.entries.iter().find(|e| e.id == *name) {
+                        let found = format!("`{name}` is a picture of subject `{}`", entry.subject);
+                        return Err(self.refuse(found, "give the subject"));
+                    }
                     let found = format!("there is no subject `{name}` among its {} ({shown}{more})", subjects.len());
                     return Err(self.refuse(found, "give subjects that it has"));
                 }
@@ -138,27 +142,23 @@ impl Dataset {
     }
 
     fn by_number(&self, number: u64) -> Result<Fold, DatasetError> {
-        let judged = |e: &Entry| self::number(e).is_some_and(|n| n % number == 0);
-        let validation = self.select(judged);
-        let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
-        for entry in &validation.entries {
-            seen.entry(entry.subject.as_str()).or_insert(entry);
-        }
+        let judged = |e: &Entry| self::number(e).is_some_and(|n| n.checked_rem(number) == Some(0));
         let groups = self.groups();
-        let group = |e: &Entry| groups.iter().position(|g| g.subjects.contains(&e.subject));
-        let mut tied: BTreeMap<usize, &Entry> = BTreeMap::new();
-        for (_, entry) in seen {
-            group(entry).and_then(|g| tied.insert(g, entry));
+        let numbered = (0..).zip(&groups).flat_map(|(n, g)| g.subjects.iter().map(move |s| (s.as_str(), n)));
+        let group: HashMap<&str, usize> = numbered.collect();
+        let mut first: HashMap<usize, &Entry> = HashMap::new();
+        for entry in self.entries.iter().filter(|e| judged(e)) {
+            first.entry(group[entry.subject.as_str()]).or_insert(entry);
         }
         let mut copies = Vec::new();
         for entry in self.entries.iter().filter(|e| !judged(e)) {
-            let Some(other) = group(entry).and_then(|g| tied.get(&g)) else { continue };
+            let of = group[entry.subject.as_str()];
+            let Some(other) = first.get(&of) else { continue };
             if entry.patient && other.patient {
                 let found = format!("`{}` and `{}` are of the same patient or of twins", entry.id, other.id);
                 return Err(self.refuse(found, "give the subjects that are for validation"));
             }
-            let reason = group(entry).map_or("", |g| groups[g].why.as_str());
-            let why = format!("{reason}, and `{}` is for validation", other.id);
+            let why = format!("{}, and `{}` is for validation", groups[of].why, other.id);
             copies.push(Dropped { what: entry.id.clone(), why });
         }
         self.fold(&judged, copies)
@@ -166,6 +166,9 @@ impl Dataset {
 
     fn folds(&self, count: usize, seed: u64) -> Result<Vec<Fold>, DatasetError> {
         let mut groups = self.groups();
+        if count < 2 {
+            return Err(self.refuse(format!("{count} folds divide nothing"), "ask for two at least"));
+        }
         if groups.len() < count {
             let found = format!("it has {} groups of subjects for {count} folds", groups.len());
             return Err(self.refuse(found, "ask for fewer folds"));
@@ -206,11 +209,10 @@ impl Dataset {
         Ok(Fold { training, validation })
     }
 
-    /// The picture that resembles `entry` most, and how much.
-    fn nearest(&self, entry: &Entry) -> Option<(&Entry, f32)> {
+    /// The first picture that is a near-copy of `entry`, and how much it resembles it.
+    fn near_copy(&self, entry: &Entry) -> Option<(&Entry, f32)> {
         let own = entry.thumbnail.as_deref()?;
-        let others = self.entries.iter().filter_map(|e| Some((e, own.correlation(e.thumbnail.as_deref()?))));
-        others.max_by(|a, b| a.1.total_cmp(&b.1))
+        self.entries.iter().find_map(|e| Some((e, own.above(e.thumbnail.as_deref()?, NEAR)?)))
     }
 
     fn refuse(&self, found: String, advice: &str) -> DatasetError {
