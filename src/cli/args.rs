@@ -10,6 +10,7 @@ use sonoplex::pipeline::Speed;
 use sonoplex::segmenter::CropChoice;
 
 use super::args_data::{PrepareArgs, SubmitArgs};
+use super::evaluate::EvaluateArgs;
 
 /// Finds nerves in live ultrasound. Research use only: not a medical device.
 #[derive(Parser, Debug)]
@@ -40,6 +41,9 @@ pub enum Command {
     Infer(InferArgs),
     /// Make a plan of a model, and say what its precision costs and gains.
     Build(BuildArgs),
+    /// Judge a model on data whose truth is known: by class, by subject, with intervals.
+    #[command(mut_arg("model", |model| model.hide(true)))]
+    Evaluate(Box<EvaluateArgs>),
     /// Pack data sets into one file for training and judging, and say what was dropped.
     Prepare(PrepareArgs),
     /// Write the masks of test pictures as the table of the Kaggle nerve competition.

@@ -221,6 +221,16 @@ pub fn build() -> anyhow::Result<ExitCode> {
     show(&[("--json, of a plan that was built", BUILD)])
 }
 
+/// Its own list, since it has one entry for every measure wherever measures stand.
+pub fn evaluate() -> anyhow::Result<ExitCode> {
+    let mut text = "# --json: a model on a data set\n".to_owned();
+    for (path, meaning) in sonoplex::evaluate::explain::fields() {
+        text += &format!("{path:<32} {meaning}\n");
+    }
+    super::write_text(Path::new("-"), &text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 pub fn bench() -> anyhow::Result<ExitCode> {
     show(&[])
 }

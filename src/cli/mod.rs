@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod calibrate;
 mod check;
+mod evaluate;
 mod explain;
 mod file;
 mod infer;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args),
         Command::Infer(args) => infer::main(&args),
         Command::Build(args) => build::main(&args),
+        Command::Evaluate(args) => evaluate::main(&args),
         Command::Prepare(args) => prepare::main(&args),
         Command::Submit(args) => submit::main(&args),
         Command::Train { args } => train::main(&args),

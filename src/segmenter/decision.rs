@@ -1,5 +1,6 @@
 //! From probabilities to a word: nerve, uncertain, or none.
 
+use crate::geometry::Size;
 use crate::segmentation::State;
 
 /// Pixels whose mean is the confidence where the model has no presence output.
@@ -39,6 +40,11 @@ pub fn confidence<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> f32 {
         }
     }
     if count == 0 { 0.0 } else { sum as f32 / count as f32 / 255.0 }
+}
+
+/// Pixels that a region has at least, in a crop of that size, where it must be the part `part` of it.
+pub fn least_area(part: f32, crop: Size) -> usize {
+    (f64::from(part) * crop.area() as f64).ceil().max(1.0) as usize
 }
 
 /// What is said of one class, from frame to frame.

@@ -152,6 +152,18 @@ impl Segmenter {
         })
     }
 
+    /// The same with other thresholds and smallest regions, one of each for every class.
+    ///
+    /// # Panics
+    /// When there are not as many as classes.
+    pub fn with_settings(mut self, thresholds: &[f32], min_area: &[f32]) -> Self {
+        self.model.thresholds.copy_from_slice(thresholds);
+        self.model.min_area.copy_from_slice(min_area);
+        self.info.thresholds.copy_from_slice(thresholds);
+        self.info.min_area.copy_from_slice(min_area);
+        self
+    }
+
     /// Classes of the model, class 1 first.
     pub fn classes(&self) -> &[Class] {
         &self.model.classes
@@ -254,6 +266,10 @@ impl Segmenter {
         let (inside, despeckle) = (self.inside.mask.as_slice(), self.despeckle);
         let picture = Picture { frame, gray, crop: found, inside, despeckle, placed };
         let answer = self.compute.run(model, &picture, clock, out)?;
+        // What compares with no threshold would be called absent.
+        if answer.presence.is_some_and(|values| values.iter().any(|v| v.is_nan())) {
+            return Err(SegmenterError::NotANumber { id: frame.id });
+        }
         self.finder.run(model, &answer, frame.spacing, out);
         out.stamps.set(Moment::Segmented, clock.now());
         Ok(())

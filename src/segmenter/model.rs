@@ -11,7 +11,7 @@ use crate::geometry::Size;
 use crate::segmentation::Class;
 
 use super::compute::Compute;
-use super::decision::Thresholds;
+use super::decision::{Thresholds, least_area};
 use super::spec::{Activation, Fit, ModelSpec, Output, Scale};
 use super::{SegmenterConfig, SegmenterError, opening};
 
@@ -38,6 +38,10 @@ pub struct ModelInfo {
     pub thresholds: Vec<f32>,
     /// Where the words change, for each class.
     pub decisions: Vec<Thresholds>,
+    /// Smallest region of each class, as a part of the picture.
+    pub min_area: Vec<f32>,
+    /// Whether a presence output says how sure it is.
+    pub presence: bool,
     /// What was read, and what was assumed.
     pub notes: Vec<String>,
     /// Licence of the weights, where it is told.
@@ -299,6 +303,8 @@ impl Model {
             input_size: size,
             thresholds: thresholds.clone(),
             decisions: decisions.clone(),
+            min_area: min_area.clone(),
+            presence: spec.presence.is_some(),
             notes: s.notes,
             license: spec.license.clone(),
             attribution: spec.attribution.clone(),
@@ -335,6 +341,6 @@ impl Model {
 
     /// Pixels that a region of a class has at least, in a crop of that size.
     pub fn least_area(&self, class: usize, crop: Size) -> usize {
-        (f64::from(self.min_area[class]) * crop.area() as f64).ceil().max(1.0) as usize
+        least_area(self.min_area[class], crop)
     }
 }

@@ -33,6 +33,8 @@ mod engine_quantised;
 mod engine_refusals;
 mod engine_timing;
 mod engine_zoo;
+mod evaluate;
+mod evaluate_measures;
 mod fuzz_corpus;
 mod images;
 mod kernels_conv;

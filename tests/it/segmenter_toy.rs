@@ -26,6 +26,12 @@ pub fn mirror_with_presence(side: i64) -> ModelProto {
     model(vec![node("Relu", "image", "maps"), pool], value("image", &shape), outputs)
 }
 
+/// The logarithm of the input, which is no number where that is below 0.
+pub fn logarithm(side: i64) -> ModelProto {
+    let shape = [1, 1, side, side];
+    model(vec![node("Log", "image", "maps")], value("image", &shape), vec![value("maps", &shape)])
+}
+
 /// Writes `model` with `metadata` as `DIR/toy.onnx`.
 pub fn write(mut model: ModelProto, metadata: &[(&str, &str)], folder: &Path) -> PathBuf {
     let entry = |(k, v): &(&str, &str)| StringStringEntryProto { key: format!("sonoplex.{k}"), value: v.to_string() };
