@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::{path, sonoplex, succeeds, text};
 use crate::cli_explain::{all_explained, explained};
-use crate::segmenter_toy::{logarithm, mirror, write};
+use crate::segmenter_toy::{logarithm, mirror, mirror_with_logarithm, write};
 
 const SIDE: u32 = 64;
 
@@ -269,6 +269,11 @@ fn what_cannot_be_judged_is_said_in_one_sentence() {
     let broken = tempfile::tempdir().expect("a folder");
     let metadata = [("classes", "nerve"), ("output", "probability"), ("mean", "0.5"), ("std", "1")];
     let broken = write(logarithm(64), &metadata, broken.path());
+    refused(&[path(&broken), data.path(), "--crop", "full", "--threads", "1"], &["1_1", "not a number"]);
+    // The same of a presence alone, whose maps are as they should be.
+    let metadata = [&metadata[..], &[("presence", "there"), ("mask", "maps")]].concat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let broken = write(mirror_with_logarithm(64), &metadata, folder.path());
     refused(&[path(&broken), data.path(), "--crop", "full", "--threads", "1"], &["1_1", "not a number"]);
     let empty = Data::new();
     refused(&[path(&toy), empty.path()], &["no picture"]);
