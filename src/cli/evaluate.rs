@@ -138,6 +138,11 @@ fn dataset(args: &EvaluateArgs, config: &SegmenterConfig, classes: &[Class]) -> 
             all.name += &format!(", {} {list}", if keep { "only" } else { "without" });
         }
     }
+    let doubtful = all.entries.iter().filter(|e| e.doubt().is_some()).count();
+    if doubtful > 0 {
+        all.notes
+            .push(format!("{doubtful} frames have masks that contradict those of near-copies: judged all the same"));
+    }
     Ok(all)
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::{path, sonoplex, succeeds, text};
 use crate::cli_explain::{all_explained, explained};
-use crate::segmenter_toy::{logarithm, mirror, write};
+use crate::segmenter_toy::{logarithm, mirror, mirror_with_logarithm, write};
 
 const SIDE: u32 = 64;
 
@@ -197,6 +197,36 @@ fn a_list_in_a_file_may_come_from_windows() {
 }
 
 #[test]
+fn what_a_packed_file_keeps_for_validation_is_judged_alone() {
+    let (data, folder) = (seven(), tempfile::tempdir().expect("a folder"));
+    let toy = model(folder.path(), &[]);
+    let packed = folder.path().join("seven.sonopack");
+    succeeds(&["prepare", data.path(), "--validate", "1,4", "--out", path(&packed)]);
+    let kept = report(&[path(&toy), path(&packed), "--only", "validation"]);
+    let whole = report(&[path(&toy), data.path(), "--only", "1,4"]);
+    assert_eq!(kept["dataset"]["frames"], 3);
+    assert_eq!(kept["classes"]["nerve"]["dice_mean"], whole["classes"]["nerve"]["dice_mean"]);
+}
+
+#[test]
+fn a_class_that_only_some_data_sets_label_is_judged_on_these() {
+    let (data, folder) = (seven(), tempfile::tempdir().expect("a folder"));
+    let toy = model(folder.path(), &[]);
+    let other = Data::new();
+    other.add("9_1", SIDE, Some([5, 5, 20]), Some([5, 5, 20]), 20);
+    std::fs::write(other.0.path().join("classes.txt"), "vessel\r\n").expect("the classes");
+    let joined = report(&[path(&toy), data.path(), other.path()]);
+    assert_eq!((&joined["dataset"]["frames"], &joined["classes"]["nerve"]["frames"]["all"]), (&8.into(), &7.into()));
+    let notes = joined["dataset"]["notes"].to_string();
+    assert!(notes.contains("does not know vessel"), "{notes}");
+    // Pictures of nothing are without every class of the model.
+    let silent = tempfile::tempdir().expect("a folder");
+    GrayImage::new(SIDE, SIDE).save(silent.path().join("a.png")).expect("a picture");
+    let silent = report(&[path(&toy), &format!("empty:{}", path(silent.path()))]);
+    assert_eq!(silent["presence"]["fpr"].as_f64(), Some(0.0));
+}
+
+#[test]
 fn frames_without_the_class_and_frames_of_any_size_are_judged() {
     let folder = tempfile::tempdir().expect("a folder");
     let toy = model(folder.path(), &[]);
@@ -239,6 +269,11 @@ fn what_cannot_be_judged_is_said_in_one_sentence() {
     let broken = tempfile::tempdir().expect("a folder");
     let metadata = [("classes", "nerve"), ("output", "probability"), ("mean", "0.5"), ("std", "1")];
     let broken = write(logarithm(64), &metadata, broken.path());
+    refused(&[path(&broken), data.path(), "--crop", "full", "--threads", "1"], &["1_1", "not a number"]);
+    // The same of a presence alone, whose maps are as they should be.
+    let metadata = [&metadata[..], &[("presence", "there"), ("mask", "maps")]].concat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let broken = write(mirror_with_logarithm(64), &metadata, folder.path());
     refused(&[path(&broken), data.path(), "--crop", "full", "--threads", "1"], &["1_1", "not a number"]);
     let empty = Data::new();
     refused(&[path(&toy), empty.path()], &["no picture"]);

@@ -32,6 +32,18 @@ pub fn logarithm(side: i64) -> ModelProto {
     model(vec![node("Log", "image", "maps")], value("image", &shape), vec![value("maps", &shape)])
 }
 
+/// The input, and as its presence the mean of its logarithm.
+pub fn mirror_with_logarithm(side: i64) -> ModelProto {
+    let shape = [1, 1, side, side];
+    let nodes = vec![
+        node("Relu", "image", "maps"),
+        node("Log", "image", "logarithms"),
+        node("GlobalAveragePool", "logarithms", "there"),
+    ];
+    let outputs = vec![value("maps", &shape), value("there", &[1, 1, 1, 1])];
+    model(nodes, value("image", &shape), outputs)
+}
+
 /// Writes `model` with `metadata` as `DIR/toy.onnx`.
 pub fn write(mut model: ModelProto, metadata: &[(&str, &str)], folder: &Path) -> PathBuf {
     let entry = |(k, v): &(&str, &str)| StringStringEntryProto { key: format!("sonoplex.{k}"), value: v.to_string() };
