@@ -13,6 +13,9 @@ run=${3:-run-$model}
 trainer=${SONOPLEX_TRAIN:-$here/train/target/release/sonoplex-train}
 [ -x "$trainer" ] || { echo "train-models: no trainer; build it with tools/train-build.sh tch" >&2; exit 1; }
 
+# one thread a model and memory that is kept: two models at once on two cores are faster than one after the other
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000
+
 if [ -e "$run/settings.json" ]; then
   exec "$trainer" --resume "$run"
 fi
@@ -33,14 +36,14 @@ case $model in
   nerve-vessel)
     exec "$trainer" --data "$data/usgra_seg" --hold-out every:6 --validate folds:8 --extra "0.25*empty:$negatives" \
       --extra 0.5*phantom:seed=1000-1019,frames=2,nerve=off --extra 0.5*phantom:seed=2000-2059,frames=1 \
-      --architecture resunet --base 8 --levels 5 --size 256x256 --epochs 60 --epoch-steps 100 --rate 0.003 \
+      --architecture resunet --base 8 --levels 5 --size 256x256 --epochs 60 --epoch-steps 100 --rate 0.003 --precision mixed \
       --name nerve-vessel --license CC-BY-4.0 --attribution "usgra-seg by T.M.K., CC-BY 4.0" --output "$run"
     ;;
   brachial-plexus)
     exec "$trainer" "${plexus[@]}" --validate folds:10 --architecture resunet --epochs 24 --name brachial-plexus --output "$run"
     ;;
   mini)
-    exec "$trainer" "${plexus[@]}" --validate folds:10 --architecture mini-unet --base 12 --epochs 40 --rate 0.004 --name mini --output "$run"
+    exec "$trainer" "${plexus[@]}" --validate folds:10 --architecture mini-unet --base 12 --epochs 40 --rate 0.004 --precision mixed --name mini --output "$run"
     ;;
   *)
     echo "train-models: expected nerve-vessel, brachial-plexus or mini, found '$model'" >&2

@@ -3,9 +3,13 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
-use burn::tensor::{Tensor, TensorData, activation, backend::Backend, module::max_pool2d};
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{FloatDType, Tensor, TensorData, activation, backend::Backend};
+use clap::ValueEnum;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::graph::{ConvShape, Graph, Step};
 
@@ -22,6 +26,19 @@ pub struct Network<B: Backend> {
     graph: Graph,
     #[module(skip)]
     dropout: f64,
+    #[module(skip)]
+    precision: Precision,
+}
+
+/// How far factors are rounded while a network learns; what it is judged by and what is written is never rounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Not at all.
+    #[default]
+    Fp32,
+    /// Convolutions in front of a batch norm multiply bf16; weights, norms, sums over the batch and the optimizer stay fp32.
+    Mixed,
 }
 
 /// What a network says about a batch, before the sigmoid.
@@ -37,7 +54,7 @@ impl<B: Backend> Network<B> {
     ///
     /// # References
     /// He et al., "Delving deep into rectifiers", ICCV 2015: normal with variance 2 / fan-in.
-    pub fn new(graph: Graph, dropout: f64, seed: u64, device: &B::Device) -> Self {
+    pub fn new(graph: Graph, dropout: f64, precision: Precision, seed: u64, device: &B::Device) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut normal = |shape: [usize; 4], fan_in: usize| {
             let spread = (2.0 / fan_in as f64).sqrt();
@@ -76,7 +93,7 @@ impl<B: Backend> Network<B> {
             up.bias = Some(Param::from_data(TensorData::new(vec![0.0f32; output], [output]), device));
             ups.push(up);
         }
-        Self { convs, norms, ups, graph, dropout }
+        Self { convs, norms, ups, graph, dropout, precision }
     }
 
     /// What it computes.
@@ -109,7 +126,9 @@ impl<B: Backend> Network<B> {
             let done = match step {
                 Step::Picture => continue,
                 Step::Conv { from, layer, relu } => {
-                    let mut x = self.convs[*layer].forward(take(*from));
+                    let mixed = noise.is_some() && self.precision == Precision::Mixed && norm_of[*layer].is_some();
+                    let conv = &self.convs[*layer];
+                    let mut x = if mixed { rounded(conv, take(*from)) } else { conv.forward(take(*from)) };
                     if let Some(norm) = norm_of[*layer] {
                         x = self.norms[norm].forward(x);
                     }
@@ -153,4 +172,10 @@ impl<B: Backend> Network<B> {
         let scale = Tensor::from_data(TensorData::new(scale, [n, c, 1, 1]), &x.device());
         x * scale
     }
+}
+
+/// A convolution without bias whose factors are rounded to bf16.
+fn rounded<B: Backend>(conv: &Conv2d<B>, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let options = ConvOptions::new([1, 1], conv.kernel_size.map(|k| k / 2), [1, 1], 1);
+    conv2d(x.cast(FloatDType::BF16), conv.weight.val().cast(FloatDType::BF16), None, options).cast(FloatDType::F32)
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::architecture::{Architecture, Width};
 use crate::loss::Loss;
+use crate::network::Precision;
 use crate::schedule::Schedule;
 
 /// All settings of a run.
@@ -48,6 +49,9 @@ pub struct Settings {
     /// Part of the deepest channels that is left out in each step of training.
     #[arg(long, default_value_t = 0.1)]
     pub dropout: f64,
+    /// How far factors are rounded while it learns: fp32, or mixed (bf16 in convolutions), which is faster.
+    #[arg(long, value_enum, default_value_t)]
+    pub precision: Precision,
     /// How often each picture is drawn, at weight 1.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: u32,

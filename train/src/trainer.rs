@@ -124,7 +124,7 @@ impl<'a, B: AutodiffBackend, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
     ) -> anyhow::Result<Self> {
         let classes = material.classes.len();
         let graph = settings.architecture.graph(settings.width(), classes, !settings.no_presence);
-        let network: Network<B> = Network::new(graph, settings.dropout, settings.seed, device);
+        let network: Network<B> = Network::new(graph, settings.dropout, settings.precision, settings.seed, device);
         let sampler = Sampler::new(Arc::clone(&material.train), classes, settings.size, settings.seed);
         let batch = usize::from(settings.batch);
         let epoch_steps = settings.epoch_steps.map_or(sampler.len().div_ceil(batch), |n| n as usize);

@@ -8,7 +8,7 @@ use sonoplex_train::architecture::{Architecture, Width};
 use sonoplex_train::command::compare;
 use sonoplex_train::data::Example;
 use sonoplex_train::export::onnx;
-use sonoplex_train::network::Network;
+use sonoplex_train::network::{Network, Precision};
 
 fn example(size: [usize; 2], seed: usize) -> Example {
     let area = size[0] * size[1];
@@ -27,7 +27,7 @@ fn difference(architecture: Architecture, presence: bool, path: &Path) -> f32 {
     let size = [32, 16];
     let graph = architecture.graph(Width { base: 4, levels: 3, cap: 16 }, 2, presence);
     let device = Default::default();
-    let network: Network<Autodiff<Flex>> = Network::new(graph, 0.1, 7, &device);
+    let network: Network<Autodiff<Flex>> = Network::new(graph, 0.1, Precision::Fp32, 7, &device);
     // a forward pass moves the running statistics, so that folding them has something to fold
     let picture = burn::tensor::Tensor::from_data(
         burn::tensor::TensorData::new((0..2 * 512).map(|i| (i % 97) as f32 / 97.0).collect(), [2, 1, 16, 32]),
@@ -67,7 +67,7 @@ fn a_seed_gives_the_same_weights_and_another_seed_others() {
     let device = Default::default();
     let graph = || Architecture::Unet.graph(Width { base: 4, levels: 2, cap: 16 }, 1, true);
     let first = |seed| {
-        let network: Network<Flex> = Network::new(graph(), 0.0, seed, &device);
+        let network: Network<Flex> = Network::new(graph(), 0.0, Precision::Fp32, seed, &device);
         sonoplex_train::export::values(network.convs[0].weight.val())
     };
     assert_eq!(first(3), first(3));

@@ -58,6 +58,17 @@ fn it_learns_what_can_be_learnt() {
 }
 
 #[test]
+fn mixed_precision_learns_what_fp32_learns_and_is_not_the_same() {
+    let run = |more: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, ..) = run(&settings(&format!("--epochs 4 --rate 0.01 --mean 0.5 {more}")), folder.path(), None);
+        state.history.last().expect("epochs").loss
+    };
+    let (exact, mixed) = (run(""), run("--precision mixed"));
+    assert!(exact != mixed && (exact - mixed).abs() < 0.1 * exact, "{exact} and {mixed}");
+}
+
+#[test]
 fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     for more in ["--epochs 3", "--epochs 3 --optimizer adam --schedule cosine --dropout 0.5"] {
