@@ -18,9 +18,14 @@ pub fn main(args: &[OsString]) -> anyhow::Result<ExitCode> {
              name it in SONOPLEX_TRAIN"
         );
     };
-    let status = Command::new(&program).args(args).status();
-    let status = status.with_context(|| format!("cannot run `{}`", program.display()))?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    let mut trainer = Command::new(&program);
+    trainer.args(args);
+    let cannot = || format!("cannot run `{}`", program.display());
+    // the trainer takes the place of this program, so that who stops it stops the trainer, and waits until it has saved
+    #[cfg(unix)]
+    return Err(std::os::unix::process::CommandExt::exec(&mut trainer)).with_context(cannot);
+    #[cfg(not(unix))]
+    Ok(ExitCode::from(trainer.status().with_context(cannot)?.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1)))
 }
 
 /// In the order in which it is looked for: SONOPLEX_TRAIN, beside this program, where the source builds it, PATH.

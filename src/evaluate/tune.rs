@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde::Serialize;
 
 use super::EvaluateError;
-use super::dataset::{Dataset, Entry, Fold, Split};
+use super::dataset::{Dataset, Entry, Split};
 use super::run::Judged;
 use super::sweep::{Setting, Tally};
 
@@ -86,14 +86,10 @@ fn ids(dataset: &Dataset) -> HashSet<String> {
 /// When a subject is not there or would be on both sides, or one side would have no frame.
 pub fn sides(dataset: &Dataset, split: &Split) -> Result<(Dataset, Dataset), EvaluateError> {
     let fold = dataset.split(split)?.into_iter().next();
-    let Some(Fold { training, validation }) = fold else { return Err(unknown(dataset, &split.to_string())) };
-    let (chosen, others) = (ids(&validation), ids(&training));
+    let Some(fold) = fold else { return Err(unknown(dataset, &split.to_string())) };
     // A frame that must not be trained on, since its mask contradicts that of a near-copy, is judged all the same.
-    let judged = |e: &Entry| match split {
-        Split::Every(_) => others.contains(&e.id),
-        _ => !chosen.contains(&e.id),
-    };
-    Ok((validation, dataset.select(judged)))
+    let rest = fold.rest(dataset);
+    Ok((fold.validation, rest))
 }
 
 fn unknown(dataset: &Dataset, found: &str) -> EvaluateError {

@@ -99,7 +99,7 @@ impl Architecture {
             }
             Self::InceptionResunet => {
                 let side = (width / 4).max(1);
-                let one = graph.conv(from, width - 2 * side, 1, true);
+                let one = graph.conv(from, width.saturating_sub(2 * side).max(1), 1, true);
                 let three = graph.conv(from, side, 1, true);
                 let three = graph.conv(three, side, 3, true);
                 let five = graph.conv(from, side, 1, true);
@@ -147,6 +147,7 @@ fn nested(graph: &mut Graph, width: Width, levels: usize) -> (Value, Value) {
         columns.push(vec![at]);
     }
     let deep = at;
+    columns[levels] = vec![graph.dropout(deep)];
     for j in 1..=levels {
         for level in 0..=levels - j {
             let below = graph.up(columns[level + 1][j - 1], width.at(level));

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backend as Compute};
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network as Parsed};
+use sonoplex::segmentation::Class;
 
 use crate::augment::Augment;
 use crate::data::{Example, random};
@@ -132,36 +133,46 @@ fn dispatch(settings: &Settings, material: &Material, folder: &Path, backend: Ba
     }
 }
 
+/// Keeps others out of the folder for as long as it lives, however it ends.
+fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
+    let path = folder.join(SETTINGS);
+    let file = std::fs::File::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
+    match file.try_lock() {
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!(
+                "cannot go on with `{}`: another trainer is at work in it; wait until it has ended, or stop it",
+                folder.display()
+            )
+        }
+        // where a file system knows no locks, nobody is kept out
+        _ => Ok(file),
+    }
+}
+
 fn run<B: AutodiffBackend>(
     settings: &Settings,
     material: &Material,
     folder: &Path,
     device: &B::Device,
 ) -> anyhow::Result<()> {
-    if !settings.size.iter().all(|s| s.is_multiple_of(graph_divisor(settings))) {
-        bail!(
-            "cannot train at {}x{}: expected sides that {} divides, since the size is halved that often",
-            settings.size[0],
-            settings.size[1],
-            graph_divisor(settings)
-        );
-    }
+    let _lock = lock(folder)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     // a second run in one process keeps the first handler, which is right for tests
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
-    let (state, network, end) = train::<B>(settings, material, folder, device, &stop, |state, network, best| {
-        put(&folder.join(HISTORY), &serde_json::to_vec_pretty(&state.history)?)?;
-        curves::draw(&folder.join("curves.svg"), &state.history, &material.classes)?;
-        if best {
-            write_model(settings, material, state, network, &folder.join(MODEL))?;
-            if !material.validate.is_empty() {
-                let path = folder.join("worst.png");
-                worst::sheet(&path, network, &material.validate, settings.size, device)?;
+    let (state, _, end) =
+        train::<B>(settings, material, folder, device, &|_| stop.load(Ordering::Relaxed), |state, network, best| {
+            put(&folder.join(HISTORY), &serde_json::to_vec_pretty(&state.history)?)?;
+            curves::draw(&folder.join("curves.svg"), &state.history, &material.classes)?;
+            if best {
+                write_model(settings, material, state, network, &folder.join(MODEL), device)?;
+                if !material.validate.is_empty() {
+                    let path = folder.join("worst.png");
+                    worst::sheet(&path, network, &material.validate, settings.size, device)?;
+                }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })?;
     let at = folder.display();
     match end {
         End::Stopped => eprintln!("stopped after step {}; go on with `sonoplex train --resume {at}`", state.step),
@@ -175,18 +186,16 @@ fn run<B: AutodiffBackend>(
     if let Some((epoch, score)) = state.best.filter(|_| !material.validate.is_empty()) {
         eprintln!("best epoch {epoch}: score {score:.4}");
     }
-    let judged = if material.validate.is_empty() { &material.train[..] } else { &material.validate[..] };
-    if state.best.is_some_and(|(epoch, _)| epoch as usize == state.history.len()) && end != End::Stopped {
-        let off = compare(&network, &model, judged, settings.size, device)?;
-        eprintln!("{}: differs from the trainer's own outputs by at most {off:.4} of probability", model.display());
+    let look = if material.validate.is_empty() { String::new() } else { format!("{at}/worst.png and ") };
+    eprintln!("look at {look}{at}/curves.svg; judge with `sonoplex evaluate {} DATASET`", model.display());
+    if settings.despeckle != "off" {
+        eprintln!("it was trained behind a filter: run it with `--despeckle {}`", settings.despeckle);
     }
-    eprintln!("look at {at}/worst.png and {at}/curves.svg; judge with `sonoplex evaluate {} DATASET`", model.display());
     Ok(())
 }
 
-fn graph_divisor(settings: &Settings) -> usize {
-    settings.architecture.graph(settings.width(), 1, false).divisor
-}
+/// The largest difference of probability between trainer and engine that is let pass: weights are rounded to 11 bits between.
+const CLOSE: f32 = 0.02;
 
 /// Writes the model and runs it once in the engine that will run it.
 fn write_model<B: Compute>(
@@ -195,13 +204,24 @@ fn write_model<B: Compute>(
     state: &State,
     network: &Network<B>,
     path: &Path,
+    device: &B::Device,
 ) -> anyhow::Result<()> {
     let bytes = onnx(network, settings.size, &metadata(settings, material, state))?;
-    put(path, &bytes)
+    let fresh = path.with_extension("new.onnx");
+    put(&fresh, &bytes)?;
+    let judged = if material.validate.is_empty() { &material.train[..] } else { &material.validate[..] };
+    let off = compare(network, &fresh, judged, settings.size, device)?;
+    anyhow::ensure!(
+        off < CLOSE,
+        "cannot keep the model: expected probabilities within {CLOSE} of the trainer's in the engine, found {off}; it is left in `{}`",
+        fresh.display()
+    );
+    std::fs::rename(&fresh, path).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// What the model says of itself, so that whoever runs it needs nothing else.
 fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(String, String)> {
+    let list = |of: &dyn Fn(&Class) -> String| material.classes.iter().map(of).collect::<Vec<_>>().join(",");
     let mut entries = vec![
         ("sonoplex.name", settings.name.clone()),
         ("sonoplex.resize", "stretch".into()),
@@ -210,7 +230,8 @@ fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(Str
         ("sonoplex.mask", "logits".into()),
         ("sonoplex.output", "logits".into()),
         ("sonoplex.activation", "sigmoid".into()),
-        ("sonoplex.classes", material.classes.join(",")),
+        ("sonoplex.classes", list(&|c| c.name.clone())),
+        ("sonoplex.colors", list(&|c| c.color.iter().fold("#".to_owned(), |text, v| text + &format!("{v:02X}")))),
         ("sonoplex.thresholds", "0.5".into()),
         ("sonoplex.presence", if settings.no_presence { "none" } else { "presence" }.into()),
         ("training.settings", serde_json::to_string(settings).expect("plain values")),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use plotters::prelude::*;
+use sonoplex::segmentation::Class;
 
 use crate::trainer::Epoch;
 
@@ -11,7 +12,7 @@ use crate::trainer::Epoch;
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn draw(path: &Path, history: &[Epoch], classes: &[String]) -> anyhow::Result<()> {
+pub fn draw(path: &Path, history: &[Epoch], classes: &[Class]) -> anyhow::Result<()> {
     let mut svg = String::new();
     paint(&mut svg, history, classes).map_err(|e| anyhow::anyhow!("cannot draw the curves: {e}"))?;
     sonoplex::write::whole(path, svg.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))
@@ -27,7 +28,7 @@ const COLORS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
 ];
 
-fn paint(svg: &mut String, history: &[Epoch], classes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+fn paint(svg: &mut String, history: &[Epoch], classes: &[Class]) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(svg, (900, 620)).into_drawing_area();
     root.fill(&WHITE)?;
     let (above, below) = root.split_vertically(300);
@@ -53,7 +54,7 @@ fn paint(svg: &mut String, history: &[Epoch], classes: &[String]) -> Result<(), 
         let color = COLORS[i % COLORS.len()];
         let points = history.iter().filter_map(|e| Some((e.epoch, e.verdict.dice_shown.get(i).copied().flatten()?)));
         dice.draw_series(LineSeries::new(points, color.stroke_width(2)))?
-            .label(class)
+            .label(&class.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
     }
     let place = SeriesLabelPosition::LowerRight;

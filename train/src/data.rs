@@ -11,9 +11,10 @@ use sonoplex::backend::cpu::crop::crop;
 use sonoplex::backend::cpu::despeckle::{Despeckle, Scratch};
 use sonoplex::backend::cpu::pool::Pool;
 use sonoplex::backend::cpu::resize::{Filter, Resampler};
-use sonoplex::evaluate::dataset::{Dataset, DatasetError, Sample};
+use sonoplex::evaluate::dataset::{Dataset, DatasetError, Sample, shrunk};
 use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::Size;
+use sonoplex::mask::Mask;
 use sonoplex::segmenter::crop as finder;
 
 use crate::augment::Augment;
@@ -23,8 +24,6 @@ use crate::augment::Augment;
 pub struct Example {
     /// Which one it is, for people.
     pub id: String,
-    /// Its patient or group.
-    pub subject: String,
     /// Width and height.
     pub size: [usize; 2],
     /// Grey levels.
@@ -51,9 +50,8 @@ pub fn load(dataset: &Dataset, size: [usize; 2], despeckle: &Despeckle) -> Resul
             let Some(entry) = dataset.entries.get(index) else { return Ok(done) };
             let sample = dataset.load(index)?;
             let (picture, truth) = shrink(&sample, size, despeckle);
-            let (id, subject) = (entry.id.clone(), entry.subject.clone());
-            let weight = entry.weight;
-            done.push((index, Example { id, subject, size, picture, truth, labelled: sample.labelled, weight }));
+            let (id, weight) = (entry.id.clone(), entry.weight);
+            done.push((index, Example { id, size, picture, truth, labelled: sample.labelled, weight }));
         }
     };
     let parts: Result<Vec<Vec<(usize, Example)>>, DatasetError> = std::thread::scope(|scope| {
@@ -82,23 +80,9 @@ fn shrink(sample: &Sample, [width, height]: [usize; 2], despeckle: &Despeckle) -
     let mut small = vec![0.0; to.area()];
     resampler.resize_u8_to_f32(&pool, &cut, rect.width as usize, &mut small);
     let picture = small.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
-    // each class has the pixels of which it covers most
-    let mut truth = vec![0u8; to.area()];
-    let mut most = vec![0.5f32; to.area()];
     let mut labels = vec![0; rect.size().area()];
     crop(&sample.truth.labels, (frame.size, PixelFormat::Gray8), rect, &[], &mut labels);
-    for class in 1..=sample.labelled.len() as u8 {
-        if !labels.contains(&class) {
-            continue;
-        }
-        let map: Vec<f32> = labels.iter().map(|&l| f32::from(u8::from(l == class))).collect();
-        resampler.resize_f32(&pool, &map, &mut small);
-        for ((truth, most), &part) in truth.iter_mut().zip(&mut most).zip(&small) {
-            if part >= *most {
-                (*truth, *most) = (class, part);
-            }
-        }
-    }
+    let truth = shrunk(&Mask { size: rect.size(), labels }, to).labels;
     (picture, truth)
 }
 
@@ -155,14 +139,10 @@ impl Sampler {
         Self { pattern: pattern.collect(), examples, strata, seed, size, classes }
     }
 
-    /// Examples that can be drawn.
-    pub fn len(&self) -> usize {
-        self.strata.iter().map(Vec::len).sum()
-    }
-
-    /// Whether nothing can be drawn.
-    pub fn is_empty(&self) -> bool {
-        self.strata.is_empty()
+    /// Steps of `batch` pictures in which an example of weight 1 is drawn once.
+    pub fn epoch_steps(&self, batch: usize) -> usize {
+        let mass: f64 = self.examples.iter().map(|e| f64::from(e.weight)).sum();
+        ((mass / batch as f64).ceil() as usize).max(1)
     }
 
     /// The example of the draw `at`, counted from 0 over the whole run.

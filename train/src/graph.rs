@@ -1,14 +1,12 @@
 //! A network as a list of steps: what the trainer runs and what the ONNX file says are read from the same list, so they
 //! cannot differ.
 
-use serde::{Deserialize, Serialize};
-
 /// A value: the result of the step of that number; 0 is the picture.
 pub type Value = usize;
 
 /// One operation on `[N, C, H, W]`: `from`, `a` and `b` are what it reads, `layer` points into the lists of [`Graph`].
 #[allow(missing_docs, reason = "the fields are explained above")]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// The picture: `[N, 1, H, W]`, grey level / 255.
     Picture,
@@ -33,7 +31,7 @@ pub enum Step {
 }
 
 /// Shape of a convolution: its stride is 1 and it is padded to keep the size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {
     /// Channels in.
     pub input: usize,
@@ -46,7 +44,7 @@ pub struct ConvShape {
 }
 
 /// What is computed in which order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     /// In the order of computation.
     pub steps: Vec<Step>,

@@ -72,7 +72,13 @@ pub fn judge<B: Backend>(
             Augment::default().apply(example, [width, height], &mut random([0; 4]), picture, truth);
         }
         let picture = Tensor::from_data(TensorData::new(picture, [chunk.len(), 1, height, width]), device);
-        let found = values(activation::sigmoid(network.forward(picture, None).logits));
+        let answer = network.forward(picture, None);
+        let mut found = values(activation::sigmoid(answer.logits));
+        // what the presence output does not see is not shown: so does the program that runs the model
+        let presence = answer.presence.map(values).unwrap_or_default();
+        for (map, _) in found.chunks_exact_mut(area).zip(presence).filter(|(_, logit)| *logit < 0.0) {
+            map.fill(0.0);
+        }
         for (slot, example) in chunk.iter().enumerate() {
             let mut judged = Judged { example: first * 8 + slot, probability: vec![], dice: vec![] };
             for class in 0..classes {

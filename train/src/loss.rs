@@ -36,7 +36,7 @@ impl FromStr for Loss {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |part: &str| {
             format!(
-                "cannot read the loss `{part}`: expected `bce`, `dice`, `focal:EXPONENT` or `tversky:FALSE_POSITIVES:FALSE_NEGATIVES`, \
+                "cannot read the loss `{part}`: expected `bce`, `dice`, `focal:EXPONENT` (1 or more) or `tversky:FALSE_POSITIVES:FALSE_NEGATIVES`, \
                  with a factor as in `0.5*dice`, and sums with `+`"
             )
         };
@@ -56,7 +56,8 @@ impl FromStr for Loss {
                 ("bce", []) => Term::Bce,
                 ("dice", []) => Term::Dice,
                 ("focal", []) => Term::Focal(2.0),
-                ("focal", &[exponent]) => Term::Focal(exponent),
+                // the slope of a smaller power has no bound
+                ("focal", &[exponent]) if exponent >= 1.0 => Term::Focal(exponent),
                 ("tversky", []) => Term::Tversky(0.3, 0.7),
                 ("tversky", &[positives, negatives]) => Term::Tversky(positives, negatives),
                 _ => return Err(wrong(part)),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use sonoplex_train::command::{self, Backend};
 use sonoplex_train::settings::Settings;
 
@@ -25,7 +26,19 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let other = matches.ids().map(clap::Id::as_str).find(|id| given(id) && !["resume", "backend"].contains(id));
+    if let (Some(folder), Some(other)) = (&cli.resume, other.filter(|id| *id != "Settings")) {
+        eprintln!(
+            "sonoplex train: cannot go on with `{}` and another `--{}`: a run keeps the settings that it was started with; leave it out, or \
+             start another run",
+            folder.display(),
+            other.replace('_', "-")
+        );
+        return ExitCode::FAILURE;
+    }
     let done = match (cli.resume, cli.output) {
         (Some(folder), _) => command::resume(&folder, cli.backend),
         (None, output) => command::start(cli.settings, &output.unwrap_or_else(|| "run".into()), cli.backend),

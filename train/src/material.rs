@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use sonoplex::backend::cpu::despeckle::Despeckle;
-use sonoplex::evaluate::dataset::{Dataset, Dropped, Split};
+use sonoplex::evaluate::dataset::{Dataset, Dropped, Entry, Fold, Split};
 
 use crate::data::load;
 use crate::settings::Settings;
@@ -16,39 +16,60 @@ use crate::trainer::Material;
 /// In one sentence, whatever is broken, missing, on both sides of the split, or empty.
 pub fn read(settings: &Settings) -> anyhow::Result<Material> {
     let all = open(&settings.data)?;
+    if all.classes.is_empty() {
+        bail!(
+            "cannot train on `{}`: expected masks with a class, found pictures without any; give some with `--data`",
+            all.name
+        );
+    }
     all.check()?;
     let classes = all.classes.clone();
-    let mut training = divide(all, &settings.hold_out, 0).context("cannot hold out frames")?.0;
+    let mut held = None;
+    let mut rest = all;
+    if settings.hold_out != "none" {
+        let fold = divide(&rest, &settings.hold_out, 0).context("cannot hold out frames")?;
+        (rest, held) = (fold.rest(&rest), Some(fold.validation));
+    }
     let mut validation = None;
+    let mut training = rest.clone();
     if settings.validate == "none" {
-        for entry in &training.entries {
-            training.dropped.extend(entry.doubt().map(|why| Dropped { what: entry.id.clone(), why: why.to_owned() }));
-        }
-        training.entries.retain(|e| e.doubt().is_none());
+        trust(&mut training);
     } else {
-        let (train, validate) =
-            divide(training, &settings.validate, settings.fold).context("cannot choose frames to validate")?;
-        (training, validation) = (train, Some(validate));
+        let fold = divide(&rest, &settings.validate, settings.fold).context("cannot choose frames to validate")?;
+        (training, validation) = (fold.training, Some(fold.validation));
     }
     tell(&training.dropped);
     if !settings.extra.is_empty() {
-        let extra = open(&settings.extra)?.aligned(&classes);
-        if let Some(validation) = &validation {
-            extra.check_apart(validation)?;
+        let mut extra = open(&settings.extra)?.aligned(&classes);
+        trust(&mut extra);
+        for apart in held.iter().chain(&validation) {
+            extra.check_apart(apart)?;
         }
         training = Dataset::join(vec![(training, 1.0), (extra, 1.0)])?.aligned(&classes);
     }
     for (i, class) in classes.iter().enumerate() {
-        if !training.entries.iter().any(|e| e.may_show(i + 1)) {
-            bail!("cannot train: expected frames that show `{}`, found none to train on; divide otherwise", class.name);
+        for (part, set) in [("train on", Some(&training)), ("validate", validation.as_ref())] {
+            if set.is_some_and(|set| !set.entries.iter().any(|e| e.may_show(i + 1))) {
+                bail!(
+                    "cannot train: expected frames that show `{}`, found none to {part}; divide otherwise",
+                    class.name
+                );
+            }
         }
     }
     let despeckle: Despeckle = settings.despeckle.parse().map_err(|e| anyhow::anyhow!("{e}"))?;
     let train = Arc::new(load(&training, settings.size, &despeckle)?);
     let validate = validation.map_or(Ok(vec![]), |set| load(&set, settings.size, &despeckle))?;
-    let classes: Vec<String> = classes.into_iter().map(|c| c.name).collect();
-    eprintln!("{} frames to train on, {} to validate; classes: {}", train.len(), validate.len(), classes.join(", "));
+    let names: Vec<&str> = classes.iter().map(|c| c.name.as_str()).collect();
+    eprintln!("{} frames to train on, {} to validate; classes: {}", train.len(), validate.len(), names.join(", "));
     Ok(Material { classes, train, validate })
+}
+
+/// Leaves out the frames whose masks contradict those of near-copies.
+fn trust(set: &mut Dataset) {
+    let doubt = |e: &Entry| Some(Dropped { what: e.id.clone(), why: e.doubt()?.to_owned() });
+    set.dropped.extend(set.entries.iter().filter_map(doubt));
+    set.entries.retain(|e| e.doubt().is_none());
 }
 
 /// Several data sets as one, and what they note.
@@ -58,19 +79,19 @@ fn open(specs: &[String]) -> anyhow::Result<Dataset> {
     Ok(set)
 }
 
-/// The part that is trained on and the other one, as `text` says.
-fn divide(set: Dataset, text: &str, fold: usize) -> anyhow::Result<(Dataset, Dataset)> {
-    if text == "none" {
-        let nothing = set.select(|_| false);
-        return Ok((set, nothing));
+/// One fold of the split that `text` names.
+fn divide(set: &Dataset, text: &str, fold: usize) -> anyhow::Result<Fold> {
+    if text == "stored" {
+        let stored = set.stored_split();
+        return Ok(stored.context("expected a packed file with a split in it, found none; name subjects instead")?.1);
+    }
+    if let Some((split, _)) = set.stored_split() {
+        bail!("`{}` has a split of its own, {split}: take `stored`, or pack it again without one", set.name);
     }
     let split: Split = text.parse().map_err(anyhow::Error::msg)?;
     let folds = set.split(&split)?;
     let count = folds.len();
-    let Some(fold) = folds.into_iter().nth(fold) else {
-        bail!("cannot take fold {fold} of `{text}`: expected a number below {count}");
-    };
-    Ok((fold.training, fold.validation))
+    folds.into_iter().nth(fold).with_context(|| format!("expected a fold of `{text}` below {count}, found {fold}"))
 }
 
 /// Names a few of what was left out, and how many there are.

@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::augment;
 use crate::graph::{ConvShape, Graph, Step};
 
 /// Weights, and the graph that says where they belong.
@@ -57,17 +58,17 @@ impl<B: Backend> Network<B> {
     pub fn new(graph: Graph, dropout: f64, precision: Precision, seed: u64, device: &B::Device) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut normal = |shape: [usize; 4], fan_in: usize| {
-            let spread = (2.0 / fan_in as f64).sqrt();
-            let mut draw = || {
-                let (u, v): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
-                ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos() * spread) as f32
-            };
-            let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw()).collect();
+            let spread = (2.0 / fan_in as f32).sqrt();
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| augment::normal(&mut random) * spread).collect();
             Param::from_data(TensorData::new(values, shape), device)
         };
         let mut convs = vec![];
         let mut norms = vec![];
-        for shape in &graph.convs {
+        let last = match graph.steps.get(graph.logits) {
+            Some(Step::Conv { layer, .. }) => Some(*layer),
+            _ => None,
+        };
+        for (layer, shape) in graph.convs.iter().enumerate() {
             let kernel = [shape.kernel; 2];
             let side = shape.kernel / 2;
             let config = Conv2dConfig::new([shape.input, shape.output], kernel)
@@ -79,8 +80,9 @@ impl<B: Backend> Network<B> {
             if shape.norm {
                 norms.push(BatchNormConfig::new(shape.output).init(device));
             } else {
-                // a bias that says "probably not": most pixels are background
-                let bias = TensorData::new(vec![-2.0f32; shape.output], [shape.output]);
+                // most pixels are background: the maps begin with "probably not"
+                let start = if last == Some(layer) { -2.0f32 } else { 0.0 };
+                let bias = TensorData::new(vec![start; shape.output], [shape.output]);
                 conv.bias = Some(Param::from_data(bias, device));
             }
             convs.push(conv);

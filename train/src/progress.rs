@@ -5,6 +5,8 @@ use std::sync::Mutex;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use sonoplex::segmentation::Class;
+
 use crate::trainer::Epoch;
 
 /// Bars with the time that is left, the course of the loss, and the Dice of every class; plain lines where no terminal is.
@@ -24,7 +26,7 @@ const WINDOW: usize = 50;
 
 impl Progress {
     /// Begins at step `done` of `steps`.
-    pub fn new(steps: usize, done: usize, epoch_steps: usize, classes: &[String]) -> Self {
+    pub fn new(steps: usize, done: usize, epoch_steps: usize, classes: &[Class]) -> Self {
         let bars = MultiProgress::new();
         let line = |template: &str| ProgressStyle::with_template(template).expect("a template that is tried in tests");
         let bar = bars.add(
@@ -38,7 +40,16 @@ impl Progress {
         let scores = classes.iter().map(|_| text()).collect();
         let seen = Mutex::new(vec![vec![]; classes.len()]);
         let recent = Mutex::new(VecDeque::new());
-        Self { steps: bar, course, scores, bars, recent, epoch_steps, classes: classes.to_vec(), seen }
+        Self {
+            steps: bar,
+            course,
+            scores,
+            bars,
+            recent,
+            epoch_steps,
+            classes: classes.iter().map(|c| c.name.clone()).collect(),
+            seen,
+        }
     }
 
     /// After step `step`.

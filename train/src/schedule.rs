@@ -14,9 +14,12 @@ pub enum Schedule {
     OneCycle,
     /// Down from the start.
     Cosine,
-    /// Halved when validation has not improved for `--patience` epochs.
+    /// Halved after every five epochs without a better one.
     Plateau,
 }
+
+/// Epochs without a better one after which a plateau halves.
+pub const PLATEAU: u32 = 5;
 
 /// The part of a one-cycle run that climbs.
 const CLIMB: f64 = 0.15;

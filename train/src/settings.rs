@@ -16,7 +16,8 @@ pub struct Settings {
     /// its pictures are drawn half as often as others. May be given several times.
     #[arg(long = "data", value_name = "DATASET", required_unless_present = "resume")]
     pub data: Vec<String>,
-    /// What to judge epochs by: subjects as in `2,7,14`, `every:6` (file numbers that 6 divides), `folds:5`, or `none`.
+    /// What to judge epochs by: subjects as in `2,7,14`, `every:6` (file numbers that 6 divides), `folds:5`, `stored` (what a
+    /// packed file says), or `none`.
     #[arg(long, value_name = "SPLIT", default_value = "folds:5")]
     pub validate: String,
     /// Which of the folds of --validate.
@@ -51,6 +52,7 @@ pub struct Settings {
     pub dropout: f64,
     /// How far factors are rounded while it learns: fp32, or mixed (bf16 in convolutions), which is faster.
     #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
     pub precision: Precision,
     /// How often each picture is drawn, at weight 1.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
@@ -82,8 +84,7 @@ pub struct Settings {
     /// Decay of the mean of the weights, which is what is judged and kept; 0 takes the last weights.
     #[arg(long, default_value_t = 0.998)]
     pub mean: f64,
-    /// Stop after this many epochs without a better one; 0 never stops. With `--schedule plateau`, halve the rate instead
-    /// after a third as many.
+    /// Stop after this many epochs without a better one; 0 never stops.
     #[arg(long, value_name = "EPOCHS", default_value_t = 0)]
     pub patience: u32,
     /// How pictures are changed: `default`, `none`, or a list such as `rotate=10,elastic=0`.
@@ -130,6 +131,15 @@ impl Settings {
     /// # Errors
     /// The first setting that is out of range.
     pub fn check(&self) -> Result<(), String> {
+        let divisor = self.architecture.graph(self.width(), 1, false).divisor;
+        if !self.size.iter().all(|s| s.is_multiple_of(divisor)) {
+            let [width, height] = self.size;
+            let [near, far] = self.size.map(|s| s.next_multiple_of(divisor));
+            return Err(format!(
+                "cannot train with `--size {width}x{height}`: expected sides that {divisor} divides, since they are halved that often; \
+                 take {near}x{far}"
+            ));
+        }
         let range = |name: &str, value: f64, good: bool, expected: &str| {
             if good { Ok(()) } else { Err(format!("cannot train with `--{name} {value}`: expected {expected}")) }
         };

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -11,6 +10,7 @@ use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, Optimizer};
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
 use serde::{Deserialize, Serialize};
+use sonoplex::segmentation::Class;
 
 use crate::augment::Augment;
 use crate::average;
@@ -20,12 +20,13 @@ use crate::judge::{Verdict, judge};
 use crate::loss::Truth;
 use crate::network::Network;
 use crate::progress::Progress;
+use crate::schedule::{PLATEAU, Schedule};
 use crate::settings::{Descent, Settings};
 
 /// What is trained on, and what is judged by.
 pub struct Material {
-    /// Names of the classes.
-    pub classes: Vec<String>,
+    /// Names and colours.
+    pub classes: Vec<Class>,
     /// Drawn from.
     pub train: Arc<Vec<Example>>,
     /// Looked at after every epoch.
@@ -39,7 +40,7 @@ pub struct Epoch {
     pub epoch: u32,
     /// Mean loss of its steps.
     pub loss: f64,
-    /// Learning rate of its last step.
+    /// Learning rate that it ends with.
     pub rate: f64,
     /// On the frames that validate.
     pub verdict: Verdict,
@@ -50,6 +51,8 @@ pub struct Epoch {
 pub struct State {
     /// Steps done.
     pub step: usize,
+    /// Steps of an epoch.
+    pub epoch_steps: usize,
     /// Epochs done.
     pub history: Vec<Epoch>,
     /// Sum of the losses of the epoch that has begun.
@@ -76,7 +79,7 @@ pub enum End {
 /// How long a run may lose when it is killed.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Trains until the end or until `stop`; calls `on_epoch` with the mean network after every epoch and whether it is the best.
+/// Trains until the end or until `stop`, which is asked with the number of steps done; calls `on_epoch` with the mean network after every epoch and whether it is the best.
 ///
 /// # Errors
 /// When a checkpoint cannot be written or read, or the loss is not a number any more.
@@ -85,7 +88,7 @@ pub fn train<B: AutodiffBackend>(
     material: &Material,
     folder: &Path,
     device: &B::Device,
-    stop: &AtomicBool,
+    stop: &dyn Fn(usize) -> bool,
     mut on_epoch: impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<()>,
 ) -> anyhow::Result<(State, Network<B::InnerBackend>, End)> {
     let clip = (settings.clip > 0.0).then_some(GradientClippingConfig::Norm(settings.clip));
@@ -127,13 +130,19 @@ impl<'a, B: AutodiffBackend, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
         let network: Network<B> = Network::new(graph, settings.dropout, settings.precision, settings.seed, device);
         let sampler = Sampler::new(Arc::clone(&material.train), classes, settings.size, settings.seed);
         let batch = usize::from(settings.batch);
-        let epoch_steps = settings.epoch_steps.map_or(sampler.len().div_ceil(batch), |n| n as usize);
+        let epoch_steps = settings.epoch_steps.map_or(sampler.epoch_steps(batch), |n| n as usize);
         let mut trained = Trained { mean: network.valid(), network, optimizer };
-        let mut state = State::default();
+        let mut state = State { epoch_steps, ..State::default() };
         let path = folder.join(CHECKPOINT);
         if path.exists() {
             let stored = Stored::read(&path)?;
             state = stored.state()?;
+            anyhow::ensure!(
+                state.epoch_steps == epoch_steps,
+                "cannot go on with `{}`: expected the data that it was started with, of {} steps an epoch, found data of {epoch_steps}",
+                folder.display(),
+                state.epoch_steps
+            );
             trained = stored.load(trained, device)?;
         }
         let augment = settings.augment.parse().map_err(anyhow::Error::msg)?;
@@ -151,7 +160,7 @@ impl<'a, B: AutodiffBackend, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
 
     fn go(
         mut self,
-        stop: &AtomicBool,
+        stop: &dyn Fn(usize) -> bool,
         on_epoch: &mut impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<()>,
     ) -> anyhow::Result<(State, Network<B::InnerBackend>, End)> {
         let steps = self.epoch_steps * self.settings.epochs as usize;
@@ -167,7 +176,7 @@ impl<'a, B: AutodiffBackend, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
         let mut kept = Instant::now();
         let mut end = if self.out_of_patience() { End::Early } else { End::Done };
         while self.state.step < steps && end == End::Done {
-            if stop.load(Ordering::Relaxed) {
+            if stop(self.state.step) {
                 end = End::Stopped;
                 break;
             }
@@ -252,7 +261,7 @@ impl<'a, B: AutodiffBackend, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
         }
         self.state.history.push(Epoch { epoch, loss, rate, verdict });
         let since = epoch - self.state.best.map_or(0, |(at, _)| at).max(self.state.halved);
-        if self.settings.schedule == crate::schedule::Schedule::Plateau && since > self.settings.patience / 3 {
+        if self.settings.schedule == Schedule::Plateau && since >= PLATEAU {
             (self.state.halvings, self.state.halved) = (self.state.halvings + 1, epoch);
         }
         progress.epoch(self.state.history.last().expect("pushed just now"), self.state.best);

@@ -143,7 +143,11 @@ pub(super) fn open(spec: &str, dir: &Path, empty: bool) -> Result<Dataset, Datas
     let most = areas.iter().map(Vec::len).max().unwrap_or(0);
     let classes = if empty { Vec::new() } else { classes(dir, most.max(1))? };
     if let Some(at) = areas.iter().position(|a| a.len() > classes.len()) {
-        return Err(DatasetError::Label { name: ids[at].clone(), found: most as u8, expected: classes.len() });
+        return Err(DatasetError::Label {
+            name: ids[at].clone(),
+            found: areas[at].len() as u8,
+            expected: classes.len(),
+        });
     }
     let pictures: Vec<_> = seen.iter().map(|s| (&s.thumbnail, &s.runs)).collect();
     let doubts = doubts(&ids, &pictures, classes.len());
@@ -183,7 +187,7 @@ fn patient(id: &str) -> Option<String> {
 
 /// Masks beside the pictures that are those of none.
 fn orphans(dir: &Path, pairs: &[(PathBuf, Option<PathBuf>)]) -> Result<Vec<Dropped>, DatasetError> {
-    let Some(masks) = pairs.first().and_then(|(_, mask)| mask.as_ref()?.parent().map(Path::to_owned)) else {
+    let Some(masks) = pairs.iter().find_map(|(_, mask)| mask.as_ref()?.parent().map(Path::to_owned)) else {
         return Ok(Vec::new());
     };
     if masks == dir {

@@ -28,6 +28,7 @@ use crate::source::images::decode;
 pub use error::DatasetError;
 pub use groups::{Group, Link};
 pub use likeness::NEAR;
+pub use pack::shrunk;
 pub use split::{Fold, Split};
 
 use folder::Folder;

@@ -283,7 +283,7 @@ fn resized(plane: &[u8], from: Size, to: Size) -> Vec<f32> {
 }
 
 /// A mask at another size: each pixel gets the label that covers most of it, a class before the background.
-pub(super) fn shrunk(mask: &Mask, to: Size) -> Mask {
+pub fn shrunk(mask: &Mask, to: Size) -> Mask {
     let most = mask.labels.iter().copied().max().unwrap_or(0);
     let mut best = vec![(0.0, 0); to.area()];
     // Rounding must not decide between two halves.

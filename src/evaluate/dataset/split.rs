@@ -31,6 +31,16 @@ pub struct Fold {
     pub validation: Dataset,
 }
 
+impl Fold {
+    /// All of `whole` that is neither judged by nor a near-copy of it: what is trained on, and what training alone leaves out.
+    pub fn rest(&self, whole: &Dataset) -> Dataset {
+        let kept: HashSet<&str> = self.training.entries.iter().map(|e| e.id.as_str()).collect();
+        let doubted =
+            |e: &Entry| self.training.dropped.iter().any(|d| d.what == e.id && Some(d.why.as_str()) == e.doubt());
+        whole.select(|e| kept.contains(e.id.as_str()) || doubted(e))
+    }
+}
+
 impl FromStr for Split {
     type Err = String;
 

@@ -14,7 +14,6 @@ fn example(size: [usize; 2], seed: usize) -> Example {
     let area = size[0] * size[1];
     Example {
         id: "0".into(),
-        subject: "0".into(),
         size,
         picture: (0..area).map(|i| ((i * 7919 + seed * 31) % 251) as u8).collect(),
         truth: vec![0; area],

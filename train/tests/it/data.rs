@@ -16,7 +16,6 @@ pub fn disc(id: usize, size: [usize; 2], weight: f32) -> Example {
     let area = width * height;
     Example {
         id: id.to_string(),
-        subject: id.to_string(),
         size,
         picture: (0..area).map(|i| if inside(i) { 220 } else { 60 + (i * 31 % 40) as u8 }).collect(),
         truth: (0..area).map(|i| u8::from(inside(i))).collect(),

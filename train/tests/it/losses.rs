@@ -42,11 +42,12 @@ fn what_is_not_labelled_weighs_nothing() {
 }
 
 #[test]
-fn dice_is_tversky_with_halves_and_focal_with_nothing_is_cross_entropy() {
+fn dice_is_tversky_with_halves_and_focal_turns_from_what_is_right() {
     let (logits, truth) = ([0.3, -1.2, 0.7, 2.0], [1.0, 0.0, 0.0, 1.0]);
     near(loss("dice", logits, truth, true), loss("tversky:0.5:0.5", logits, truth, true));
-    near(loss("focal:0", logits, truth, true), loss("bce", logits, truth, true));
     let p = |x: f32| 1.0 / (1.0 + (-x).exp());
+    let focal = -((1.0 - p(0.3)).powi(2) * p(0.3).ln() + p(-1.2).powi(2) * (1.0 - p(-1.2)).ln()) / 2.0;
+    near(loss("focal:2", logits, truth, false), focal);
     let both = p(0.3);
     let by_hand = 1.0 - (both + 0.5) / (both + 0.5 * p(-1.2) + 0.5 * (1.0 - both) + 0.5);
     near(loss("dice", logits, truth, false), by_hand);
@@ -61,7 +62,7 @@ fn losses_are_read_and_written_and_refused() {
     for text in ["bce+dice", "0.5*focal:2+tversky:0.3:0.7", "dice"] {
         assert_eq!(text.parse::<Loss>().expect("a loss").to_string(), text);
     }
-    for text in ["", "bce+", "dise", "focal:x", "-1*bce", "nan*bce", "tversky:1", "bce:2"] {
+    for text in ["", "bce+", "dise", "focal:x", "-1*bce", "nan*bce", "tversky:1", "bce:2", "focal:0.5"] {
         let refusal = text.parse::<Loss>().expect_err("no loss");
         assert!(refusal.contains("expected `bce`"), "{refusal}");
     }

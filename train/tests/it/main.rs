@@ -4,3 +4,4 @@ mod architectures;
 mod data;
 mod losses;
 mod runs;
+mod whole;

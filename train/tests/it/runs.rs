@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::{Autodiff, Flex};
 use clap::Parser;
+use sonoplex::segmentation::Class;
 use sonoplex_train::export::onnx;
 use sonoplex_train::settings::Settings;
 use sonoplex_train::trainer::{CHECKPOINT, End, Material, State, train};
@@ -29,17 +29,18 @@ fn settings(more: &str) -> Settings {
 
 fn material() -> Material {
     let train = Arc::new((0..12).map(|i| disc(i, [32, 24], 1.0)).collect());
-    Material { classes: vec!["nerve".into()], train, validate: (12..16).map(|i| disc(i, [32, 24], 1.0)).collect() }
+    Material {
+        classes: vec![Class { name: "nerve".into(), color: [255, 194, 10] }],
+        train,
+        validate: (12..16).map(|i| disc(i, [32, 24], 1.0)).collect(),
+    }
 }
 
-/// Runs until the end, or until `steps` are done; returns the state and the model.
-fn run(settings: &Settings, folder: &Path, stop_after: Option<u32>) -> (State, Vec<u8>, End) {
-    let stop = AtomicBool::new(false);
-    let (state, network, end) = train::<B>(settings, &material(), folder, &Default::default(), &stop, |state, _, _| {
-        stop.store(stop_after.is_some_and(|n| state.history.len() as u32 >= n), Ordering::Relaxed);
-        Ok(())
-    })
-    .expect("it trains");
+/// Runs until the end, or until so many steps are done; returns the state and the model.
+fn run(settings: &Settings, folder: &Path, stop_after: Option<usize>) -> (State, Vec<u8>, End) {
+    let stop = |step| stop_after.is_some_and(|n| step >= n);
+    let (state, network, end) =
+        train::<B>(settings, &material(), folder, &Default::default(), &stop, |_, _, _| Ok(())).expect("it trains");
     (state, onnx(&network, settings.size, &[]).expect("weights are small"), end)
 }
 
@@ -74,8 +75,11 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
     for more in ["--epochs 3", "--epochs 3 --optimizer adam --schedule cosine --dropout 0.5"] {
         let settings = settings(more);
         let (state, model, _) = run(&settings, whole.path(), None);
-        let (stopped, _, end) = run(&settings, parts.path(), Some(1));
-        assert_eq!((end, stopped.step), (End::Stopped, 3));
+        // in the middle of an epoch of three steps, and at the end of one
+        for after in [2, 4, 6] {
+            let (stopped, _, end) = run(&settings, parts.path(), Some(after));
+            assert_eq!((end, stopped.step), (End::Stopped, after));
+        }
         let (resumed, same, end) = run(&settings, parts.path(), None);
         assert_eq!(end, End::Done);
         assert_eq!(resumed.history, state.history);
@@ -95,8 +99,7 @@ fn a_checkpoint_that_is_not_whole_is_refused_and_left_alone() {
     let good = std::fs::read(&path).expect("kept");
     let refused = |bytes: &[u8]| {
         std::fs::write(&path, bytes).expect("a file");
-        let stop = AtomicBool::new(false);
-        let done = train::<B>(&settings, &material(), folder.path(), &Default::default(), &stop, |_, _, _| Ok(()));
+        let done = train::<B>(&settings, &material(), folder.path(), &Default::default(), &|_| false, |_, _, _| Ok(()));
         let text = format!("{:#}", done.expect_err("refused"));
         assert!(text.contains("checkpoint.bin") && text.contains("expected"), "{text}");
         assert_eq!(std::fs::read(&path).expect("there"), bytes);
@@ -114,9 +117,19 @@ fn a_checkpoint_of_another_network_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     run(&settings("--epochs 1"), folder.path(), None);
     let other = Settings { base: 8, ..settings("--epochs 1") };
-    let stop = AtomicBool::new(false);
-    let done = train::<B>(&other, &material(), folder.path(), &Default::default(), &stop, |_, _, _| Ok(()));
+    let done = train::<B>(&other, &material(), folder.path(), &Default::default(), &|_| false, |_, _, _| Ok(()));
     assert!(format!("{:#}", done.expect_err("refused")).contains("another network"));
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_data() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings("--epochs 2");
+    run(&settings, folder.path(), Some(2));
+    let mut other = material();
+    Arc::make_mut(&mut other.train).truncate(5);
+    let done = train::<B>(&settings, &other, folder.path(), &Default::default(), &|_| false, |_, _, _| Ok(()));
+    assert!(format!("{:#}", done.expect_err("refused")).contains("3 steps an epoch"));
 }
 
 #[test]
@@ -130,11 +143,10 @@ fn patience_ends_a_run() {
 #[test]
 fn without_frames_to_judge_by_the_last_epoch_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
-    let stop = AtomicBool::new(false);
     let material = Material { validate: vec![], ..material() };
     let mut best = vec![];
     let (state, network, _) =
-        train::<B>(&settings("--epochs 2"), &material, folder.path(), &Default::default(), &stop, |_, _, is| {
+        train::<B>(&settings("--epochs 2"), &material, folder.path(), &Default::default(), &|_| false, |_, _, is| {
             best.push(is);
             Ok(())
         })
@@ -153,6 +165,8 @@ fn settings_that_cannot_be_meant_are_refused_by_name() {
         let text = settings(&more).check().expect_err("refused");
         assert!(text.contains(name) && text.contains("expected"), "{text}");
     }
+    let text = Settings { size: [30, 24], ..settings("") }.check().expect_err("refused");
+    assert!(text.contains("30x24") && text.contains("32x24"), "{text}");
     let text = "train --data x --size 8x96";
     assert!(Line::try_parse_from(text.split_whitespace()).is_err());
 }

@@ -1,0 +1,125 @@
+//! From a folder of pictures to a model, and what is refused on the way.
+
+use std::path::Path;
+
+use clap::Parser;
+use sonoplex::engine::Network;
+use sonoplex_train::command::{Backend, resume, start};
+use sonoplex_train::settings::Settings;
+
+use crate::data::disc;
+
+#[derive(Parser)]
+struct Line {
+    #[arg(long)]
+    resume: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn settings(data: &Path, more: &str) -> Settings {
+    let fixed = "--architecture mini-unet --base 4 --size 32x24 --batch 4 --epochs 2 --epoch-steps 2";
+    let text = format!("train --data {} {fixed} {more}", data.display());
+    Line::try_parse_from(text.split_whitespace()).expect("settings").settings
+}
+
+fn save(path: &Path, size: [usize; 2], gray: Vec<u8>) {
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    image::GrayImage::from_raw(size[0] as u32, size[1] as u32, gray).expect("as large").save(path).expect("written");
+}
+
+/// Twelve pictures of discs, none like another, and their masks.
+fn pictures(folder: &Path) {
+    for i in 0..12usize {
+        let mut example = disc(i, [64, 48], 1.0);
+        let noise = |k: usize| (k.wrapping_mul(2_654_435_761).wrapping_add(i * 7_919) >> 7) as u8 % 90;
+        example.picture.iter_mut().enumerate().for_each(|(k, v)| *v = v.saturating_sub(noise(k / 5 * 5 * (i + 1))));
+        save(&folder.join(format!("images/{}_{i}.png", i / 2)), example.size, example.picture);
+        save(
+            &folder.join(format!("masks/{}_{i}_mask.png", i / 2)),
+            example.size,
+            example.truth.iter().map(|t| t * 255).collect(),
+        );
+    }
+}
+
+fn refused(settings: Settings, word: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let text = format!("{:#}", start(settings, &run, Backend::Flex).expect_err("refused"));
+    assert!(text.contains(word), "{text} does not say `{word}`");
+    assert!(!run.exists(), "what is refused leaves nothing behind");
+}
+
+#[test]
+fn a_folder_becomes_a_model_that_describes_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, run) = (folder.path().join("discs"), folder.path().join("run"));
+    pictures(&data);
+    let settings = settings(&data, "--validate 1,3 --hold-out 5 --name discs --license MIT --loss bce+0.5*dice");
+    start(settings.clone(), &run, Backend::Flex).expect("it trains");
+    for file in ["settings.json", "checkpoint.bin", "history.json", "curves.svg", "worst.png", "model.onnx"] {
+        assert!(run.join(file).metadata().expect(file).len() > 100, "{file}");
+    }
+    let network = Network::open(&run.join("model.onnx")).expect("a model");
+    let said = |key: &str| network.metadata.get(key).unwrap_or_else(|| panic!("no {key}")).clone();
+    assert_eq!(said("sonoplex.classes"), "nerve");
+    assert_eq!(said("sonoplex.presence"), "presence");
+    assert_eq!(said("sonoplex.license"), "MIT");
+    assert!(said("sonoplex.colors").starts_with('#'));
+    assert_eq!(said("training.frames"), "6 trained on, 4 validated");
+    assert!(said("training.settings").contains("bce+0.5*dice"));
+    assert!(said("training.metrics").contains("dice_shown"));
+    // a run that is done goes on to nothing, and another one does not write over it
+    let model = std::fs::read(run.join("model.onnx")).expect("a model");
+    resume(&run, Backend::Flex).expect("it is done");
+    let text = format!("{:#}", start(settings, &run, Backend::Flex).expect_err("refused"));
+    assert!(text.contains("--resume"), "{text}");
+    assert!(std::fs::read(run.join("model.onnx")).expect("a model") == model);
+}
+
+#[test]
+fn what_is_broken_is_refused_by_name_before_the_first_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = |name: &str| {
+        let data = folder.path().join(name);
+        pictures(&data);
+        data
+    };
+    let broken = data("broken");
+    std::fs::write(broken.join("images/2_4.png"), b"\x89PNG\r\n\x1a\nno more").expect("written");
+    refused(settings(&broken, ""), "2_4");
+    let other = data("other");
+    save(&other.join("masks/3_7_mask.png"), [60, 48], vec![255; 60 * 48]);
+    refused(settings(&other, ""), "3_7");
+    let empty = data("empty");
+    for i in 0..12 {
+        save(&empty.join(format!("masks/{}_{i}_mask.png", i / 2)), [64, 48], vec![0; 64 * 48]);
+    }
+    refused(settings(&empty, ""), "nerve");
+    let good = data("good");
+    refused(settings(&good, "--validate 9"), "9");
+    refused(settings(&good, "--fold 7"), "folds:5");
+    refused(settings(&good, "--augment turn=3"), "turn=3");
+    refused(settings(&good, "--despeckle nothing"), "nothing");
+    refused(settings(&good, "--validate stored"), "packed");
+    refused(settings(Path::new("/nowhere/at/all"), ""), "/nowhere/at/all");
+    let none = format!("empty:{}", good.join("images").display());
+    refused(settings(Path::new(&none), ""), "without any");
+}
+
+#[test]
+fn what_is_held_out_or_validates_is_not_trained_on_through_another_door() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("discs");
+    pictures(&data);
+    for split in ["--hold-out 2 --validate none", "--validate 2"] {
+        refused(settings(&data, &format!("{split} --extra {}", data.display())), "2");
+        // a copy under another name
+        let copies = folder.path().join("copies");
+        let name = if split.contains("none") { "a.png" } else { "b.png" };
+        std::fs::create_dir_all(&copies).expect("made");
+        std::fs::copy(data.join("images/2_4.png"), copies.join(name)).expect("copied");
+        refused(settings(&data, &format!("{split} --extra empty:{}", copies.display())), "2_4");
+    }
+}
