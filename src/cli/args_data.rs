@@ -13,7 +13,7 @@ use super::args::{SegmenterArgs, probability};
 
 #[derive(Args, Debug)]
 pub struct PrepareArgs {
-    /// Folders of pictures with masks, packed files, empty:FOLDER, phantom:…; each may have a weight, as in 0.5*FOLDER.
+    /// Folders of pictures with masks, packed files, empty:FOLDER, crops:DATASET, phantom:…; each may have a weight, as in 0.5*FOLDER.
     #[arg(required = true, value_name = "DATASET")]
     pub datasets: Vec<String>,
     /// Where the packed file goes.

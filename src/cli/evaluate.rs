@@ -24,7 +24,8 @@ pub struct EvaluateArgs {
     /// ONNX model or plan, or built-in:nerve-vessel.
     #[arg(required_unless_present = "explain", value_name = "MODEL")]
     judged: Option<PathBuf>,
-    /// Folders of pictures with masks, packed data sets, phantom:…, or empty:FOLDER of pictures without any class.
+    /// Folders of pictures with masks, packed data sets, phantom:…, empty:FOLDER of pictures without any class, or crops:DATASET of
+    /// what is free of the first class.
     #[arg(required_unless_present = "explain", value_name = "DATASET")]
     datasets: Vec<String>,
     /// Judge on these subjects or frames alone: names with commas between them, @FILE with a name a line, every:N, or

@@ -258,3 +258,31 @@ fn a_join_has_all_classes_and_says_which_are_labelled() {
     }
     assert!(Dataset::join(Vec::new()).is_err());
 }
+
+#[test]
+fn crops_are_free_of_the_first_class_and_keep_the_others() {
+    let temp = tempfile::tempdir().unwrap();
+    for folder in ["images", "masks"] {
+        fs::create_dir(temp.path().join(folder)).unwrap();
+    }
+    let put = |id: &str, picture: &[u8], mask: &[u8]| {
+        save(&temp.path().join(format!("images/{id}.png")), picture);
+        save(&temp.path().join(format!("masks/{id}.png")), mask);
+    };
+    // nerve in columns 4 to 9, a vessel in columns 20 to 22; all light is to the right
+    let mask: Vec<u8> = bar(4, 10, 1).iter().zip(bar(20, 23, 2)).map(|(a, b)| a + b).collect();
+    put("6", &bar(10, 32, 90), &mask);
+    put("7", &noise(7), &bar(0, 32, 1));
+    put("8", &noise(8), &bar(0, 0, 1));
+    let name = format!("crops:{}", temp.path().display());
+    let set = Dataset::open(&name).unwrap();
+    assert_eq!(set.entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["6", "8"]);
+    assert_eq!(set.dropped[0].what, "7");
+    let right = set.load(0).unwrap();
+    assert_eq!((right.picture.size.width, right.picture.size.height), (32 - 10, HEIGHT));
+    assert!(right.picture.pixels.iter().all(|v| *v == 90));
+    assert_eq!((right.truth.area(1), right.truth.area(2)), (0, 3 * HEIGHT as usize));
+    assert!(!set.entries[0].may_show(1) && set.entries[0].may_show(2) && set.entries[0].is_part());
+    // what shows no nerve is taken whole
+    assert_eq!(set.load(1).unwrap().picture.pixels, noise(8));
+}

@@ -222,6 +222,11 @@ fn write_model<B: Compute>(
 /// What the model says of itself, so that whoever runs it needs nothing else.
 fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(String, String)> {
     let list = |of: &dyn Fn(&Class) -> String| material.classes.iter().map(of).collect::<Vec<_>>().join(",");
+    let named = Settings {
+        data: settings.data.iter().map(|d| name_of(d)).collect(),
+        extra: settings.extra.iter().map(|d| name_of(d)).collect(),
+        ..settings.clone()
+    };
     let mut entries = vec![
         ("sonoplex.name", settings.name.clone()),
         ("sonoplex.resize", "stretch".into()),
@@ -234,7 +239,7 @@ fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(Str
         ("sonoplex.colors", list(&|c| c.color.iter().fold("#".to_owned(), |text, v| text + &format!("{v:02X}")))),
         ("sonoplex.thresholds", "0.5".into()),
         ("sonoplex.presence", if settings.no_presence { "none" } else { "presence" }.into()),
-        ("training.settings", serde_json::to_string(settings).expect("plain values")),
+        ("training.settings", serde_json::to_string(&named).expect("plain values")),
         ("training.frames", format!("{} trained on, {} validated", material.train.len(), material.validate.len())),
     ];
     let texts = [("sonoplex.license", &settings.license), ("sonoplex.attribution", &settings.attribution)];
@@ -244,6 +249,13 @@ fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(Str
         entries.push(("training.metrics", format!("{{\"epoch\":{epoch},\"network_size\":{verdict}}}")));
     }
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// A data set without the folders that it lies in, which are of no concern to whoever gets the model.
+fn name_of(spec: &str) -> String {
+    let (before, path) = spec.rsplit_once([':', '*']).filter(|_| !spec.contains("phantom:")).unwrap_or(("", spec));
+    let name = path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path);
+    format!("{}{name}", &spec[..(before.len() + usize::from(!before.is_empty()))])
 }
 
 /// The largest difference of probability between the trainer's network and the written model in our engine.
@@ -286,4 +298,24 @@ pub fn compare<B: Compute>(
 
 fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     sonoplex::write::whole(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_does_not_tell_where_its_data_lay() {
+        for (spec, name) in [
+            ("/home/anna/nerves/", "nerves"),
+            ("0.25*empty:/data/muscle", "0.25*empty:muscle"),
+            ("0.5*/data/a.sonopack", "0.5*a.sonopack"),
+            ("phantom:seed=1-20,frames=2", "phantom:seed=1-20,frames=2"),
+            ("0.5*phantom:seed=1", "0.5*phantom:seed=1"),
+            ("C:\\data\\nerves", "C:nerves"),
+            ("nerves", "nerves"),
+        ] {
+            assert_eq!(name_of(spec), name);
+        }
+    }
 }

@@ -75,6 +75,10 @@ fn trust(set: &mut Dataset) {
 /// Several data sets as one, and what they note.
 fn open(specs: &[String]) -> anyhow::Result<Dataset> {
     let set = Dataset::open_all(specs)?;
+    if set.entries.iter().any(|e| e.is_part()) {
+        // a part does not resemble its picture, so nothing would tell that it is of one that is held out
+        bail!("cannot train on `{}`: `crops:` is for judging; give the pictures themselves", specs.join(" + "));
+    }
     set.notes.iter().for_each(|note| eprintln!("{note}"));
     Ok(set)
 }

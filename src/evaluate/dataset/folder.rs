@@ -170,6 +170,7 @@ pub(super) fn open(spec: &str, dir: &Path, empty: bool) -> Result<Dataset, Datas
             thumbnail: Some(Arc::new(seen.thumbnail)),
             doubt: doubt.map(Arc::from),
             role: None,
+            part: None,
         });
     }
     let mut set = Dataset { name: spec.to_owned(), classes, entries, dropped, notes, links: Vec::new(), split: None };

@@ -3,6 +3,7 @@
 //! A data set is read through once when it is opened: a broken picture or a mask of another size is refused by name then,
 //! and not in the middle of a training.
 
+mod crops;
 mod doubt;
 mod error;
 mod folder;
@@ -19,8 +20,9 @@ mod table;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::backend::cpu::crop::crop;
 use crate::frame::{Frame, PixelFormat};
-use crate::geometry::{Size, Spacing};
+use crate::geometry::{Rect, Size, Spacing};
 use crate::mask::Mask;
 use crate::segmentation::Class;
 use crate::source::images::decode;
@@ -76,6 +78,8 @@ pub struct Entry {
     doubt: Option<Arc<str>>,
     /// Its side of a split that was made when it was packed.
     role: Option<Role>,
+    /// The part of the picture that is taken; all of it unless said.
+    part: Option<Rect>,
 }
 
 /// What was left out of a data set.
@@ -132,7 +136,8 @@ impl Labels {
 }
 
 impl Dataset {
-    /// Opens a folder of pictures with masks, a file that `sonoplex prepare` wrote, `phantom:…`, or `empty:FOLDER`, whose pictures show none of the classes.
+    /// Opens a folder of pictures with masks, a file that `sonoplex prepare` wrote, `phantom:…`, `empty:FOLDER`, whose pictures
+    /// show none of the classes, or `crops:DATASET`, the parts of its pictures without the first class.
     ///
     /// # Errors
     /// One sentence for whatever cannot be read, or is not what it seems to be.
@@ -142,6 +147,9 @@ impl Dataset {
         }
         if let Some(dir) = spec.strip_prefix("empty:") {
             return folder::open(spec, Path::new(dir), true);
+        }
+        if let Some(inner) = spec.strip_prefix("crops:") {
+            return crops::open(spec, inner);
         }
         if Path::new(spec).is_file() {
             return packed::open(spec, Path::new(spec));
@@ -185,7 +193,17 @@ impl Dataset {
                 expected: map.len() - 1,
             })?;
         }
-        let mut picture = Frame::new(index as u64, stored.size, PixelFormat::Gray8, stored.gray);
+        let (mut size, mut gray) = (stored.size, stored.gray);
+        if let Some(part) = entry.part {
+            let cut = |plane: &[u8]| {
+                let mut out = vec![0; part.size().area()];
+                crop(plane, (size, PixelFormat::Gray8), part, &[], &mut out);
+                out
+            };
+            (gray, truth) = (cut(&gray), Mask { size: part.size(), labels: cut(&truth.labels) });
+            size = part.size();
+        }
+        let mut picture = Frame::new(index as u64, size, PixelFormat::Gray8, gray);
         picture.name.clone_from(&entry.id);
         picture.spacing = stored.spacing;
         Ok(Sample { picture, truth, labelled: entry.labels.labelled.clone(), spacing: stored.spacing })
@@ -225,6 +243,11 @@ impl Dataset {
 }
 
 impl Entry {
+    /// Whether it is only a part of its picture.
+    pub fn is_part(&self) -> bool {
+        self.part.is_some()
+    }
+
     /// Whether it was computed: then its seed is its subject wherever it lies.
     fn computed(&self) -> bool {
         self.subject.starts_with("phantom:")

@@ -82,6 +82,7 @@ pub(super) fn open(spec: &str, path: &Path) -> Result<Dataset, DatasetError> {
             patient: item.patient,
             doubt: item.doubt.map(Arc::from),
             role: item.role,
+            part: None,
         });
     }
     Ok(Dataset {

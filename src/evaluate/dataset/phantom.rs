@@ -75,6 +75,7 @@ pub(super) fn open(spec: &str) -> Result<Dataset, DatasetError> {
             thumbnail: None,
             doubt: None,
             role: None,
+            part: None,
         }
     });
     let entries = entries.collect();

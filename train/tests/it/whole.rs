@@ -103,9 +103,12 @@ fn what_is_broken_is_refused_by_name_before_the_first_step() {
     refused(settings(&good, "--augment turn=3"), "turn=3");
     refused(settings(&good, "--despeckle nothing"), "nothing");
     refused(settings(&good, "--validate stored"), "packed");
+    refused(settings(&good, &format!("--extra crops:{}", good.display())), "crops:");
     refused(settings(Path::new("/nowhere/at/all"), ""), "/nowhere/at/all");
-    let none = format!("empty:{}", good.join("images").display());
-    refused(settings(Path::new(&none), ""), "without any");
+    let bare = folder.path().join("bare");
+    std::fs::create_dir(&bare).expect("made");
+    std::fs::copy(good.join("images/2_4.png"), bare.join("2_4.png")).expect("copied");
+    refused(settings(Path::new(&format!("empty:{}", bare.display())), ""), "without any");
 }
 
 #[test]
