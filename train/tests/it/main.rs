@@ -5,3 +5,19 @@ mod data;
 mod losses;
 mod runs;
 mod whole;
+
+use clap::Parser;
+use sonoplex_train::settings::Settings;
+
+#[derive(Parser)]
+struct Line {
+    #[arg(long)]
+    resume: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// The settings that a command line says.
+fn parse(line: &str) -> Result<Settings, clap::Error> {
+    Ok(Line::try_parse_from(line.split_whitespace())?.settings)
+}

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::backend::{Autodiff, Flex};
-use clap::Parser;
 use sonoplex::segmentation::Class;
 use sonoplex_train::export::onnx;
 use sonoplex_train::settings::Settings;
@@ -14,17 +13,9 @@ use crate::data::disc;
 
 type B = Autodiff<Flex>;
 
-#[derive(Parser)]
-struct Line {
-    #[arg(long)]
-    resume: Option<String>,
-    #[command(flatten)]
-    settings: Settings,
-}
-
 fn settings(more: &str) -> Settings {
     let text = format!("train --data x --architecture mini-unet --base 4 --size 32x24 --batch 4 {more}");
-    Line::try_parse_from(text.split_whitespace()).expect("settings").settings
+    crate::parse(&text).expect("settings")
 }
 
 fn material() -> Material {
@@ -168,5 +159,5 @@ fn settings_that_cannot_be_meant_are_refused_by_name() {
     let text = Settings { size: [30, 24], ..settings("") }.check().expect_err("refused");
     assert!(text.contains("30x24") && text.contains("32x24"), "{text}");
     let text = "train --data x --size 8x96";
-    assert!(Line::try_parse_from(text.split_whitespace()).is_err());
+    assert!(crate::parse(text).is_err());
 }

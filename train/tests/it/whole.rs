@@ -2,25 +2,16 @@
 
 use std::path::Path;
 
-use clap::Parser;
 use sonoplex::engine::Network;
 use sonoplex_train::command::{Backend, resume, start};
 use sonoplex_train::settings::Settings;
 
 use crate::data::disc;
 
-#[derive(Parser)]
-struct Line {
-    #[arg(long)]
-    resume: Option<String>,
-    #[command(flatten)]
-    settings: Settings,
-}
-
 fn settings(data: &Path, more: &str) -> Settings {
     let fixed = "--architecture mini-unet --base 4 --size 32x24 --batch 4 --epochs 2 --epoch-steps 2";
     let text = format!("train --data {} {fixed} {more}", data.display());
-    Line::try_parse_from(text.split_whitespace()).expect("settings").settings
+    crate::parse(&text).expect("settings")
 }
 
 fn save(path: &Path, size: [usize; 2], gray: Vec<u8>) {
