@@ -1,5 +1,6 @@
 //! Intervals of the measures, from drawing the subjects again.
 
+use super::chance::Chance;
 use super::measures::{Measure, Measures, Row};
 use super::presence::Ranking;
 use super::surface::percentile;
@@ -34,7 +35,7 @@ impl Intervals {
         let mut times = vec![0u64; subjects];
         for _ in 0..RESAMPLES {
             times.fill(0);
-            (0..subjects).for_each(|_| times[chance.below(subjects)] += 1);
+            (0..subjects).for_each(|_| times[below(&mut chance, subjects)] += 1);
             let measures = Measures::of(rows, ranking, |i| times[subject[i]]);
             for (drawn, measure) in drawn.iter_mut().zip(Measure::ALL) {
                 drawn.extend(measures.get(measure));
@@ -52,20 +53,8 @@ impl Intervals {
     }
 }
 
-/// A stream of pseudo-random numbers.
-///
-/// # References
-/// Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    /// Uniform in `0..n`.
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        // The high half of a product: no division, and no bias that 2,000 drawings could show.
-        ((u128::from(z ^ (z >> 31)) * n as u128) >> 64) as usize
-    }
+/// Uniform in `0..n`.
+fn below(chance: &mut Chance, n: usize) -> usize {
+    // The high half of a product: no division, and no bias that 2,000 drawings could show.
+    ((u128::from(chance.bits()) * n as u128) >> 64) as usize
 }

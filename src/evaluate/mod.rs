@@ -6,6 +6,7 @@
 
 pub mod assemble;
 pub mod bootstrap;
+mod chance;
 pub mod counts;
 pub mod dataset;
 pub mod explain;

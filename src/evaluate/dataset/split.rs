@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
+use super::super::chance::Chance;
 use super::likeness::NEAR;
 use super::{Dataset, DatasetError, Dropped, Entry};
 
@@ -184,9 +185,9 @@ impl Dataset {
             return Err(self.refuse(found, "ask for fewer folds"));
         }
         // Every order has the same chance (Fisher and Yates), then the largest first, each to the fold that has least.
-        let mut state = seed;
+        let mut chance = Chance(seed);
         for i in (1..groups.len()).rev() {
-            groups.swap(i, (split_mix(&mut state) % (i as u64 + 1)) as usize);
+            groups.swap(i, (chance.bits() % (i as u64 + 1)) as usize);
         }
         groups.sort_by_key(|g| std::cmp::Reverse(g.pictures));
         let mut folds: Vec<(usize, HashSet<String>)> = vec![(0, HashSet::new()); count];
@@ -237,13 +238,4 @@ fn number(entry: &Entry) -> Option<u64> {
     }
     let digits = entry.id.rsplit(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
     digits.parse().ok()
-}
-
-/// # References
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
