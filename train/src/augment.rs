@@ -40,12 +40,14 @@ pub struct Augment {
     pub blur: f32,
     /// Probability of a JPEG in between.
     pub jpeg: f32,
+    /// Probability that only a part is shown which lacks one of the classes: the same scanner, and nothing to find.
+    pub without: f32,
 }
 
 /// Name of a change, where it lies, and how far it goes by default.
 type Change = (&'static str, fn(&mut Augment) -> &mut f32, f32);
 
-const CHANGES: [Change; 15] = [
+const CHANGES: [Change; 16] = [
     ("flip", |a| &mut a.flip, 0.5),
     ("rotate", |a| &mut a.rotate, 25.0),
     ("scale", |a| &mut a.scale, 0.35),
@@ -61,6 +63,7 @@ const CHANGES: [Change; 15] = [
     ("shadow", |a| &mut a.shadow, 0.15),
     ("blur", |a| &mut a.blur, 0.2),
     ("jpeg", |a| &mut a.jpeg, 0.1),
+    ("without", |a| &mut a.without, 0.1),
 ];
 
 /// `default`, `none`, or what differs from the default: `rotate=10,elastic=0`.
@@ -109,6 +112,8 @@ impl Augment {
         truth: &mut [f32],
     ) {
         let map = self.geometry(width as f32 / height as f32, random);
+        let part = if random.random::<f32>() < self.without { part_without(example, random) } else { None };
+        let part = part.unwrap_or([[0.0, 1.0]; 2]);
         let [from_width, from_height] = example.size;
         truth.fill(0.0);
         for y in 0..height {
@@ -116,6 +121,7 @@ impl Augment {
             for x in 0..width {
                 let u = (x as f32 + 0.5) / width as f32 * 2.0 - 1.0;
                 let [u, v] = map.at(u, v);
+                let (u, v) = (part[0][0] + u * part[0][1], part[1][0] + v * part[1][1]);
                 let (fx, fy) = ((u + 1.0) * 0.5 * from_width as f32 - 0.5, (v + 1.0) * 0.5 * from_height as f32 - 0.5);
                 let (x0, y0) = (fx.floor(), fy.floor());
                 let (tx, ty) = (fx - x0, fy - y0);
@@ -199,6 +205,26 @@ impl Augment {
             jpeg([width, height], random.random_range(30..=90), picture);
         }
     }
+}
+
+/// The middle and the half length of a part of the picture along each side, both in -1..=1 of it, that lacks a class which the
+/// picture shows; smaller and smaller ones are tried, and nothing is found where a quarter of the sides is too much.
+fn part_without(example: &Example, random: &mut ChaCha8Rng) -> Option<[[f32; 2]; 2]> {
+    let seen = example.truth.iter().copied().max().filter(|class| *class > 0)?;
+    let class = random.random_range(1..=seen);
+    (0..50).find_map(|tried| {
+        let part = [(); 2].map(|()| {
+            let half = random.random_range(0.25f32..=1.0 - 0.015 * tried as f32);
+            [random.random_range(-1.0f32..=1.0) * (1.0 - half), half]
+        });
+        let [columns, rows] = [0, 1].map(|side| {
+            let [middle, half] = part[side];
+            let place = |t: f32| ((t + 1.0) * 0.5 * example.size[side] as f32) as usize;
+            place(middle - half)..(place(middle + half) + 1).min(example.size[side])
+        });
+        let free = |row: usize| !example.truth[row * example.size[0]..][columns.clone()].contains(&class);
+        rows.into_iter().all(free).then_some(part)
+    })
 }
 
 /// Side of the grid of displacements.

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backend as Compute};
+use burn::tensor::{Tensor, TensorData, backend::Backend as Compute};
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network as Parsed};
 use sonoplex::segmentation::Class;
 
 use crate::augment::Augment;
 use crate::data::{Example, random};
 use crate::export::{onnx, values};
+use crate::gradients::Learn;
 use crate::network::Network;
 use crate::settings::Settings;
 use crate::trainer::{CHECKPOINT, End, Epoch, Material, State, train};
@@ -149,12 +150,7 @@ fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
     }
 }
 
-fn run<B: AutodiffBackend>(
-    settings: &Settings,
-    material: &Material,
-    folder: &Path,
-    device: &B::Device,
-) -> anyhow::Result<()> {
+fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device: &B::Device) -> anyhow::Result<()> {
     let _lock = lock(folder)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -289,7 +285,7 @@ pub fn compare<B: Compute>(
         }
         if let Some(presence) = own.presence {
             for (a, b) in values(presence).iter().zip(context.output("presence")?) {
-                most = most.max((sigmoid(*a) - b).abs());
+                most = most.max((sigmoid(*a) - sigmoid(*b)).abs());
             }
         }
     }

@@ -29,7 +29,8 @@ pub enum ExportError {
 /// Writes the network with its batch norms folded, weights as fp16 with a cast to f32 in front of each use.
 ///
 /// # Shapes
-/// `image` `[1, 1, H, W]` gives `logits` `[1, classes, H, W]` and, where the network has it, `presence` `[1, classes]` in 0..=1.
+/// `image` `[1, 1, H, W]` gives `logits` `[1, classes, H, W]` and, where the network has it, `presence` `[1, classes]`: both
+/// before the sigmoid, which is what `output = logits` in the metadata says of either.
 ///
 /// # Errors
 /// `Range` when fp16 cannot hold a weight.
@@ -88,8 +89,7 @@ pub fn onnx<B: Backend>(
     file.rename(&names[graph.logits], "logits");
     let mut outputs = vec![tensor("logits", &[1, classes, height, width])];
     if let Some(presence) = graph.presence {
-        let flat = file.node(presence, "Flatten", &[names[presence].clone()], &[int("axis", 1)]);
-        let name = file.node(presence, "Sigmoid", &[flat], &[]);
+        let name = file.node(presence, "Flatten", &[names[presence].clone()], &[int("axis", 1)]);
         file.rename(&name, "presence");
         outputs.push(tensor("presence", &[1, classes]));
     }

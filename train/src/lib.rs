@@ -1,7 +1,7 @@
 //! Trains the nerve models that Sonoplex runs.
 //!
 //! `settings` say what and how; `material` reads it; `data` draws batches, which `augment` changes; `architecture` draws a
-//! `graph`, which `network` computes and `export` writes; `loss` says how wrong it is, `schedule` how far to move;
+//! `graph`, which `network` computes and `export` writes; `loss` says how wrong it is, `gradients` which way is down, `schedule` how far to move;
 //! `trainer` is the loop, with `average`, `checkpoint`, `judge`, `progress`, `curves` and `worst` beside it; `command`
 //! puts them together.
 #![warn(missing_docs)]
@@ -14,8 +14,11 @@ pub mod command;
 pub mod curves;
 pub mod data;
 pub mod export;
+pub mod gradients;
 pub mod graph;
 pub mod judge;
+#[cfg(feature = "tch")]
+mod libtorch;
 pub mod loss;
 pub mod material;
 pub mod network;

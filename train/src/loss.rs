@@ -117,7 +117,7 @@ pub struct Truth<B: Backend> {
 const EMPTY: f32 = 0.25;
 
 /// What the presence output weighs against the maps.
-const PRESENCE: f32 = 0.05;
+const PRESENCE: f32 = 0.2;
 
 impl Loss {
     /// Mean over the frames and classes that are labelled.

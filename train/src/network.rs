@@ -161,18 +161,27 @@ impl<B: Backend> Network<B> {
         self.graph.convs.iter().map(|c| if c.norm { next.next() } else { None }).collect()
     }
 
-    /// Leaves out whole channels and makes up for them.
+    fn drop_channels(&self, x: Tensor<B, 4>, noise: Option<u64>) -> Tensor<B, 4> {
+        let [n, c, ..] = x.dims();
+        let Some(scale) = noise.and_then(|seed| self.kept(n * c, seed)) else { return x };
+        let scale = Tensor::from_data(TensorData::new(scale, [n, c, 1, 1]), &x.device());
+        x * scale
+    }
+
+    /// Leaves out whole channels and makes up for them: what each of `channels` is multiplied by, or nothing without dropout.
     ///
     /// # References
     /// Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
-    fn drop_channels(&self, x: Tensor<B, 4>, noise: Option<u64>) -> Tensor<B, 4> {
-        let Some(seed) = noise.filter(|_| self.dropout > 0.0) else { return x };
-        let [n, c, ..] = x.dims();
+    pub fn kept(&self, channels: usize, seed: u64) -> Option<Vec<f32>> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let kept = 1.0 / (1.0 - self.dropout) as f32;
-        let scale: Vec<f32> = (0..n * c).map(|_| if random.random_bool(self.dropout) { 0.0 } else { kept }).collect();
-        let scale = Tensor::from_data(TensorData::new(scale, [n, c, 1, 1]), &x.device());
-        x * scale
+        let mut draw = || if random.random_bool(self.dropout) { 0.0 } else { kept };
+        (self.dropout > 0.0).then(|| (0..channels).map(|_| draw()).collect())
+    }
+
+    /// How far factors are rounded while it learns.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::AutodiffModule;
-use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, Optimizer};
-use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
+use burn::optim::{AdamConfig, AdamWConfig, Optimizer};
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use sonoplex::segmentation::Class;
 
@@ -16,6 +16,7 @@ use crate::augment::Augment;
 use crate::average;
 use crate::checkpoint::{self, Stored, Trained};
 use crate::data::{Batch, Example, Sampler, random};
+use crate::gradients::Learn;
 use crate::judge::{Verdict, judge};
 use crate::loss::Truth;
 use crate::network::Network;
@@ -83,7 +84,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When a checkpoint cannot be written or read, or the loss is not a number any more.
-pub fn train<B: AutodiffBackend>(
+pub fn train<B: Learn>(
     settings: &Settings,
     material: &Material,
     folder: &Path,
@@ -104,7 +105,7 @@ pub fn train<B: AutodiffBackend>(
     }
 }
 
-struct Run<'a, B: AutodiffBackend, O> {
+struct Run<'a, B: Learn, O> {
     settings: &'a Settings,
     material: &'a Material,
     folder: &'a Path,
@@ -117,7 +118,7 @@ struct Run<'a, B: AutodiffBackend, O> {
     trained: Option<Trained<B, O>>,
 }
 
-impl<'a, B: AutodiffBackend, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
+impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
     fn start(
         settings: &'a Settings,
         material: &'a Material,
@@ -221,10 +222,7 @@ impl<'a, B: AutodiffBackend, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
         };
         let noise = rand::RngCore::next_u64(&mut random([self.settings.seed, 3, self.state.step as u64, 0]));
         let Trained { network, mut optimizer, mean } = self.trained.take().expect("put back after every step");
-        let answer = network.forward(tensor4(batch.picture, 1), Some(noise));
-        let loss = self.settings.loss.of(answer, &truth);
-        let gradients = GradientsParams::from_grads(loss.backward(), &network);
-        let loss = f64::from(crate::export::values(loss)[0]);
+        let (loss, gradients) = B::gradients(&network, tensor4(batch.picture, 1), &truth, &self.settings.loss, noise);
         anyhow::ensure!(
             loss.is_finite(),
             "cannot go on: expected a loss that is a number, found {loss} in step {}; train again with a smaller `--rate` than {}",

@@ -4,6 +4,11 @@ use std::path::Path;
 
 use burn::backend::{Autodiff, Flex};
 use clap::ValueEnum;
+use sonoplex::frame::{Frame, PixelFormat};
+use sonoplex::geometry::Size;
+use sonoplex::latency::Clock;
+use sonoplex::segmentation::Segmentation;
+use sonoplex::segmenter::{CropChoice, Segmenter, SegmenterConfig};
 use sonoplex_train::architecture::{Architecture, Width};
 use sonoplex_train::command::compare;
 use sonoplex_train::data::Example;
@@ -49,6 +54,32 @@ fn the_engine_computes_what_the_trainer_computes() {
             // weights are rounded to 11 bits on their way into the file
             assert!(most < 0.01, "{architecture:?}, presence {presence}: differs by {most}");
         }
+    }
+}
+
+/// What the program says is there, and how sure the trainer's network is.
+#[test]
+fn the_program_is_as_sure_as_the_trainer() {
+    let (size, device) = ([32, 16], Default::default());
+    let graph = Architecture::MiniUnet.graph(Width { base: 4, levels: 3, cap: 16 }, 1, true);
+    let network: Network<Flex> = Network::new(graph, 0.0, Precision::Fp32, 3, &device);
+    let metadata = [("sonoplex.output", "logits"), ("sonoplex.mask", "logits"), ("sonoplex.presence", "presence")];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("m.onnx");
+    std::fs::write(&path, onnx(&network, size, &metadata).expect("weights are small")).expect("a file");
+    let config = SegmenterConfig { model: path, crop: CropChoice::Full, ..SegmenterConfig::default() };
+    let mut segmenter = Segmenter::open(&config).expect("the program takes it");
+    for seed in 0..3 {
+        let Example { picture, .. } = example(size, seed);
+        let values: Vec<f32> = picture.iter().map(|v| f32::from(*v) / 255.0).collect();
+        let input = burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(values, [1, 1, 16, 32]), &device);
+        let sure = burn::tensor::activation::sigmoid(network.forward(input, None).presence.expect("it has one"));
+        let frame = Frame::new(seed as u64, Size::new(32, 16), PixelFormat::Gray8, picture);
+        let mut answer = Segmentation::default();
+        segmenter.segment(&frame, &Clock::monotonic(), &mut answer).expect("an answer");
+        let (own, said) = (sure.into_scalar(), answer.findings[0].confidence);
+        assert!((own - said).abs() < 0.01, "{own} in the trainer, {said} in the program");
     }
 }
 

@@ -37,6 +37,24 @@ fn without_changes_a_picture_stays_what_it_is() {
 }
 
 #[test]
+fn a_part_without_the_class_is_shown_where_there_is_one() {
+    let size = [64, 48];
+    let augment = Augment { without: 1.0, ..Augment::default() };
+    let (mut picture, mut truth) = (vec![0.0; 64 * 48], vec![0.0; 64 * 48]);
+    for k in 0..20 {
+        augment.apply(&disc(k, size, 1.0), size, &mut random([4, 4, 4, k as u64]), &mut picture, &mut truth);
+        // what lies on its edge is half of a pixel
+        assert!(truth.iter().sum::<f32>() < 100.0 && truth.iter().filter(|t| **t > 0.75).count() == 0, "{k}");
+        assert!(picture.iter().sum::<f32>() > 0.15 * 64.0 * 48.0, "tissue is left: {k}");
+    }
+    // a class everywhere leaves no such part
+    let mut all = disc(0, size, 1.0);
+    all.truth.fill(1);
+    augment.apply(&all, size, &mut random([4; 4]), &mut picture, &mut truth);
+    assert!(truth.iter().all(|t| *t > 0.999));
+}
+
+#[test]
 fn the_truth_moves_with_the_picture() {
     let size = [64, 48];
     let geometry = "brightness=0,contrast=0,gamma=0,gain=0,speckle=0,shadow=0,blur=0,jpeg=0";

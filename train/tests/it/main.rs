@@ -2,6 +2,8 @@
 
 mod architectures;
 mod data;
+#[cfg(feature = "tch")]
+mod gradients;
 mod losses;
 mod runs;
 mod whole;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::backend::{Autodiff, Flex};
+use burn::backend::Autodiff;
 use sonoplex::segmentation::Class;
 use sonoplex_train::export::onnx;
 use sonoplex_train::settings::Settings;
@@ -11,7 +11,11 @@ use sonoplex_train::trainer::{CHECKPOINT, End, Material, State, train};
 
 use crate::data::disc;
 
-type B = Autodiff<Flex>;
+#[cfg(not(feature = "tch"))]
+type B = Autodiff<burn::backend::Flex>;
+/// The trainer's default where it is built in.
+#[cfg(feature = "tch")]
+type B = Autodiff<burn::backend::LibTorch>;
 
 fn settings(more: &str) -> Settings {
     let text = format!("train --data x --architecture mini-unet --base 4 --size 32x24 --batch 4 {more}");
