@@ -27,6 +27,12 @@ RUSTDOCFLAGS="-D warnings" stage documentation cargo doc --no-deps --quiet
 trainer=(--manifest-path train/Cargo.toml)
 stage "format of the trainer" cargo fmt "${trainer[@]}" --check
 stage "tests of the trainer" cargo test --release "${trainer[@]}"
+if [ -x train/.venv/bin/python3 ]; then
+  export LIBTORCH_USE_PYTORCH=1 LIBTORCH_BYPASS_VERSION_CHECK=1
+  PATH="$PWD/train/.venv/bin:$PATH" stage "tests of the trainer on LibTorch" cargo test --release "${trainer[@]}" --features tch
+else
+  echo "skipped: the trainer on LibTorch, which \`tools/train-build.sh tch\` installs" | tee -a "$log"
+fi
 stage "lints of the trainer" cargo clippy --release "${trainer[@]}" --all-targets -- -D warnings
 
 passed=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed.*/\1/p' "$log" | awk '{s+=$1} END {print s+0}')

@@ -3,6 +3,7 @@
 use std::f32::consts::TAU;
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::data::Example;
@@ -40,7 +41,8 @@ pub struct Augment {
     pub blur: f32,
     /// Probability of a JPEG in between.
     pub jpeg: f32,
-    /// Probability that only a part is shown which lacks one of the classes: the same scanner, and nothing to find.
+    /// Probability that only a part is shown which lacks one of the classes: the same scanner, and nothing to find. As often
+    /// again a part is shown whatever it has.
     pub without: f32,
 }
 
@@ -98,6 +100,15 @@ impl std::str::FromStr for Augment {
     }
 }
 
+/// All changes by name, as they are read.
+impl std::fmt::Display for Augment {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let mut of = self.clone();
+        let list = CHANGES.map(|(name, place, _)| format!("{name}={}", *place(&mut of)));
+        f.write_str(&list.join(","))
+    }
+}
+
 impl Augment {
     /// Draws one variant of an example.
     ///
@@ -112,16 +123,21 @@ impl Augment {
         truth: &mut [f32],
     ) {
         let map = self.geometry(width as f32 / height as f32, random);
-        let part = if random.random::<f32>() < self.without { part_without(example, random) } else { None };
-        let part = part.unwrap_or([[0.0, 1.0]; 2]);
+        // as many parts are drawn whatever they show: being a part says nothing about what is there
+        let part = match random.random::<f32>() {
+            chance if chance < self.without => Part::without_a_class(example, random),
+            chance if chance < 2.0 * self.without => Some(Part::draw(1.0, random)),
+            _ => None,
+        };
+        let part = part.unwrap_or(Part::ALL);
         let [from_width, from_height] = example.size;
         truth.fill(0.0);
         for y in 0..height {
             let v = (y as f32 + 0.5) / height as f32 * 2.0 - 1.0;
             for x in 0..width {
                 let u = (x as f32 + 0.5) / width as f32 * 2.0 - 1.0;
-                let [u, v] = map.at(u, v);
-                let (u, v) = (part[0][0] + u * part[0][1], part[1][0] + v * part[1][1]);
+                picture[y * width + x] = 0.0;
+                let Some([u, v]) = part.at(map.at(u, v)) else { continue };
                 let (fx, fy) = ((u + 1.0) * 0.5 * from_width as f32 - 0.5, (v + 1.0) * 0.5 * from_height as f32 - 0.5);
                 let (x0, y0) = (fx.floor(), fy.floor());
                 let (tx, ty) = (fx - x0, fy - y0);
@@ -207,24 +223,43 @@ impl Augment {
     }
 }
 
-/// The middle and the half length of a part of the picture along each side, both in -1..=1 of it, that lacks a class which the
-/// picture shows; smaller and smaller ones are tried, and nothing is found where a quarter of the sides is too much.
-fn part_without(example: &Example, random: &mut ChaCha8Rng) -> Option<[[f32; 2]; 2]> {
-    let seen = example.truth.iter().copied().max().filter(|class| *class > 0)?;
-    let class = random.random_range(1..=seen);
-    (0..50).find_map(|tried| {
-        let part = [(); 2].map(|()| {
-            let half = random.random_range(0.25f32..=1.0 - 0.015 * tried as f32);
-            [random.random_range(-1.0f32..=1.0) * (1.0 - half), half]
-        });
-        let [columns, rows] = [0, 1].map(|side| {
-            let [middle, half] = part[side];
-            let place = |t: f32| ((t + 1.0) * 0.5 * example.size[side] as f32) as usize;
-            place(middle - half)..(place(middle + half) + 1).min(example.size[side])
-        });
-        let free = |row: usize| !example.truth[row * example.size[0]..][columns.clone()].contains(&class);
-        rows.into_iter().all(free).then_some(part)
-    })
+/// A part of the picture, of its shape: the middle along each side and the half length of all, in -1..=1.
+struct Part {
+    middle: [f32; 2],
+    half: f32,
+}
+
+impl Part {
+    const ALL: Self = Self { middle: [0.0; 2], half: 1.0 };
+
+    fn draw(most: f32, random: &mut ChaCha8Rng) -> Self {
+        let half = random.random_range(0.25..=most);
+        Self { middle: [(); 2].map(|()| random.random_range(-1.0f32..=1.0) * (1.0 - half)), half }
+    }
+
+    /// Draws one that lacks a class which the picture shows, smaller and smaller ones where there are none; or nothing.
+    fn without_a_class(example: &Example, random: &mut ChaCha8Rng) -> Option<Self> {
+        let mut seen: Vec<u8> = example.truth.iter().copied().filter(|class| *class > 0).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let class = *seen.choose(random)?;
+        let free = |part: &Self| {
+            // with what lies half in and half out
+            let [columns, rows] = [0, 1].map(|side| {
+                let place = |t: f32| ((t + 1.0) * 0.5 * example.size[side] as f32) as usize;
+                let [first, last] = [-1.0, 1.0].map(|end| place(part.middle[side] + end * part.half));
+                first.saturating_sub(1)..(last + 2).min(example.size[side])
+            });
+            rows.into_iter().all(|row| !example.truth[row * example.size[0]..][columns.clone()].contains(&class))
+        };
+        (0..50).map(|tried| Self::draw(1.0 - 0.015 * tried as f32, random)).find(free)
+    }
+
+    /// From a place in the part to one in the picture; nothing for what lies beside the part.
+    fn at(&self, [u, v]: [f32; 2]) -> Option<[f32; 2]> {
+        let inside = self.half >= 1.0 || (u.abs() <= 1.0 && v.abs() <= 1.0);
+        inside.then(|| [self.middle[0] + u * self.half, self.middle[1] + v * self.half])
+    }
 }
 
 /// Side of the grid of displacements.

@@ -1,7 +1,7 @@
 //! All that a run needs to go on, in one file that is whole or not there.
 //!
 //! ```text
-//! "SNPXTRN1" | 4 lengths (u64, little-endian) | state (JSON) | network | optimizer | mean network | SHA-256 of all before
+//! "SNPXTRN2" | 4 lengths (u64, little-endian) | state (JSON) | network | optimizer | mean network | SHA-256 of all before
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::network::Network;
 
-const MAGIC: &[u8; 8] = b"SNPXTRN1";
+const MAGIC: &[u8; 8] = b"SNPXTRN2";
 
 /// Cannot be kept or taken up again.
 #[derive(Debug, thiserror::Error)]

@@ -86,9 +86,11 @@ const MODEL: &str = "model.onnx";
 ///
 /// # Errors
 /// In one sentence.
-pub fn start(settings: Settings, folder: &Path, backend: Backend) -> anyhow::Result<()> {
+pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow::Result<()> {
     settings.check().map_err(anyhow::Error::msg)?;
-    let _: Augment = settings.augment.parse().map_err(anyhow::Error::msg)?;
+    // said in full, so that another default would not change what a run means
+    let augment: Augment = settings.augment.parse().map_err(anyhow::Error::msg)?;
+    settings.augment = augment.to_string();
     if folder.join(CHECKPOINT).exists() || folder.join(SETTINGS).exists() {
         bail!(
             "cannot begin a run in `{0}`: there is one already; go on with it (`--resume {0}`), or give another `--output`",

@@ -21,10 +21,21 @@ pub trait Learn: AutodiffBackend {
         loss: &Loss,
         noise: u64,
     ) -> (f64, GradientsParams) {
-        let loss = loss.of(network.forward(picture, Some(noise)), truth);
-        let gradients = GradientsParams::from_grads(loss.backward(), network);
-        (f64::from(values(loss)[0]), gradients)
+        by_burn(network, picture, truth, loss, noise)
     }
+}
+
+/// [`Learn::gradients`] by burn's own autodiff, on any backend.
+pub fn by_burn<B: AutodiffBackend>(
+    network: &Network<B>,
+    picture: Tensor<B, 4>,
+    truth: &Truth<B>,
+    loss: &Loss,
+    noise: u64,
+) -> (f64, GradientsParams) {
+    let loss = loss.of(network.forward(picture, Some(noise)), truth);
+    let gradients = GradientsParams::from_grads(loss.backward(), network);
+    (f64::from(values(loss)[0]), gradients)
 }
 
 impl Learn for Autodiff<Flex> {}

@@ -101,22 +101,26 @@ fn forward(
                         let x = convolve(take(*from), kind, None);
                         let norm = &network.norms[norm];
                         let (gamma, beta) = (leaves.add(&norm.gamma), leaves.add(&norm.beta));
+                        let [mean, variance] = [&norm.running_mean, &norm.running_var].map(|r| raw(r.value_sync()));
                         // moved in place: copies, since others may read the old ones
-                        let mean = raw(norm.running_mean.value_sync()).copy();
-                        let variance = raw(norm.running_var.value_sync()).copy();
-                        let pair = (Some(&mean), Some(&variance));
+                        let (to_mean, to_variance) = (mean.copy(), variance.copy());
+                        let running = (Some(&to_mean), Some(&to_variance));
                         let y = x.batch_norm(
                             Some(&gamma),
                             Some(&beta),
-                            pair.0,
-                            pair.1,
+                            running.0,
+                            running.1,
                             true,
                             norm.momentum,
                             norm.epsilon,
                             false,
                         );
-                        norm.running_mean.update(burned(&mean));
-                        norm.running_var.update(burned(&variance));
+                        // LibTorch's variance is that of a sample (n - 1), burn's that of the batch
+                        let count = (x.numel() / mean.numel()) as f64;
+                        let old = variance * (1.0 - norm.momentum);
+                        let to_variance = (to_variance - &old) * ((count - 1.0) / count) + old;
+                        norm.running_mean.update(burned(&to_mean));
+                        norm.running_var.update(burned(&to_variance));
                         y
                     }
                     // what is compared is not rounded

@@ -38,7 +38,8 @@ pub enum Precision {
     /// Not at all.
     #[default]
     Fp32,
-    /// Convolutions in front of a batch norm multiply bf16; weights, norms, sums over the batch and the optimizer stay fp32.
+    /// Convolutions in front of a batch norm multiply bf16, and on LibTorch all that lies between layers is bf16 too; weights, the
+    /// statistics of norms, the outputs, the loss and the optimizer stay fp32.
     Mixed,
 }
 
@@ -116,6 +117,18 @@ impl<B: Backend> Network<B> {
     /// # Shapes
     /// `[N, 1, H, W]`, sides that [`Graph::divisor`] divides.
     pub fn forward(&self, picture: Tensor<B, 4>, noise: Option<u64>) -> Answer<B> {
+        if noise.is_some() || !self.graph.mirrored {
+            return self.once(picture, noise);
+        }
+        let one = self.once(picture.clone(), None);
+        let other = self.once(picture.flip([3]), None);
+        Answer {
+            logits: (one.logits + other.logits.flip([3])) * 0.5,
+            presence: one.presence.zip(other.presence).map(|(a, b)| (a + b) * 0.5),
+        }
+    }
+
+    fn once(&self, picture: Tensor<B, 4>, noise: Option<u64>) -> Answer<B> {
         let last = self.graph.last_use();
         let mut values: Vec<Option<Tensor<B, 4>>> = vec![None; self.graph.steps.len()];
         values[0] = Some(picture);

@@ -47,6 +47,10 @@ pub struct Settings {
     /// Leave the presence output out.
     #[arg(long)]
     pub no_presence: bool,
+    /// Answer with the mean of what the network says of the picture and of its mirror image: a little better for twice the time.
+    #[arg(long)]
+    #[serde(default)]
+    pub mirrored: bool,
     /// Part of the deepest channels that is left out in each step of training.
     #[arg(long, default_value_t = 0.1)]
     pub dropout: f64,
@@ -139,6 +143,10 @@ impl Settings {
                 "cannot train with `--size {width}x{height}`: expected sides that {divisor} divides, since they are halved that often; \
                  take {near}x{far}"
             ));
+        }
+        let deepest = self.size.iter().map(|s| s / divisor).product::<usize>() * usize::from(self.batch);
+        if deepest < 2 {
+            return Err("cannot train with `--batch 1` at this size: expected at least two values of each channel on the deepest level, found one; take a larger batch or fewer levels".into());
         }
         let range = |name: &str, value: f64, good: bool, expected: &str| {
             if good { Ok(()) } else { Err(format!("cannot train with `--{name} {value}`: expected {expected}")) }

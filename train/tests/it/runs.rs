@@ -67,7 +67,7 @@ fn mixed_precision_learns_what_fp32_learns_and_is_not_the_same() {
 #[test]
 fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    for more in ["--epochs 3", "--epochs 3 --optimizer adam --schedule cosine --dropout 0.5"] {
+    for more in ["--epochs 3 --precision mixed", "--epochs 3 --optimizer adam --schedule cosine --dropout 0.5"] {
         let settings = settings(more);
         let (state, model, _) = run(&settings, whole.path(), None);
         // in the middle of an epoch of three steps, and at the end of one
