@@ -32,6 +32,7 @@ negatives=$(cd "$negatives" && pwd)
 
 plexus=(--data "$data/kaggle_bp" --hold-out 2,7,14,21,22,30,36,41 --validate folds:10 --extra "0.5*empty:$negatives"
   --extra 0.5*phantom:seed=1000-1019,frames=2,nerve=off --size 128x96 --precision mixed --mean 0.999
+  --augment rotate=15,scale=0.2,stretch=0.1,shift=0.15,shear=0.1,elastic=0.03,contrast=0.2,gamma=0.35,gain=0.2,speckle=0.15,shadow=0.1,blur=0.1,jpeg=0.05,without=0
   --license "research only, no redistribution of the data")
 case $model in
   nerve-vessel)
@@ -41,13 +42,10 @@ case $model in
       --name nerve-vessel --license CC-BY-4.0 --attribution "usgra-seg by T.M.K., CC-BY 4.0" --output "$run"
     ;;
   brachial-plexus)
-    exec "$trainer" "${plexus[@]}" --augment rotate=15,scale=0.2,stretch=0.1,shift=0.15,shear=0.1,elastic=0.03,without=0.05 \
-      --architecture resunet --epochs 30 --epoch-steps 400 --name brachial-plexus --output "$run"
+    exec "$trainer" "${plexus[@]}" --architecture resunet --epochs 36 --epoch-steps 400 --name brachial-plexus --output "$run"
     ;;
   mini)
-    exec "$trainer" "${plexus[@]}" \
-      --augment rotate=15,scale=0.2,stretch=0.1,shift=0.15,shear=0.1,elastic=0.03,contrast=0.2,gamma=0.35,gain=0.2,speckle=0.15,shadow=0.1,blur=0.1,jpeg=0.05,without=0 \
-      --architecture mini-unet --base 12 --epochs 36 --epoch-steps 400 --rate 0.004 --name mini --output "$run"
+    exec "$trainer" "${plexus[@]}" --architecture mini-unet --base 12 --epochs 36 --epoch-steps 400 --rate 0.004 --name mini --output "$run"
     ;;
   *)
     echo "train-models: expected nerve-vessel, brachial-plexus or mini, found '$model'" >&2

@@ -56,6 +56,7 @@ fn a_folder_becomes_a_model_that_describes_itself() {
     let said = |key: &str| network.metadata.get(key).unwrap_or_else(|| panic!("no {key}")).clone();
     assert_eq!(said("sonoplex.classes"), "nerve");
     assert_eq!(said("sonoplex.presence"), "presence");
+    assert_eq!([said("sonoplex.uncertain"), said("sonoplex.min_area")], ["0.5..0.8", "0.0005"]);
     assert_eq!(said("sonoplex.license"), "MIT");
     assert!(said("sonoplex.colors").starts_with('#'));
     assert_eq!(said("training.frames"), "6 trained on, 4 validated");
