@@ -4,6 +4,7 @@
 use burn::backend::libtorch::TchTensor;
 use burn::backend::{Autodiff, LibTorch};
 use burn::module::{Param, ParamId};
+use burn::nn::BatchNorm;
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorPrimitive};
 use tch::Kind;
@@ -97,32 +98,7 @@ fn forward(
                     x.to_kind(kind).conv2d(&channels_last(&weight.to_kind(kind)), bias, [1, 1], [side, side], [1, 1], 1)
                 };
                 let x = match norm_of[*layer] {
-                    Some(norm) => {
-                        let x = convolve(take(*from), kind, None);
-                        let norm = &network.norms[norm];
-                        let (gamma, beta) = (leaves.add(&norm.gamma), leaves.add(&norm.beta));
-                        let [mean, variance] = [&norm.running_mean, &norm.running_var].map(|r| raw(r.value_sync()));
-                        // moved in place: copies, since others may read the old ones
-                        let (to_mean, to_variance) = (mean.copy(), variance.copy());
-                        let running = (Some(&to_mean), Some(&to_variance));
-                        let y = x.batch_norm(
-                            Some(&gamma),
-                            Some(&beta),
-                            running.0,
-                            running.1,
-                            true,
-                            norm.momentum,
-                            norm.epsilon,
-                            false,
-                        );
-                        // LibTorch's variance is that of a sample (n - 1), burn's that of the batch
-                        let count = (x.numel() / mean.numel()) as f64;
-                        let old = variance * (1.0 - norm.momentum);
-                        let to_variance = (to_variance - &old) * ((count - 1.0) / count) + old;
-                        norm.running_mean.update(burned(&to_mean));
-                        norm.running_var.update(burned(&to_variance));
-                        y
-                    }
+                    Some(norm) => normalised(&network.norms[norm], &convolve(take(*from), kind, None), leaves),
                     // what is compared is not rounded
                     None => {
                         let bias = conv.bias.as_ref().map(|b| leaves.add(b));
@@ -160,6 +136,23 @@ fn forward(
     let mut kept = |value: usize| values[value].take().expect("kept to the end");
     let presence = graph.presence.map(|p| kept(p).flatten(1, 3));
     (kept(graph.logits), presence)
+}
+
+/// Batch norm by the values of the batch, which move the running statistics.
+fn normalised(norm: &BatchNorm<Learning>, x: &tch::Tensor, leaves: &mut Leaves) -> tch::Tensor {
+    let (gamma, beta) = (leaves.add(&norm.gamma), leaves.add(&norm.beta));
+    let [mean, variance] = [&norm.running_mean, &norm.running_var].map(|r| raw(r.value_sync()));
+    // moved in place: copies, since others may read the old ones
+    let (to_mean, to_variance) = (mean.copy(), variance.copy());
+    let (gamma, beta, running) = (Some(&gamma), Some(&beta), (Some(&to_mean), Some(&to_variance)));
+    let y = x.batch_norm(gamma, beta, running.0, running.1, true, norm.momentum, norm.epsilon, false);
+    // LibTorch's variance is that of a sample (n - 1), burn's that of the batch
+    let count = (x.numel() / mean.numel()) as f64;
+    let old = variance * (1.0 - norm.momentum);
+    let to_variance = (to_variance - &old) * ((count - 1.0) / count) + old;
+    norm.running_mean.update(burned(&to_mean));
+    norm.running_var.update(burned(&to_variance));
+    y
 }
 
 /// LibTorch's tensor of burn's.
