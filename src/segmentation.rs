@@ -81,7 +81,7 @@ pub struct Segmentation {
     pub probability: Vec<u8>,
     /// One for each class of the model, class 1 first.
     pub findings: Vec<Finding>,
-    /// Whether the confidence was calibrated on data (a presence output); if not, this is said wherever it is shown.
+    /// Whether the confidence is a presence output of the model; if not, "uncalibrated" is said wherever it is shown.
     pub calibrated: bool,
     /// Stamps of the frame, and those of the segmenter.
     pub stamps: Stamps,

@@ -22,7 +22,10 @@ const SEGMENT: &[Field] = &[
     ("sector.edges", "columns that the left and the right edge move with each row"),
     ("sector.near", "radius of the upper arc in pixels, 0 where there is none"),
     ("sector.far", "radius of the lower arc in pixels; absent where it was not seen"),
-    ("calibrated", "whether `probability` was calibrated on data; if not, it is a score and no probability"),
+    (
+        "calibrated",
+        "whether `probability` is a presence output of the model, which its card has to vouch for; if not, it is a score",
+    ),
     ("class", "name of the first class of the model: what is looked for"),
     (
         "state",

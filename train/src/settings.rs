@@ -47,7 +47,8 @@ pub struct Settings {
     /// Leave the presence output out.
     #[arg(long)]
     pub no_presence: bool,
-    /// Answer with the mean of what the network says of the picture and of its mirror image: a little better for twice the time.
+    /// Answer with the mean of what the network says of the picture and of its mirror image: a little better for twice the time, and
+    /// not on a GPU.
     #[arg(long)]
     #[serde(default)]
     pub mirrored: bool,
