@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds `sonoplex train`: Burn's own arithmetic on the CPU, or with `tch` LibTorch's, which is ten times as fast
+# Builds `sonoplex train`: Burn's own arithmetic on the CPU, or with `tch` LibTorch's, which is eleven times as fast
 # (its libraries come with PyTorch into a venv of their own: 3 GB), or with `cuda` for a GPU as well.
 set -euo pipefail
 cd "$(dirname "$0")/../train"
