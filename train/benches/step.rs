@@ -9,8 +9,8 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::{AdamWConfig, GradientsParams, Optimizer};
 use burn::tensor::{Distribution, Tensor};
 use clap::Parser;
-use sonoplex_train::gradients::{Learn, by_burn};
-use sonoplex_train::loss::{Loss, Truth};
+use sonoplex_train::gradients::{Learn, Lesson, by_burn};
+use sonoplex_train::loss::Truth;
 use sonoplex_train::network::Network;
 use sonoplex_train::settings::Settings;
 
@@ -27,7 +27,7 @@ struct Line {
 
 const ROUNDS: usize = 12;
 
-type Gradients<B> = fn(&Network<B>, Tensor<B, 4>, &Truth<B>, &Loss, u64) -> (f64, GradientsParams);
+type Gradients<B> = fn(&Network<B>, Lesson<B>) -> (f64, GradientsParams);
 
 fn time<B: Learn>(settings: &Settings, gradients: Gradients<B>) -> f64 {
     let device = B::Device::default();
@@ -45,9 +45,9 @@ fn time<B: Learn>(settings: &Settings, gradients: Gradients<B>) -> f64 {
     };
     let mut seconds = vec![];
     for round in 0..ROUNDS {
-        let picture = random(1);
+        let lesson = Lesson { picture: random(1), truth: &truth, loss: &settings.loss, noise: round as u64 };
         let start = Instant::now();
-        let (_, moves) = gradients(&network, picture, &truth, &settings.loss, round as u64);
+        let (_, moves) = gradients(&network, lesson);
         network = optimizer.step(1e-3, network, moves);
         seconds.push(start.elapsed().as_secs_f64());
     }

@@ -10,27 +10,20 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use tch::Kind;
 
 use crate::export::values;
-use crate::gradients::Learn;
+use crate::gradients::{Learn, Lesson};
 use crate::graph::Step;
-use crate::loss::{Loss, Truth};
 use crate::network::{Answer, Network, Precision};
 
 type Learning = Autodiff<LibTorch>;
 
 impl Learn for Learning {
-    fn gradients(
-        network: &Network<Self>,
-        picture: Tensor<Self, 4>,
-        truth: &Truth<Self>,
-        loss: &Loss,
-        noise: u64,
-    ) -> (f64, GradientsParams) {
+    fn gradients(network: &Network<Self>, lesson: Lesson<Self>) -> (f64, GradientsParams) {
         let mut leaves = Leaves::default();
-        let (logits, presence) = forward(network, raw(picture), noise, &mut leaves);
+        let (logits, presence) = forward(network, raw(lesson.picture), lesson.noise, &mut leaves);
         // the loss is burn's: it begins where the network ends
         let maps = burned::<4>(&logits).require_grad();
         let seen = presence.as_ref().map(|p| burned::<2>(p).require_grad());
-        let loss = loss.of(Answer { logits: maps.clone(), presence: seen.clone() }, truth);
+        let loss = lesson.loss.of(Answer { logits: maps.clone(), presence: seen.clone() }, lesson.truth);
         let down = loss.backward();
         let towards = |value: &tch::Tensor, gradient: tch::Tensor| (value * gradient).sum(Kind::Float);
         let mut sum = towards(&logits, tensor(maps.grad(&down).expect("the maps are compared")));

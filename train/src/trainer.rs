@@ -16,7 +16,7 @@ use crate::augment::Augment;
 use crate::average;
 use crate::checkpoint::{self, Stored, Trained};
 use crate::data::{Batch, Example, Sampler, random};
-use crate::gradients::Learn;
+use crate::gradients::{Learn, Lesson};
 use crate::judge::{Verdict, judge};
 use crate::loss::Truth;
 use crate::network::Network;
@@ -223,7 +223,8 @@ impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
         };
         let noise = rand::RngCore::next_u64(&mut random([self.settings.seed, 3, self.state.step as u64, 0]));
         let Trained { network, mut optimizer, mean } = self.trained.take().expect("put back after every step");
-        let (loss, gradients) = B::gradients(&network, tensor4(batch.picture, 1), &truth, &self.settings.loss, noise);
+        let lesson = Lesson { picture: tensor4(batch.picture, 1), truth: &truth, loss: &self.settings.loss, noise };
+        let (loss, gradients) = B::gradients(&network, lesson);
         anyhow::ensure!(
             loss.is_finite(),
             "cannot go on: expected a loss that is a number, found {loss} in step {}; train again with a smaller `--rate` than {}",

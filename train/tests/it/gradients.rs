@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use clap::ValueEnum;
 use sonoplex_train::architecture::{Architecture, Width};
 use sonoplex_train::export::values;
-use sonoplex_train::gradients::{Learn, by_burn};
+use sonoplex_train::gradients::{Learn, Lesson, by_burn};
 use sonoplex_train::loss::{Loss, Truth};
 use sonoplex_train::network::{Network, Precision};
 
@@ -52,11 +52,12 @@ fn differ(architecture: Architecture, presence: bool, precision: Precision) -> (
         labelled: Tensor::from_data([[1.0f32, 1.0], [1.0, 1.0], [1.0, 0.0]], &device),
     };
     let loss: Loss = "bce+dice".parse().expect("a loss");
+    let lesson = || Lesson { picture: picture(), truth: &truth, loss: &loss, noise: 5 };
     // a clone would share its running statistics
     let twin: Network<B> = Network::new(network.graph().clone(), 0.1, precision, 7, &device);
     let twin = twin.load_record(network.clone().into_record());
-    let (other, burns) = by_burn(&twin, picture(), &truth, &loss, 5);
-    let (value, ours) = B::gradients(&network, picture(), &truth, &loss, 5);
+    let (other, burns) = by_burn(&twin, lesson());
+    let (value, ours) = B::gradients(&network, lesson());
     let mut compare = Compare { ours, burns, most: 0.0, squares: [0.0; 2], count: 0 };
     Module::<B>::visit(&network, &mut compare);
     let weights = network.convs.len() + 2 * network.norms.len() + 2 * network.ups.len();
