@@ -78,9 +78,9 @@ impl FromStr for Backend {
 }
 
 /// Names of the files of a run.
-const SETTINGS: &str = "settings.json";
+pub(crate) const SETTINGS: &str = "settings.json";
 const HISTORY: &str = "history.json";
-const MODEL: &str = "model.onnx";
+pub(crate) const MODEL: &str = "model.onnx";
 
 /// Starts a run in an empty or new folder.
 ///
@@ -109,12 +109,7 @@ pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow:
 /// # Errors
 /// In one sentence.
 pub fn resume(folder: &Path, backend: Backend) -> anyhow::Result<()> {
-    let path = folder.join(SETTINGS);
-    let text = std::fs::read(&path).with_context(|| {
-        format!("cannot go on with `{}`: expected the folder of a run with `{SETTINGS}`", folder.display())
-    })?;
-    let settings: Settings = serde_json::from_slice(&text)
-        .with_context(|| format!("cannot read `{}`: expected the settings of a run of this version", path.display()))?;
+    let settings = Settings::read(&folder.join(SETTINGS))?;
     settings.check().map_err(anyhow::Error::msg)?;
     dispatch(&settings, &material::read(&settings)?, folder, backend)
 }
@@ -193,7 +188,7 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
 }
 
 /// The largest difference of probability between trainer and engine that is let pass: weights are rounded to 11 bits between.
-const CLOSE: f32 = 0.02;
+pub(crate) const CLOSE: f32 = 0.02;
 
 /// Writes the model and runs it once in the engine that will run it.
 fn write_model<B: Compute>(
@@ -297,7 +292,7 @@ pub fn compare<B: Compute>(
     Ok(most)
 }
 
-fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     sonoplex::write::whole(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
 }
 

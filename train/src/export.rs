@@ -42,7 +42,7 @@ pub fn onnx<B: Backend>(
     let graph = network.graph();
     let classes = graph.channels(graph.logits);
     let mut file = File::default();
-    let mut names = vec![if graph.mirrored { file.both_ways("image") } else { "image".to_owned() }];
+    let mut names = vec!["image".to_owned()];
     let norm_of = network.norm_of();
     for (at, step) in graph.steps.iter().enumerate().skip(1) {
         let of = |value: &usize| names[*value].clone();
@@ -86,17 +86,10 @@ pub fn onnx<B: Backend>(
         }
         names.push(name);
     }
-    let mut logits = names[graph.logits].clone();
-    if graph.mirrored {
-        logits = file.mean_of_both(graph.logits, &logits, true);
-    }
-    file.rename(&logits, "logits");
+    file.rename(&names[graph.logits], "logits");
     let mut outputs = vec![tensor("logits", &[1, classes, height, width])];
     if let Some(presence) = graph.presence {
-        let mut name = file.node(presence, "Flatten", &[names[presence].clone()], &[int("axis", 1)]);
-        if graph.mirrored {
-            name = file.mean_of_both(presence, &name, false);
-        }
+        let name = file.node(presence, "Flatten", &[names[presence].clone()], &[int("axis", 1)]);
         file.rename(&name, "presence");
         outputs.push(tensor("presence", &[1, classes]));
     }
@@ -152,44 +145,6 @@ impl File {
         let name = format!("{at}.{}", operator.to_lowercase());
         self.nodes.push(node(&name, operator, inputs, &name, settings));
         name
-    }
-
-    /// A part of a tensor along one axis, or all of it from its end to its start.
-    fn slice(&mut self, name: &str, from: &str, axis: i64, [start, end, step]: [i64; 3]) -> String {
-        let mut inputs = vec![from.to_owned()];
-        for (what, value) in [("start", start), ("end", end), ("axis", axis), ("step", step)] {
-            let name = format!("{name}.{what}");
-            self.weights.push(TensorProto {
-                dims: vec![1],
-                data_type: data_type::INT64,
-                name: name.clone(),
-                raw_data: value.to_le_bytes().to_vec(),
-                ..TensorProto::default()
-            });
-            inputs.push(name);
-        }
-        self.nodes.push(node(name, "Slice", &inputs, name, &[]));
-        name.to_owned()
-    }
-
-    fn mirror(&mut self, name: &str, from: &str) -> String {
-        self.slice(name, from, 3, [-1, i64::MIN, -1])
-    }
-
-    /// The picture and its mirror image, as a batch of two.
-    fn both_ways(&mut self, picture: &str) -> String {
-        let mirrored = self.mirror("mirror.image", picture);
-        self.node(0, "Concat", &[picture.to_owned(), mirrored], &[int("axis", 0)])
-    }
-
-    /// The mean of the two of a batch, the second mirrored back where it is a map.
-    fn mean_of_both(&mut self, at: usize, of: &str, map: bool) -> String {
-        let one = self.slice(&format!("mirror.{at}.one"), of, 0, [0, 1, 1]);
-        let mut other = self.slice(&format!("mirror.{at}.other"), of, 0, [1, 2, 1]);
-        if map {
-            other = self.mirror(&format!("mirror.{at}.back"), &other);
-        }
-        self.node(at, "Mean", &[one, other], &[])
     }
 
     fn rename(&mut self, from: &str, to: &str) {

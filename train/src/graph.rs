@@ -56,8 +56,6 @@ pub struct Graph {
     pub logits: Value,
     /// One value for each class, before the sigmoid: whether it is in the picture.
     pub presence: Option<Value>,
-    /// Whether it answers with the mean of what it says of the picture and of its mirror image, except while it learns.
-    pub mirrored: bool,
     /// By how much the sides must divide.
     pub divisor: usize,
     /// Channels of every value.

@@ -3,7 +3,7 @@
 //! `settings` say what and how; `material` reads it; `data` draws batches, which `augment` changes; `architecture` draws a
 //! `graph`, which `network` computes and `export` writes; `loss` says how wrong it is, `gradients` which way is down, `schedule` how far to move;
 //! `trainer` is the loop, with `average`, `checkpoint`, `judge`, `progress`, `curves` and `worst` beside it; `command`
-//! puts them together.
+//! puts them together, and `publish` makes one model of several runs.
 #![warn(missing_docs)]
 
 pub mod architecture;
@@ -23,6 +23,7 @@ pub mod loss;
 pub mod material;
 pub mod network;
 pub mod progress;
+pub mod publish;
 pub mod schedule;
 pub mod settings;
 pub mod trainer;

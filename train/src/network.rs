@@ -117,18 +117,6 @@ impl<B: Backend> Network<B> {
     /// # Shapes
     /// `[N, 1, H, W]`, sides that [`Graph::divisor`] divides.
     pub fn forward(&self, picture: Tensor<B, 4>, noise: Option<u64>) -> Answer<B> {
-        if noise.is_some() || !self.graph.mirrored {
-            return self.once(picture, noise);
-        }
-        let one = self.once(picture.clone(), None);
-        let other = self.once(picture.flip([3]), None);
-        Answer {
-            logits: (one.logits + other.logits.flip([3])) * 0.5,
-            presence: one.presence.zip(other.presence).map(|(a, b)| (a + b) * 0.5),
-        }
-    }
-
-    fn once(&self, picture: Tensor<B, 4>, noise: Option<u64>) -> Answer<B> {
         let last = self.graph.last_use();
         let mut values: Vec<Option<Tensor<B, 4>>> = vec![None; self.graph.steps.len()];
         values[0] = Some(picture);

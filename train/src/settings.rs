@@ -1,5 +1,8 @@
 //! What is trained, on what, and how: what a run can be repeated from.
 
+use std::path::Path;
+
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +17,7 @@ use crate::schedule::Schedule;
 pub struct Settings {
     /// A data set: a folder, a packed file, `phantom:…`, or `empty:FOLDER` of pictures without any class; as `0.5*DATASET`,
     /// its pictures are drawn half as often as others. May be given several times.
-    #[arg(long = "data", value_name = "DATASET", required_unless_present = "resume")]
+    #[arg(long = "data", value_name = "DATASET", required_unless_present_any = ["resume", "publish"])]
     pub data: Vec<String>,
     /// What to judge epochs by: subjects as in `2,7,14`, `every:6` (file numbers that 6 divides), `folds:5`, `stored` (what a
     /// packed file says), or `none`.
@@ -47,11 +50,6 @@ pub struct Settings {
     /// Leave the presence output out.
     #[arg(long)]
     pub no_presence: bool,
-    /// Answer with the mean of what the network says of the picture and of its mirror image: a little better for twice the time, and
-    /// not on a GPU.
-    #[arg(long)]
-    #[serde(default)]
-    pub mirrored: bool,
     /// Part of the deepest channels that is left out in each step of training.
     #[arg(long, default_value_t = 0.1)]
     pub dropout: f64,
@@ -126,6 +124,19 @@ pub enum Descent {
 }
 
 impl Settings {
+    /// Those that a run was started with.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is of another version.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read(path).with_context(|| {
+            format!("cannot read `{}`: expected the folder of a run, with its settings", path.display())
+        })?;
+        serde_json::from_slice(&text).with_context(|| {
+            format!("cannot read `{}`: expected the settings of a run of this version", path.display())
+        })
+    }
+
     /// Width and depth of the network.
     pub fn width(&self) -> Width {
         Width { base: self.base.into(), levels: self.levels.into(), cap: self.cap.into() }

@@ -127,8 +127,7 @@ impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
         optimizer: O,
     ) -> anyhow::Result<Self> {
         let classes = material.classes.len();
-        let mut graph = settings.architecture.graph(settings.width(), classes, !settings.no_presence);
-        graph.mirrored = settings.mirrored;
+        let graph = settings.architecture.graph(settings.width(), classes, !settings.no_presence);
         let network: Network<B> = Network::new(graph, settings.dropout, settings.precision, settings.seed, device);
         let sampler = Sampler::new(Arc::clone(&material.train), classes, settings.size, settings.seed);
         let batch = usize::from(settings.batch);

@@ -15,6 +15,8 @@ use sonoplex_train::settings::Settings;
 struct Line {
     #[arg(long)]
     resume: Option<String>,
+    #[arg(long)]
+    publish: Option<String>,
     #[command(flatten)]
     settings: Settings,
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use sonoplex::engine::Network;
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network};
 use sonoplex_train::command::{Backend, resume, start};
+use sonoplex_train::publish::publish;
 use sonoplex_train::settings::Settings;
 
 use crate::data::disc;
@@ -117,4 +118,63 @@ fn what_is_held_out_or_validates_is_not_trained_on_through_another_door() {
         std::fs::copy(data.join("images/2_4.png"), copies.join(name)).expect("copied");
         refused(settings(&data, &format!("{split} --extra empty:{}", copies.display())), "2_4");
     }
+}
+
+#[test]
+fn runs_are_published_as_one_model_that_answers_with_their_mean() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, model) = (folder.path().join("discs"), folder.path().join("both.onnx"));
+    pictures(&data);
+    let run = |name: &str, more: &str| {
+        let run = folder.path().join(name);
+        start(settings(&data, &format!("--name discs {more}")), &run, Backend::Flex).expect("it trains");
+        run
+    };
+    let one = run("one", "--validate folds:3 --hold-out 5 --seed 1");
+    let other = run("other", "--validate folds:3 --fold 1 --hold-out 5 --seed 2");
+    let set = [("uncertain".to_owned(), "0.3..0.9".to_owned())];
+    publish(&[one.clone(), other.clone()], &set, &model).expect("they fit");
+
+    let said = |path: &Path| {
+        let plan =
+            Builder::new(BuilderConfig::default()).build(&Network::open(path).expect("a model")).expect("a plan");
+        let mut context = Engine::new(plan).expect("an engine").context();
+        let picture: Vec<f32> = (0..32 * 24).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
+        context.bind("image", &[1, 1, 24, 32], &picture).expect("its shape");
+        context.enqueue().and_then(|()| context.synchronize()).expect("it runs");
+        ["logits", "presence"].map(|name| context.output(name).expect("it is there").to_vec())
+    };
+    let [a, b, both] = [&one.join("model.onnx"), &other.join("model.onnx"), &model].map(|path| said(path));
+    for output in 0..2 {
+        for ((a, b), both) in a[output].iter().zip(&b[output]).zip(&both[output]) {
+            assert!(((a + b) / 2.0 - both).abs() < 1e-4, "{a} and {b} gave {both}");
+        }
+    }
+    assert!(a[0].iter().zip(&b[0]).any(|(a, b)| (a - b).abs() > 1e-3), "two runs say the same");
+    let published = Network::open(&model).expect("a model").metadata;
+    assert_eq!(published["sonoplex.uncertain"], "0.3..0.9");
+    let lists = ["settings", "frames", "metrics"].map(|key| &published[&format!("training.{key}")]);
+    for list in lists {
+        let list: Vec<serde_json::Value> = serde_json::from_str(list).expect("a list");
+        assert_eq!(list.len(), 2);
+    }
+    // one alone is its own model
+    publish(std::slice::from_ref(&one), &[], &model).expect("it fits");
+    assert_eq!(said(&model), a);
+
+    let before = std::fs::read(&model).expect("a model");
+    let refused = |runs: &[std::path::PathBuf], set: &[(String, String)], word: &str| {
+        let text = format!("{:#}", publish(runs, set, &model).expect_err("refused"));
+        assert!(text.contains(word), "{text} does not say `{word}`");
+        assert!(std::fs::read(&model).expect("a model") == before, "what is refused changes nothing");
+        assert!(!model.with_extension("new.onnx").exists());
+    };
+    let nonsense = [("uncertain".to_owned(), "0.9..0.3".to_owned())];
+    refused(std::slice::from_ref(&one), &nonsense, "uncertain");
+    refused(&[one.clone(), folder.path().join("none")], &[], "none");
+    refused(&[one.clone(), one.clone()], &[], "twice");
+    let leaked = run("leaked", "--validate folds:3 --hold-out 4 --seed 1");
+    refused(&[one.clone(), leaked], &[], "--hold-out");
+    let bare = run("bare", "--validate folds:3 --hold-out 5 --no-presence");
+    refused(&[one, bare], &[], "sonoplex.presence");
 }
