@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use half::f16;
 use prost::Message;
-use sonoplex::engine::onnx::{GraphProto, ModelProto, NodeProto, StringStringEntryProto};
+use sonoplex::engine::onnx::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, data_type};
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network as Parsed};
 use sonoplex::segmenter::{Segmenter, SegmenterConfig};
 
@@ -43,7 +44,7 @@ pub fn publish(runs: &[PathBuf], set: &[(String, String)], output: &Path) -> any
     metadata.extend(set.iter().map(|(key, value)| (format!("sonoplex.{key}"), value.clone())));
     let entry = |(key, value)| StringStringEntryProto { key, value };
     let model = ModelProto {
-        graph: Some(if others.is_empty() { first.graph.clone() } else { mean(&members) }),
+        graph: Some(if others.is_empty() { first.graph.clone() } else { mean(&members)? }),
         metadata_props: metadata.into_iter().map(entry).collect(),
         ..first.model.clone()
     };
@@ -115,20 +116,26 @@ fn described(members: &[Member]) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(metadata)
 }
 
-/// The networks side by side on the same picture, and the mean of what each says.
-fn mean(members: &[Member]) -> GraphProto {
+/// The networks side by side on the same picture, and the sum of what each says, which is the mean since their last layers are
+/// divided by their number: a division of its own would be a step more, and one that is not for every device.
+fn mean(members: &[Member]) -> anyhow::Result<GraphProto> {
     let (inputs, outputs) = (&members[0].graph.input, &members[0].graph.output);
     let own = |at: usize, name: &str| {
         // an optional input that is left out has no name
         if name.is_empty() || inputs.iter().any(|i| i.name == name) { name.to_owned() } else { format!("{at}/{name}") }
     };
     let mut joined = GraphProto { node: vec![], initializer: vec![], ..members[0].graph.clone() };
-    for (at, Member { graph, .. }) in members.iter().enumerate() {
-        joined.initializer.extend(graph.initializer.iter().cloned().map(|mut weight| {
+    for (at, member) in members.iter().enumerate() {
+        let mut graph = member.graph.clone();
+        for output in outputs {
+            let done = divide(&mut graph, &output.name, members.len() as f32);
+            done.with_context(|| format!("cannot publish `{}` with others", member.folder.display()))?;
+        }
+        joined.initializer.extend(graph.initializer.into_iter().map(|mut weight| {
             weight.name = own(at, &weight.name);
             weight
         }));
-        joined.node.extend(graph.node.iter().cloned().map(|mut node| {
+        joined.node.extend(graph.node.into_iter().map(|mut node| {
             node.input.iter_mut().chain(&mut node.output).chain([&mut node.name]).for_each(|n| *n = own(at, n));
             node
         }));
@@ -136,11 +143,31 @@ fn mean(members: &[Member]) -> GraphProto {
     joined.node.extend(outputs.iter().map(|output| NodeProto {
         input: (0..members.len()).map(|at| own(at, &output.name)).collect(),
         output: vec![output.name.clone()],
-        name: format!("mean.{}", output.name),
-        op_type: "Mean".into(),
+        name: format!("sum.{}", output.name),
+        op_type: "Sum".into(),
         ..NodeProto::default()
     }));
-    joined
+    Ok(joined)
+}
+
+/// Divides the weights and the bias of the convolution that an output comes from.
+fn divide(graph: &mut GraphProto, output: &str, by: f32) -> anyhow::Result<()> {
+    let from = |name: &str| graph.node.iter().find(|node| node.output.iter().any(|o| o == name));
+    let mut last = from(output);
+    while let Some(node) = last.filter(|node| ["Flatten", "GlobalAveragePool"].contains(&node.op_type.as_str())) {
+        last = from(&node.input[0]);
+    }
+    let last = last.filter(|node| node.op_type == "Conv");
+    let Some(conv) = last else { bail!("expected that a convolution gives `{output}`, found none") };
+    let casts = conv.input[1..].iter().filter_map(|name| from(name));
+    let stored: Vec<String> = casts.map(|cast| cast.input[0].clone()).collect();
+    for weight in graph.initializer.iter_mut().filter(|weight| stored.contains(&weight.name)) {
+        ensure!(weight.data_type == data_type::FLOAT16, "expected `{}` as fp16", weight.name);
+        let values =
+            weight.raw_data.as_chunks::<2>().0.iter().map(|v| f16::from_f32(f16::from_le_bytes(*v).to_f32() / by));
+        weight.raw_data = values.flat_map(f16::to_le_bytes).collect();
+    }
+    Ok(())
 }
 
 /// Opens it as the program will, and holds what it says to the mean of what the runs say.
