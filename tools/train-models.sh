@@ -24,54 +24,83 @@ trainer=${SONOPLEX_TRAIN:-$here/train/target/release/sonoplex-train}
 # one thread a run and memory that is kept: two at once on two cores are faster than one after the other
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 
-mkdir -p "$folder/negatives" "$folder/usgra_seg/images" "$folder/usgra_seg/masks"
+# links NAME SOURCE…: a folder of links to these files and no others
+links() {
+  local to=$folder/$1
+  shift
+  rm -rf "$to"
+  mkdir -p "$to"
+  ln -s "$@" "$to/"
+}
+
+mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
+shopt -s nullglob
+muscle=() pictures=() masks=()
 for picture in "$data"/no_nerve/*.png; do
   case ${picture##*/} in
     dataset1_S5_* | dataset1_S10_* | dataset1_S11_* | dataset2_jumping_*) ;;
-    *) ln -sf "$picture" "$folder/negatives/" ;;
+    *) muscle+=("$picture") ;;
   esac
 done
 for picture in "$data"/usgra_seg/images/*.png; do
   name=${picture##*/}
   number=${name%.png}
-  ((10#$number % 6 == 0)) && continue
-  ln -sf "$picture" "$folder/usgra_seg/images/"
-  ln -sf "$data/usgra_seg/masks/$name" "$folder/usgra_seg/masks/"
+  [[ $number =~ ^[0-9]+$ ]] || { echo "train-models: expected numbers as names, found $picture" >&2; exit 1; }
+  # held out, or a near-copy of what is
+  ((10#$number % 6 == 0)) || [[ $number =~ ^(0028|0073|0099)$ ]] && continue
+  pictures+=("$picture")
+  masks+=("$data/usgra_seg/masks/$name")
 done
+[ ${#muscle[@]} -gt 0 ] && [ ${#pictures[@]} -gt 0 ] || { echo "train-models: no frames in $data/no_nerve or $data/usgra_seg" >&2; exit 1; }
+shopt -u nullglob
+links negatives "${muscle[@]}"
+links regions/images "${pictures[@]}"
+links regions/masks "${masks[@]}"
 
-# run NUMBER SETTINGS…: a run of the model, from its start or from where it was stopped
+# run NUMBER SETTINGS…: a run of the model, from its start or from where it was stopped, beside the others
+runs=()
 run() {
   local number=$1
   shift
+  local command=("$@" --precision mixed --mean 0.999 --name "$model" --output "$folder/$number")
   if [ -e "$folder/$number/settings.json" ]; then
-    "$trainer" --resume "$folder/$number"
-  else
-    "$trainer" "$@" --precision mixed --mean 0.999 --name "$model" --output "$folder/$number"
+    command=(--resume "$folder/$number")
   fi
+  echo "train-models: run $number; its progress is in $folder/$number.log"
+  "$trainer" "${command[@]}" >>"$folder/$number.log" 2>&1 &
+  runs+=($!)
+  published+=(--publish "$folder/$number")
 }
+# who is stopped saves first
+trap 'kill "${runs[@]}" 2>/dev/null || true; wait; exit 130' INT TERM
+published=()
 
 regions=(--data "$data/usgra_seg" --hold-out every:6 --validate folds:8 --extra "0.15*empty:$folder/negatives"
-  --extra 0.3*phantom:seed=1000-1019,frames=2,nerve=off --extra 0.3*phantom:seed=2000-2059,frames=1 --size 192x192 --levels 5 --base 12 --cap 96
+  --extra "0.3*phantom:seed=1000-1019,frames=2,nerve=off" --extra "0.3*phantom:seed=2000-2059,frames=1" --size 192x192 --levels 5 --base 12 --cap 96
   --epochs 40 --epoch-steps 200 --rate 0.003 --license CC-BY-4.0 --attribution "usgra-seg by T.M.K., CC-BY 4.0")
 plexus=(--data "$data/kaggle_bp" --hold-out 2,7,14,21,22,30,36,41 --validate folds:10 --extra "0.5*empty:$folder/negatives"
-  --extra 0.5*phantom:seed=1000-1019,frames=2,nerve=off --size 128x96 --base 12 --epochs 36 --epoch-steps 400
+  --extra "0.5*phantom:seed=1000-1019,frames=2,nerve=off" --size 128x96 --base 12 --epochs 36 --epoch-steps 400
   --augment rotate=15,scale=0.2,stretch=0.1,shift=0.15,shear=0.1,elastic=0.03,contrast=0.2,gamma=0.35,gain=0.2,speckle=0.15,shadow=0.1,blur=0.1,jpeg=0.05,without=0
   --license "research only, no redistribution of the data")
 case $model in
   nerve-vessel)
     run 1 "${regions[@]}" --architecture resunet --fold 1 --seed 2
     run 2 "${regions[@]}" --architecture unet --fold 2 --seed 3
-    published=(--publish "$folder/1" --publish "$folder/2" --set uncertain=0.7..0.97,0.6..0.8)
+    published+=(--set uncertain=0.7..0.97,0.6..0.8)
     ;;
   brachial-plexus)
-    run 1 "${plexus[@]}" --architecture resunet --fold 1 --seed 2 --extra "$folder/usgra_seg"
+    run 1 "${plexus[@]}" --architecture resunet --fold 1 --seed 2 --extra "$folder/regions"
     run 2 "${plexus[@]}" --architecture resunet --fold 2 --seed 3
-    published=(--publish "$folder/1" --publish "$folder/2" --set uncertain=0.9..0.99 --set "attribution=usgra-seg by T.M.K., CC-BY 4.0")
+    published+=(--set uncertain=0.9..0.99 --set "attribution=usgra-seg by T.M.K., CC-BY 4.0")
     ;;
   mini)
     run 1 "${plexus[@]}" --architecture mini-unet --rate 0.004
-    published=(--publish "$folder/1")
     ;;
 esac
+failed=
+for run in "${runs[@]}"; do
+  wait "$run" || failed=1
+done
+[ -z "$failed" ] || { echo "train-models: a run is not done; its log says why, and starting this again goes on" >&2; exit 1; }
 "$trainer" "${published[@]}" --output "$folder/$model.onnx"

@@ -78,15 +78,15 @@ impl FromStr for Backend {
 }
 
 /// Names of the files of a run.
-pub(crate) const SETTINGS: &str = "settings.json";
-const HISTORY: &str = "history.json";
+const SETTINGS: &str = "settings.json";
+pub(crate) const HISTORY: &str = "history.json";
 pub(crate) const MODEL: &str = "model.onnx";
 
 /// Starts a run in an empty or new folder.
 ///
 /// # Errors
 /// In one sentence.
-pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow::Result<()> {
+pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow::Result<End> {
     settings.check().map_err(anyhow::Error::msg)?;
     // said in full, so that another default would not change what a run means
     let augment: Augment = settings.augment.parse().map_err(anyhow::Error::msg)?;
@@ -108,13 +108,18 @@ pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow:
 ///
 /// # Errors
 /// In one sentence.
-pub fn resume(folder: &Path, backend: Backend) -> anyhow::Result<()> {
-    let settings = Settings::read(&folder.join(SETTINGS))?;
+pub fn resume(folder: &Path, backend: Backend) -> anyhow::Result<End> {
+    let path = folder.join(SETTINGS);
+    let text = std::fs::read(&path).with_context(|| {
+        format!("cannot go on with `{}`: expected the folder of a run with `{SETTINGS}`", folder.display())
+    })?;
+    let settings: Settings = serde_json::from_slice(&text)
+        .with_context(|| format!("cannot read `{}`: expected the settings of a run of this version", path.display()))?;
     settings.check().map_err(anyhow::Error::msg)?;
     dispatch(&settings, &material::read(&settings)?, folder, backend)
 }
 
-fn dispatch(settings: &Settings, material: &Material, folder: &Path, backend: Backend) -> anyhow::Result<()> {
+fn dispatch(settings: &Settings, material: &Material, folder: &Path, backend: Backend) -> anyhow::Result<End> {
     match backend {
         Backend::Flex => run::<Autodiff<Flex>>(settings, material, folder, &Default::default()),
         #[cfg(feature = "tch")]
@@ -132,13 +137,13 @@ fn dispatch(settings: &Settings, material: &Material, folder: &Path, backend: Ba
 }
 
 /// Keeps others out of the folder for as long as it lives, however it ends.
-fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
+pub(crate) fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
     let path = folder.join(SETTINGS);
     let file = std::fs::File::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
     match file.try_lock() {
         Err(std::fs::TryLockError::WouldBlock) => {
             bail!(
-                "cannot go on with `{}`: another trainer is at work in it; wait until it has ended, or stop it",
+                "cannot use `{}`: another trainer is at work in it; wait until it has ended, or stop it",
                 folder.display()
             )
         }
@@ -147,7 +152,7 @@ fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
     }
 }
 
-fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device: &B::Device) -> anyhow::Result<()> {
+fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device: &B::Device) -> anyhow::Result<End> {
     let _lock = lock(folder)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -174,7 +179,7 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
     }
     let model = folder.join(MODEL);
     if !model.exists() {
-        return Ok(());
+        return Ok(end);
     }
     if let Some((epoch, score)) = state.best.filter(|_| !material.validate.is_empty()) {
         eprintln!("best epoch {epoch}: score {score:.4}");
@@ -184,7 +189,7 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
     if settings.despeckle != "off" {
         eprintln!("it was trained behind a filter: run it with `--despeckle {}`", settings.despeckle);
     }
-    Ok(())
+    Ok(end)
 }
 
 /// The largest difference of probability between trainer and engine that is let pass: weights are rounded to 11 bits between.

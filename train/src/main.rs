@@ -8,6 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use sonoplex_train::command::{self, Backend};
 use sonoplex_train::publish::publish;
 use sonoplex_train::settings::Settings;
+use sonoplex_train::trainer::End;
 
 /// Trains a model on ultrasound frames and their masks, and writes it as one ONNX file.
 #[derive(Parser, Debug)]
@@ -58,11 +59,13 @@ fn main() -> ExitCode {
     let done = match (refused, cli.resume, cli.output) {
         (Some(refused), ..) => Err(anyhow::Error::msg(refused)),
         (_, Some(folder), _) => command::resume(&folder, cli.backend),
-        (_, _, Some(output)) if !cli.publish.is_empty() => publish(&cli.publish, &cli.set, &output),
+        (_, _, Some(output)) if !cli.publish.is_empty() => publish(&cli.publish, &cli.set, &output).map(|()| End::Done),
         (_, _, output) => command::start(cli.settings, &output.unwrap_or_else(|| "run".into()), cli.backend),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        // who waits for a run can tell that it is not done
+        Ok(End::Stopped) => ExitCode::from(130),
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sonoplex train: {error:#}");
             ExitCode::FAILURE

@@ -5,25 +5,28 @@
 //! together.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use half::f16;
 use prost::Message;
+use serde_json::Value;
 use sonoplex::engine::onnx::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, data_type};
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network as Parsed};
 use sonoplex::segmenter::{Segmenter, SegmenterConfig};
 
-use crate::command::{CLOSE, MODEL, SETTINGS, put};
-use crate::settings::Settings;
+use crate::command::{CLOSE, HISTORY, MODEL, lock, put};
 
-/// A run that was read.
+/// A run that was read; nobody else works in its folder meanwhile.
 struct Member {
     folder: PathBuf,
-    settings: Settings,
     graph: GraphProto,
     model: ModelProto,
     metadata: BTreeMap<String, String>,
+    /// `training.settings` of its model.
+    settings: Value,
+    _lock: File,
 }
 
 /// Writes the best model of a run, or the mean of those of several, with some of its `sonoplex.*` metadata set anew.
@@ -31,15 +34,21 @@ struct Member {
 /// `set` are keys without `sonoplex.` and values: `("uncertain", "0.3..0.9")`.
 ///
 /// # Errors
-/// In one sentence, and nothing is written: when a run has no model, runs do not fit together or held out different frames, or the
-/// program would refuse the model.
+/// In one sentence, and nothing is written: when a run has no model or is not done, runs do not fit together or were told to hold out
+/// something else, or the program would refuse the model.
 pub fn publish(runs: &[PathBuf], set: &[(String, String)], output: &Path) -> anyhow::Result<()> {
+    for (at, run) in runs.iter().enumerate() {
+        let same =
+            |other: &PathBuf| other.canonicalize().ok().is_some_and(|path| Some(path) == run.canonicalize().ok());
+        ensure!(!runs[..at].iter().any(same), "cannot publish `{}` twice: name each run once", run.display());
+    }
     let members = runs.iter().map(|run| Member::read(run)).collect::<anyhow::Result<Vec<_>>>()?;
     let Some((first, others)) = members.split_first() else { bail!("cannot publish: expected a run, found none") };
-    if let Some((at, run)) = runs.iter().enumerate().find(|(at, run)| runs[..*at].contains(run)) {
-        bail!("cannot publish `{}` twice (run {}): expected different runs", run.display(), at + 1);
-    }
     others.iter().try_for_each(|other| first.agrees(other))?;
+    let into = output.canonicalize().ok();
+    if let Some(run) = members.iter().find(|m| into.is_some() && into == m.folder.join(MODEL).canonicalize().ok()) {
+        bail!("cannot publish to `{}`: it is the model of the run `{}`", output.display(), run.folder.display());
+    }
     let mut metadata = described(&members)?;
     metadata.extend(set.iter().map(|(key, value)| (format!("sonoplex.{key}"), value.clone())));
     let entry = |(key, value)| StringStringEntryProto { key, value };
@@ -48,14 +57,12 @@ pub fn publish(runs: &[PathBuf], set: &[(String, String)], output: &Path) -> any
         metadata_props: metadata.into_iter().map(entry).collect(),
         ..first.model.clone()
     };
-    let fresh = output.with_extension("new.onnx");
-    put(&fresh, &model.encode_to_vec())?;
-    if let Err(error) = check(&members, &fresh) {
-        // the runs hold everything that it was made of
-        let _ = std::fs::remove_file(&fresh);
-        return Err(error);
-    }
-    std::fs::rename(&fresh, output).with_context(|| format!("cannot write `{}`", output.display()))?;
+    let bytes = model.encode_to_vec();
+    let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
+    let tried = folder.path().join(MODEL);
+    put(&tried, &bytes)?;
+    check(&members, &tried)?;
+    put(output, &bytes)?;
     let of =
         if others.is_empty() { "the model of one run".to_owned() } else { format!("the mean of {} runs", runs.len()) };
     eprintln!("`{0}` is {of}; judge with `sonoplex evaluate {0} DATASET`", output.display());
@@ -64,40 +71,49 @@ pub fn publish(runs: &[PathBuf], set: &[(String, String)], output: &Path) -> any
 
 impl Member {
     fn read(folder: &Path) -> anyhow::Result<Self> {
+        let at = folder.display();
         let path = folder.join(MODEL);
-        let bytes = std::fs::read(&path).with_context(|| {
-            format!("cannot publish `{}`: expected the folder of a run with `{MODEL}`", folder.display())
-        })?;
-        let model = ModelProto::decode(&*bytes).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let none = || format!("cannot publish `{at}`: expected the folder of a run with `{MODEL}`");
+        std::fs::metadata(&path).with_context(none)?;
+        let lock = lock(folder)?;
+        let model = ModelProto::decode(&*std::fs::read(&path).with_context(none)?)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
         let Some(graph) = model.graph.clone() else { bail!("cannot read `{}`: it holds no network", path.display()) };
-        let metadata = model.metadata_props.iter().map(|e| (e.key.clone(), e.value.clone())).collect();
-        let settings = Settings::read(&folder.join(SETTINGS))?;
-        Ok(Self { folder: folder.to_owned(), settings, graph, model, metadata })
+        let metadata: BTreeMap<_, _> = model.metadata_props.iter().map(|e| (e.key.clone(), e.value.clone())).collect();
+        let said = |key: &str| -> Value {
+            metadata.get(key).and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
+        };
+        let (settings, metrics) = (said("training.settings"), said("training.metrics"));
+        let number = |of: &Value, key: &str| of[key].as_u64().unwrap_or(0);
+        let history = std::fs::read(folder.join(HISTORY)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let done = history.map_or(0, |history: Vec<Value>| history.len() as u64);
+        let (epochs, patience) = (number(&settings, "epochs"), number(&settings, "patience"));
+        let early = patience > 0 && done.saturating_sub(number(&metrics, "epoch")) >= patience;
+        ensure!(
+            done >= epochs || early,
+            "cannot publish `{at}`: it has done {done} of {epochs} epochs; go on with `sonoplex train --resume {at}`"
+        );
+        Ok(Self { folder: folder.to_owned(), graph, model, metadata, settings, _lock: lock })
     }
 
-    /// Whether the mean of both means something, and was judged on nothing that either has seen.
+    /// Whether the mean of both means something, and both were told to hold out the same of the same.
     fn agrees(&self, other: &Self) -> anyhow::Result<()> {
-        let (a, b) = (self.folder.display(), other.folder.display());
-        let pair = |m: &Self| (m.settings.size, m.settings.despeckle.clone(), m.settings.hold_out.clone());
-        for (key, value) in
-            self.metadata.iter().filter(|(key, _)| key.starts_with("sonoplex.") && *key != "sonoplex.name")
-        {
-            let found = other.metadata.get(key).map_or("nothing", String::as_str);
-            ensure!(
-                found == value,
-                "cannot publish `{a}` and `{b}` as one: expected `{key} = {value}` of both, found {found}"
-            );
+        let pair = format!("cannot publish `{}` and `{}` as one", self.folder.display(), other.folder.display());
+        let decides = |key: &&String| key.starts_with("sonoplex.") && *key != "sonoplex.name";
+        for key in self.metadata.keys().chain(other.metadata.keys()).filter(decides) {
+            let [a, b] = [self, other].map(|m| m.metadata.get(key).map_or("nothing", String::as_str));
+            ensure!(a == b, "{pair}: expected the same `{key}` of both, found `{a}` and `{b}`");
+        }
+        for key in ["size", "despeckle", "data", "hold_out"] {
+            let [a, b] = [&self.settings[key], &other.settings[key]];
+            let option = key.replace('_', "-");
+            ensure!(a == b, "{pair}: expected the same `--{option}` of both, found {a} and {b}");
         }
         ensure!(
             self.graph.input == other.graph.input && self.graph.output == other.graph.output,
-            "cannot publish `{a}` and `{b}` as one: expected inputs and outputs of the same shapes"
+            "{pair}: expected inputs and outputs of the same shapes"
         );
-        ensure!(
-            pair(self) == pair(other),
-            "cannot publish `{a}` and `{b}` as one: expected the same `--size`, `--despeckle` and `--hold-out`, found {:?} and {:?}",
-            pair(self),
-            pair(other)
-        );
+        ensure!(self.graph != other.graph, "{pair}: their models are the same; name each run once");
         Ok(())
     }
 }
@@ -110,7 +126,7 @@ fn described(members: &[Member]) -> anyhow::Result<BTreeMap<String, String>> {
             let each = members.iter().map(|m| m.metadata.get(key).map_or("", String::as_str));
             // texts as strings of JSON, what is JSON as it is
             let each = each.map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
-            *value = serde_json::to_string(&each.collect::<Vec<serde_json::Value>>())?;
+            *value = serde_json::to_string(&each.collect::<Vec<Value>>())?;
         }
     }
     Ok(metadata)
@@ -173,15 +189,15 @@ fn divide(graph: &mut GraphProto, output: &str, by: f32) -> anyhow::Result<()> {
 /// Opens it as the program will, and holds what it says to the mean of what the runs say.
 fn check(members: &[Member], model: &Path) -> anyhow::Result<()> {
     Segmenter::open(&SegmenterConfig { model: model.to_owned(), ..SegmenterConfig::default() })?;
-    let [width, height] = members[0].settings.size;
-    // a coarse chequered ramp: neither even nor noise
-    let picture: Vec<f32> = (0..width * height)
-        .map(|i| (i % width) as f32 / width as f32 * if (i / width / 8 + i % width / 8) % 2 == 0 { 1.0 } else { 0.3 })
-        .collect();
     let said = |path: &Path| -> anyhow::Result<Vec<Vec<f32>>> {
         let engine = Engine::new(Builder::new(BuilderConfig::default()).build(&Parsed::open(path)?)?)?;
+        let input = &engine.inputs()[0];
+        let (count, width) = (input.shape.iter().product::<usize>(), input.shape[3]);
+        // a coarse chequered ramp: neither even nor noise
+        let chequered = |i: usize| if (i / width / 8 + i % width / 8).is_multiple_of(2) { 1.0 } else { 0.3 };
+        let picture: Vec<f32> = (0..count).map(|i| (i % width) as f32 / width as f32 * chequered(i)).collect();
         let mut context = engine.context();
-        context.bind("image", &[1, 1, height, width], &picture)?;
+        context.bind(&input.name, &input.shape, &picture)?;
         context.enqueue()?;
         context.synchronize()?;
         let outputs = members[0].graph.output.iter();

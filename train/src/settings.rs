@@ -1,8 +1,5 @@
 //! What is trained, on what, and how: what a run can be repeated from.
 
-use std::path::Path;
-
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -124,19 +121,6 @@ pub enum Descent {
 }
 
 impl Settings {
-    /// Those that a run was started with.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or is of another version.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read(path).with_context(|| {
-            format!("cannot read `{}`: expected the folder of a run, with its settings", path.display())
-        })?;
-        serde_json::from_slice(&text).with_context(|| {
-            format!("cannot read `{}`: expected the settings of a run of this version", path.display())
-        })
-    }
-
     /// Width and depth of the network.
     pub fn width(&self) -> Width {
         Width { base: self.base.into(), levels: self.levels.into(), cap: self.cap.into() }

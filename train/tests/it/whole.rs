@@ -173,8 +173,22 @@ fn runs_are_published_as_one_model_that_answers_with_their_mean() {
     refused(std::slice::from_ref(&one), &nonsense, "uncertain");
     refused(&[one.clone(), folder.path().join("none")], &[], "none");
     refused(&[one.clone(), one.clone()], &[], "twice");
+    refused(&[one.clone(), other.join("../one")], &[], "twice");
+    let copy = folder.path().join("copy");
+    std::fs::create_dir(&copy).expect("made");
+    for file in ["settings.json", "history.json", "model.onnx"] {
+        std::fs::copy(one.join(file), copy.join(file)).expect("copied");
+    }
+    refused(&[one.clone(), copy.clone()], &[], "are the same");
+    std::fs::write(copy.join("history.json"), "[{}]").expect("written");
+    refused(std::slice::from_ref(&copy), &[], "1 of 2 epochs");
+    let own = one.join("model.onnx");
+    let text = format!("{:#}", publish(&[one.clone(), other.clone()], &[], &own).expect_err("refused"));
+    assert!(text.contains("model of the run") && said(&own) == a, "{text}");
     let leaked = run("leaked", "--validate folds:3 --hold-out 4 --seed 1");
     refused(&[one.clone(), leaked], &[], "--hold-out");
+    let free = run("free", "--validate folds:3 --hold-out 5 --license MIT");
+    refused(&[one.clone(), free], &[], "sonoplex.license");
     let bare = run("bare", "--validate folds:3 --hold-out 5 --no-presence");
     refused(&[one, bare], &[], "sonoplex.presence");
 }
