@@ -305,11 +305,12 @@ fn the_model_of_the_program_has_all_kernels() {
     let network = shipped();
     let plan = Builder::default().build_for_gpu(&network).expect("supported");
     let program = Program::new(&plan).expect("it has kernels");
-    // One for each of the 33 convolutions, 5 up-convolutions and 5 poolings, another where a sum is split; the picture in the layout
-    // of the shortcut that reads it, and the mean, its division and the layout of what is present. Nothing to convert between.
+    // One for each of the 57 convolutions, 10 up-convolutions and 10 poolings of its two networks, another where a sum is split; the
+    // picture in the layout of the shortcut that reads it, and of what is present two means, their divisions and layouts, and the
+    // sum of both. Nothing to convert between.
     let kernels: Vec<&str> = program.launches.iter().map(|l| l.kernel()).collect();
     let split = kernels.iter().filter(|&&kernel| kernel == "conv_sum").count();
-    assert_eq!(kernels.len() - split, 33 + 5 + 5 + 4, "{kernels:?}");
+    assert_eq!(kernels.len() - split, 57 + 10 + 10 + 8, "{kernels:?}");
     assert!(split > 0, "{kernels:?}");
     assert!(program.room < 16 << 20, "{} bytes", program.room);
 }
