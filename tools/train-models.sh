@@ -87,12 +87,12 @@ case $model in
   nerve-vessel)
     run 1 "${regions[@]}" --architecture resunet --fold 1 --seed 2
     run 2 "${regions[@]}" --architecture unet --fold 2 --seed 3
-    published+=(--set uncertain=0.7..0.97,0.6..0.8)
+    published+=(--set uncertain=0.5..0.97,0.6..0.8)
     ;;
   brachial-plexus)
     run 1 "${plexus[@]}" --architecture resunet --fold 1 --seed 2 --extra "$folder/regions"
     run 2 "${plexus[@]}" --architecture resunet --fold 2 --seed 3
-    published+=(--set uncertain=0.9..0.99 --set "attribution=usgra-seg by T.M.K., CC-BY 4.0")
+    published+=(--set uncertain=0.5..0.99 --set "attribution=usgra-seg by T.M.K., CC-BY 4.0")
     ;;
   mini)
     run 1 "${plexus[@]}" --architecture mini-unet --rate 0.004
