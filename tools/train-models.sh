@@ -28,8 +28,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MALLOC_MMAP_THRESHOLD_=4000000000 M
 links() {
   local to=$folder/$1
   shift
-  rm -rf "$to"
   mkdir -p "$to"
+  find "$to" -maxdepth 1 -type l -delete
   ln -s "$@" "$to/"
 }
 
@@ -59,7 +59,7 @@ links regions/images "${pictures[@]}"
 links regions/masks "${masks[@]}"
 
 # run NUMBER SETTINGS…: a run of the model, from its start or from where it was stopped, beside the others
-runs=()
+runs=() published=()
 run() {
   local number=$1
   shift
@@ -74,7 +74,6 @@ run() {
 }
 # who is stopped saves first
 trap 'kill "${runs[@]}" 2>/dev/null || true; wait; exit 130' INT TERM
-published=()
 
 regions=(--data "$data/usgra_seg" --hold-out every:6 --validate folds:8 --extra "0.15*empty:$folder/negatives"
   --extra "0.3*phantom:seed=1000-1019,frames=2,nerve=off" --extra "0.3*phantom:seed=2000-2059,frames=1" --size 192x192 --levels 5 --base 12 --cap 96

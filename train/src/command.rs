@@ -273,7 +273,6 @@ pub fn compare<B: Compute>(
     let plan = Builder::new(BuilderConfig::default()).build(&Parsed::open(model)?)?;
     let engine = Engine::new(plan)?;
     let mut context = engine.context();
-    let sigmoid = |v: f32| 1.0 / (1.0 + (-v).exp());
     let mut most = 0.0f32;
     for example in examples.iter().take(8) {
         let mut picture = vec![0.0; width * height];
@@ -285,16 +284,19 @@ pub fn compare<B: Compute>(
         let own = network.forward(input, None);
         context.enqueue()?;
         context.synchronize()?;
-        for (a, b) in values(own.logits).iter().zip(context.output("logits")?) {
-            most = most.max((sigmoid(*a) - sigmoid(*b)).abs());
-        }
+        most = most.max(apart(&values(own.logits), context.output("logits")?));
         if let Some(presence) = own.presence {
-            for (a, b) in values(presence).iter().zip(context.output("presence")?) {
-                most = most.max((sigmoid(*a) - sigmoid(*b)).abs());
-            }
+            most = most.max(apart(&values(presence), context.output("presence")?));
         }
     }
     Ok(most)
+}
+
+/// The largest difference of probability between two answers before the sigmoid; infinite where one is not a number.
+pub(crate) fn apart(one: &[f32], other: &[f32]) -> f32 {
+    let sigmoid = |v: f32| 1.0 / (1.0 + (-v).exp());
+    let off = one.iter().zip(other).map(|(a, b)| (sigmoid(*a) - sigmoid(*b)).abs());
+    off.fold(0.0, |most, off| if off.is_nan() { f32::INFINITY } else { most.max(off) })
 }
 
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let pair =
-        text.split_once('=').map(|(key, value)| (key.trim_start_matches("sonoplex.").to_owned(), value.to_owned()));
+    let pair = text.split_once('=');
+    let pair = pair.map(|(key, value)| (key.strip_prefix("sonoplex.").unwrap_or(key).to_owned(), value.to_owned()));
     pair.ok_or_else(|| "expected KEY=VALUE, for example uncertain=0.3..0.9".to_owned())
 }

@@ -16,7 +16,7 @@ use sonoplex::engine::onnx::{GraphProto, ModelProto, NodeProto, StringStringEntr
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network as Parsed};
 use sonoplex::segmenter::{Segmenter, SegmenterConfig};
 
-use crate::command::{CLOSE, HISTORY, MODEL, lock, put};
+use crate::command::{CLOSE, HISTORY, MODEL, apart, lock, put};
 
 /// A run that was read; nobody else works in its folder meanwhile.
 struct Member {
@@ -38,15 +38,13 @@ struct Member {
 /// something else, or the program would refuse the model.
 pub fn publish(runs: &[PathBuf], set: &[(String, String)], output: &Path) -> anyhow::Result<()> {
     for (at, run) in runs.iter().enumerate() {
-        let same =
-            |other: &PathBuf| other.canonicalize().ok().is_some_and(|path| Some(path) == run.canonicalize().ok());
-        ensure!(!runs[..at].iter().any(same), "cannot publish `{}` twice: name each run once", run.display());
+        let again = runs[..at].iter().any(|other| same(other, run));
+        ensure!(!again, "cannot publish `{}` twice: name each run once", run.display());
     }
     let members = runs.iter().map(|run| Member::read(run)).collect::<anyhow::Result<Vec<_>>>()?;
     let Some((first, others)) = members.split_first() else { bail!("cannot publish: expected a run, found none") };
     others.iter().try_for_each(|other| first.agrees(other))?;
-    let into = output.canonicalize().ok();
-    if let Some(run) = members.iter().find(|m| into.is_some() && into == m.folder.join(MODEL).canonicalize().ok()) {
+    if let Some(run) = members.iter().find(|m| same(output, &m.folder.join(MODEL))) {
         bail!("cannot publish to `{}`: it is the model of the run `{}`", output.display(), run.folder.display());
     }
     let mut metadata = described(&members)?;
@@ -67,6 +65,11 @@ pub fn publish(runs: &[PathBuf], set: &[(String, String)], output: &Path) -> any
         if others.is_empty() { "the model of one run".to_owned() } else { format!("the mean of {} runs", runs.len()) };
     eprintln!("`{0}` is {of}; judge with `sonoplex evaluate {0} DATASET`", output.display());
     Ok(())
+}
+
+/// Whether two paths lead to one place.
+fn same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 impl Member {
@@ -205,16 +208,14 @@ fn check(members: &[Member], model: &Path) -> anyhow::Result<()> {
     };
     let own = said(model)?;
     let each = members.iter().map(|m| said(&m.folder.join(MODEL))).collect::<anyhow::Result<Vec<_>>>()?;
-    let sigmoid = |v: f32| 1.0 / (1.0 + (-v).exp());
     for (output, values) in own.iter().enumerate() {
-        for (at, value) in values.iter().enumerate() {
-            let wanted = each.iter().map(|m| m[output][at]).sum::<f32>() / members.len() as f32;
-            let off = (sigmoid(*value) - sigmoid(wanted)).abs();
-            ensure!(
-                off < CLOSE,
-                "cannot publish: expected probabilities within {CLOSE} of the mean of the runs, found {off}"
-            );
-        }
+        let sum = |at: usize| each.iter().map(|m| m[output][at]).sum::<f32>();
+        let wanted: Vec<f32> = (0..values.len()).map(|at| sum(at) / members.len() as f32).collect();
+        let off = apart(values, &wanted);
+        ensure!(
+            off < CLOSE,
+            "cannot publish: expected probabilities within {CLOSE} of the mean of the runs, found {off}"
+        );
     }
     Ok(())
 }
