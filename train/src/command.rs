@@ -1,7 +1,7 @@
 //! A run from its start, or from where it stopped, to its model.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -162,14 +162,11 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
         train::<B>(settings, material, folder, device, &|_| stop.load(Ordering::Relaxed), |state, network, best| {
             put(&folder.join(HISTORY), &serde_json::to_vec_pretty(&state.history)?)?;
             curves::draw(&folder.join("curves.svg"), &state.history, &material.classes)?;
-            if best {
-                write_model(settings, material, state, network, &folder.join(MODEL), device)?;
-                if !material.validate.is_empty() {
-                    let path = folder.join("worst.png");
-                    worst::sheet(&path, network, &material.validate, settings.size, device)?;
-                }
+            let kept = best && write_model(settings, material, state, network, &folder.join(MODEL), device)?;
+            if kept && !material.validate.is_empty() {
+                worst::sheet(&folder.join("worst.png"), network, &material.validate, settings.size, device)?;
             }
-            Ok(())
+            Ok(kept)
         })?;
     let at = folder.display();
     match end {
@@ -178,11 +175,14 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
         End::Done => eprintln!("all {} epochs are done", settings.epochs),
     }
     let model = folder.join(MODEL);
-    if !model.exists() {
-        return Ok(end);
-    }
-    if let Some((epoch, score)) = state.best.filter(|_| !material.validate.is_empty()) {
-        eprintln!("best epoch {epoch}: score {score:.4}");
+    match state.best {
+        Some((epoch, score)) if !material.validate.is_empty() => eprintln!("best epoch {epoch}: score {score:.4}"),
+        Some((epoch, _)) => eprintln!("the model is that of epoch {epoch}"),
+        None if end == End::Stopped => return Ok(end),
+        None => bail!(
+            "no model of `{at}` was kept, since the engine did not compute what the trainer did; train again with a smaller `--rate` than {}",
+            settings.rate
+        ),
     }
     let look = if material.validate.is_empty() { String::new() } else { format!("{at}/worst.png and ") };
     eprintln!("look at {look}{at}/curves.svg; judge with `sonoplex evaluate {} DATASET`", model.display());
@@ -192,10 +192,16 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
     Ok(end)
 }
 
-/// The largest difference of probability between trainer and engine that is let pass: weights are rounded to 11 bits between.
-pub(crate) const CLOSE: f32 = 0.02;
+/// The largest difference of probability between trainer and engine that is let pass: weights are rounded to 11 bits between, of which
+/// the steep edges of a sure network make some hundredths.
+const CLOSE: f32 = 0.05;
 
-/// Writes the model and runs it once in the engine that will run it.
+/// Where a model lies until the engine has run it.
+fn fresh(model: &Path) -> PathBuf {
+    model.with_extension("new.onnx")
+}
+
+/// Writes the model and runs it once in the engine that will run it; returns whether it was kept.
 fn write_model<B: Compute>(
     settings: &Settings,
     material: &Material,
@@ -203,18 +209,26 @@ fn write_model<B: Compute>(
     network: &Network<B>,
     path: &Path,
     device: &B::Device,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let bytes = onnx(network, settings.size, &metadata(settings, material, state))?;
-    let fresh = path.with_extension("new.onnx");
+    let fresh = fresh(path);
     put(&fresh, &bytes)?;
     let judged = if material.validate.is_empty() { &material.train[..] } else { &material.validate[..] };
-    let off = compare(network, &fresh, judged, settings.size, device)?;
-    anyhow::ensure!(
-        off < CLOSE,
-        "cannot keep the model: expected probabilities within {CLOSE} of the trainer's in the engine, found {off}; it is left in `{}`",
+    settle(&fresh, path, compare(network, &fresh, judged, settings.size, device)?)
+}
+
+/// Lets a fresh model take the place of the last one, or leaves both and says so: a later epoch may be closer, and hours of work do not
+/// end here. Returns whether it took the place.
+fn settle(fresh: &Path, path: &Path, off: f32) -> anyhow::Result<bool> {
+    if off < CLOSE {
+        std::fs::rename(fresh, path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        return Ok(true);
+    }
+    eprintln!(
+        "not kept: expected probabilities within {CLOSE} of the trainer's in the engine, found {off}; it is left in `{}`",
         fresh.display()
     );
-    std::fs::rename(&fresh, path).with_context(|| format!("cannot write `{}`", path.display()))
+    Ok(false)
 }
 
 /// What the model says of itself, so that whoever runs it needs nothing else.
@@ -306,6 +320,22 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_that_the_engine_computes_otherwise_takes_no_place_and_ends_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (model, new) = (folder.path().join(MODEL), fresh(&folder.path().join(MODEL)));
+        std::fs::write(&model, "old").expect("written");
+        for off in [0.2, f32::INFINITY, f32::NAN] {
+            std::fs::write(&new, "new").expect("written");
+            assert!(!settle(&new, &model, off).expect("the run goes on"));
+            assert_eq!(std::fs::read_to_string(&model).expect("there"), "old", "{off}");
+            assert!(new.exists());
+        }
+        assert!(settle(&new, &model, 0.03).expect("written"));
+        assert_eq!(std::fs::read_to_string(&model).expect("there"), "new");
+        assert!(!new.exists());
+    }
 
     #[test]
     fn a_model_does_not_tell_where_its_data_lay() {

@@ -19,10 +19,13 @@ pub struct Progress {
     epoch_steps: usize,
     classes: Vec<String>,
     seen: Mutex<Vec<Vec<f64>>>,
+    losses: Mutex<Vec<f64>>,
 }
 
 /// Steps over which a loss is averaged for the course.
 const WINDOW: usize = 50;
+/// Epochs of a course that are seen.
+const COURSE: usize = 48;
 
 impl Progress {
     /// Begins at step `done` of `steps`.
@@ -49,6 +52,7 @@ impl Progress {
             epoch_steps,
             classes: classes.iter().map(|c| c.name.clone()).collect(),
             seen,
+            losses: Mutex::default(),
         }
     }
 
@@ -62,12 +66,14 @@ impl Progress {
         }
         let mean = recent.iter().sum::<f64>() / recent.len() as f64;
         let epoch = (step - 1) / self.epoch_steps + 1;
-        self.course.set_message(format!("epoch {epoch}   loss {mean:.4}"));
+        let losses = self.losses.lock().expect("nobody fails with it");
+        self.course.set_message(format!("epoch {epoch:>6} {} loss {mean:.4}", sparkline(&losses, COURSE)));
     }
 
     /// After an epoch: one line that stays, and the courses of the classes.
     pub fn epoch(&self, epoch: &Epoch, best: Option<(u32, f64)>) {
         let mut parts = vec![format!("epoch {:>3}  loss {:.4}", epoch.epoch, epoch.loss)];
+        self.losses.lock().expect("nobody fails with it").push(epoch.loss);
         let mut seen = self.seen.lock().expect("nobody fails with it");
         for (i, class) in self.classes.iter().enumerate() {
             let Some(dice) = epoch.verdict.dice_shown.get(i).copied().flatten() else { continue };
@@ -77,7 +83,7 @@ impl Progress {
             parts.push(format!("{class} Dice {dice:.3}{wrong}"));
             seen[i].push(dice);
             let best = seen[i].iter().copied().fold(0.0, f64::max);
-            self.scores[i].set_message(format!("{class:>12} {} best {best:.3}", sparkline(&seen[i], 48)));
+            self.scores[i].set_message(format!("{class:>12} {} best {best:.3}", sparkline(&seen[i], COURSE)));
         }
         if best.is_some_and(|(at, _)| at == epoch.epoch) && epoch.verdict.score().is_some() {
             parts.push("best so far".into());

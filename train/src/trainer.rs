@@ -80,7 +80,8 @@ pub enum End {
 /// How long a run may lose when it is killed.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Trains until the end or until `stop`, which is asked with the number of steps done; calls `on_epoch` with the mean network after every epoch and whether it is the best.
+/// Trains until the end or until `stop`, which is asked with the number of steps done; calls `on_epoch` with the mean network after every epoch and whether it is
+/// the best, which it stays if `on_epoch` has kept it, as it says.
 ///
 /// # Errors
 /// When a checkpoint cannot be written or read, or the loss is not a number any more.
@@ -90,7 +91,7 @@ pub fn train<B: Learn>(
     folder: &Path,
     device: &B::Device,
     stop: &dyn Fn(usize) -> bool,
-    mut on_epoch: impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<()>,
+    mut on_epoch: impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<bool>,
 ) -> anyhow::Result<(State, Network<B::InnerBackend>, End)> {
     let clip = (settings.clip > 0.0).then_some(GradientClippingConfig::Norm(settings.clip));
     match settings.optimizer {
@@ -162,7 +163,7 @@ impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
     fn go(
         mut self,
         stop: &dyn Fn(usize) -> bool,
-        on_epoch: &mut impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<()>,
+        on_epoch: &mut impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<bool>,
     ) -> anyhow::Result<(State, Network<B::InnerBackend>, End)> {
         let steps = self.epoch_steps * self.settings.epochs as usize;
         let batch = usize::from(self.settings.batch);
@@ -242,7 +243,7 @@ impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
     fn end_epoch(
         &mut self,
         progress: &Progress,
-        on_epoch: &mut impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<()>,
+        on_epoch: &mut impl FnMut(&State, &Network<B::InnerBackend>, bool) -> anyhow::Result<bool>,
         steps: usize,
     ) -> anyhow::Result<()> {
         let verdict = judge(&self.trained().mean, &self.material.validate, self.settings.size, self.device, |_| ());
@@ -255,17 +256,16 @@ impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
             (Some(score), Some((_, best))) => score > best,
             _ => true,
         };
-        if best {
+        self.state.history.push(Epoch { epoch, loss, rate, verdict });
+        // in this order: whoever is killed between the two does the end of the epoch again
+        if on_epoch(&self.state, &self.trained().mean, best)? {
             self.state.best = Some((epoch, score.unwrap_or(0.0)));
         }
-        self.state.history.push(Epoch { epoch, loss, rate, verdict });
         let since = epoch - self.state.best.map_or(0, |(at, _)| at).max(self.state.halved);
         if self.settings.schedule == Schedule::Plateau && since >= PLATEAU {
             (self.state.halvings, self.state.halved) = (self.state.halvings + 1, epoch);
         }
         progress.epoch(self.state.history.last().expect("pushed just now"), self.state.best);
-        // in this order: whoever is killed between the two does the end of the epoch again
-        on_epoch(&self.state, &self.trained().mean, best)?;
         self.keep()
     }
 

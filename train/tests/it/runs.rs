@@ -35,7 +35,8 @@ fn material() -> Material {
 fn run(settings: &Settings, folder: &Path, stop_after: Option<usize>) -> (State, Vec<u8>, End) {
     let stop = |step| stop_after.is_some_and(|n| step >= n);
     let (state, network, end) =
-        train::<B>(settings, &material(), folder, &Default::default(), &stop, |_, _, _| Ok(())).expect("it trains");
+        train::<B>(settings, &material(), folder, &Default::default(), &stop, |_, _, best| Ok(best))
+            .expect("it trains");
     (state, onnx(&network, settings.size, &[]).expect("weights are small"), end)
 }
 
@@ -94,7 +95,8 @@ fn a_checkpoint_that_is_not_whole_is_refused_and_left_alone() {
     let good = std::fs::read(&path).expect("kept");
     let refused = |bytes: &[u8]| {
         std::fs::write(&path, bytes).expect("a file");
-        let done = train::<B>(&settings, &material(), folder.path(), &Default::default(), &|_| false, |_, _, _| Ok(()));
+        let done =
+            train::<B>(&settings, &material(), folder.path(), &Default::default(), &|_| false, |_, _, best| Ok(best));
         let text = format!("{:#}", done.expect_err("refused"));
         assert!(text.contains("checkpoint.bin") && text.contains("expected"), "{text}");
         assert_eq!(std::fs::read(&path).expect("there"), bytes);
@@ -112,7 +114,7 @@ fn a_checkpoint_of_another_network_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     run(&settings("--epochs 1"), folder.path(), None);
     let other = Settings { base: 8, ..settings("--epochs 1") };
-    let done = train::<B>(&other, &material(), folder.path(), &Default::default(), &|_| false, |_, _, _| Ok(()));
+    let done = train::<B>(&other, &material(), folder.path(), &Default::default(), &|_| false, |_, _, best| Ok(best));
     assert!(format!("{:#}", done.expect_err("refused")).contains("another network"));
 }
 
@@ -123,7 +125,7 @@ fn a_run_does_not_go_on_with_other_data() {
     run(&settings, folder.path(), Some(2));
     let mut other = material();
     Arc::make_mut(&mut other.train).truncate(5);
-    let done = train::<B>(&settings, &other, folder.path(), &Default::default(), &|_| false, |_, _, _| Ok(()));
+    let done = train::<B>(&settings, &other, folder.path(), &Default::default(), &|_| false, |_, _, best| Ok(best));
     assert!(format!("{:#}", done.expect_err("refused")).contains("3 steps an epoch"));
 }
 
@@ -143,13 +145,29 @@ fn without_frames_to_judge_by_the_last_epoch_is_kept() {
     let (state, network, _) =
         train::<B>(&settings("--epochs 2"), &material, folder.path(), &Default::default(), &|_| false, |_, _, is| {
             best.push(is);
-            Ok(())
+            Ok(is)
         })
         .expect("it trains");
     assert_eq!(best, [true, true]);
     assert_eq!(state.best.map(|(epoch, _)| epoch), Some(2));
     let weights: Vec<f32> = network.convs.iter().flat_map(|c| sonoplex_train::export::values(c.weight.val())).collect();
     assert!(weights.iter().all(|w| w.is_finite()));
+}
+
+#[test]
+fn an_epoch_that_is_not_kept_is_not_the_best() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings("--epochs 5 --rate 0.01 --mean 0");
+    let mut asked = vec![];
+    let (state, ..) =
+        train::<B>(&settings, &material(), folder.path(), &Default::default(), &|_| false, |state, _, best| {
+            asked.push(best);
+            Ok(best && state.history.len() == 2)
+        })
+        .expect("it trains");
+    assert!(state.best.is_none_or(|(epoch, _)| epoch == 2), "{:?}", state.best);
+    // the first is better than none, and so is the second as long as none was kept
+    assert_eq!(asked[..2], [true, true]);
 }
 
 #[test]
