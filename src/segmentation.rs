@@ -47,8 +47,8 @@ pub type Contour = Vec<[f32; 2]>;
 pub struct Finding {
     /// After thresholds and hysteresis. For every class the words are those of [`State`].
     pub state: State,
-    /// Confidence in 0..=1: the presence output where the model has one, else the mean of the 100 highest
-    /// probabilities.
+    /// Confidence in 0..=1: the mean of the 100 highest probabilities; where the model has a presence output, what that says or the mean
+    /// of the highest (100, or as many as the smallest region has), whichever is less.
     pub confidence: f32,
     /// Pixels of the mask of this class.
     pub area_px: usize,
@@ -81,7 +81,7 @@ pub struct Segmentation {
     pub probability: Vec<u8>,
     /// One for each class of the model, class 1 first.
     pub findings: Vec<Finding>,
-    /// Whether the confidence is a presence output of the model; if not, "uncalibrated" is said wherever it is shown.
+    /// Whether a presence output of the model is behind the confidence; if not, "uncalibrated" is said wherever it is shown.
     pub calibrated: bool,
     /// Stamps of the frame, and those of the segmenter.
     pub stamps: Stamps,

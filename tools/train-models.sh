@@ -95,6 +95,7 @@ case $model in
     ;;
   mini)
     run 1 "${plexus[@]}" --architecture mini-unet --rate 0.004
+    published+=(--set uncertain=0.5..0.97)
     ;;
 esac
 failed=

@@ -24,14 +24,14 @@ const SEGMENT: &[Field] = &[
     ("sector.far", "radius of the lower arc in pixels; absent where it was not seen"),
     (
         "calibrated",
-        "whether `probability` is a presence output of the model, which its card has to vouch for; if not, it is a score",
+        "whether a presence output of the model, which its card has to vouch for, is behind `probability`; if not, it is a score",
     ),
     ("class", "name of the first class of the model: what is looked for"),
     (
         "state",
         "`nerve`, `uncertain` or `no_nerve`: the probability against the two thresholds of the model, with hysteresis",
     ),
-    ("probability", "0 to 1: the model's presence output, or the mean of its 100 highest pixels"),
+    ("probability", "0 to 1: the model's presence output or the mean of its highest pixels, whichever is less"),
     ("area_px", "pixels of the mask of this class"),
     ("area_mm2", "the same in mm²; null where the pixel spacing is unknown"),
     ("centroid", "mean column and row of those pixels, pixel centres at whole numbers; null where there are none"),

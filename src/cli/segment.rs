@@ -31,7 +31,7 @@ struct Line<'a> {
     /// The part of the crop that is the picture of a curved array.
     #[serde(skip_serializing_if = "Option::is_none")]
     sector: Option<Sector>,
-    /// Whether `probability` is a presence output of the model.
+    /// Whether a presence output of the model is behind `probability`.
     calibrated: bool,
     #[serde(flatten)]
     nerve: Found<'a>,

@@ -111,7 +111,7 @@ fn class(judged: &Judged, i: usize, class: &Class, subjects: &[String]) -> Class
     let measures = Measures::of(&rows, &ranking, |_| 1);
     let intervals = Intervals::of(&rows, &ranking, (&numbers, number.len()));
     let confidence = if judged.model.presence {
-        "presence output of the model"
+        "presence output of the model, or the mean of the highest probabilities where that is less"
     } else {
         "mean of the 100 highest probabilities: not calibrated"
     };

@@ -24,7 +24,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("model.crop", "how the picture was cut out of the frame"),
     (
         "model.calibrated",
-        "whether the confidence is a presence output of the model; if not, it is a score and no probability",
+        "whether a presence output of the model is behind the confidence; if not, it is a score and no probability",
     ),
     (
         "model.given_threshold",
@@ -134,7 +134,10 @@ const FIELDS: &[(&str, &str)] = &[
         "frames[].classes.*.state",
         "`nerve`, `uncertain` or `no_nerve`: the shipped decision, of every class in these words",
     ),
-    ("frames[].classes.*.confidence", "0 to 1: the presence output, or the mean of the 100 highest probabilities"),
+    (
+        "frames[].classes.*.confidence",
+        "0 to 1: the presence output or the mean of the highest probabilities, whichever is less",
+    ),
     ("definitions", "what every field means"),
     ("definitions.*", "one sentence"),
 ];

@@ -3,7 +3,7 @@
 use crate::geometry::Size;
 use crate::segmentation::State;
 
-/// Pixels whose mean is the confidence where the model has no presence output.
+/// Pixels whose mean is the confidence where the model has no presence output; at most so many where it has one.
 pub const TOP: usize = 100;
 
 /// Where the words change, in confidence 0..=1.
@@ -17,8 +17,14 @@ pub struct Thresholds {
     pub hysteresis: f32,
 }
 
-/// The mean of the [`TOP`] highest probabilities, 0..=1, in the rows of a plane of bytes; of all where there are fewer.
-pub fn confidence<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> f32 {
+/// As sure as the less sure of the two: what the presence output says, and the mean of the highest probabilities. Either alone is
+/// often sure of what the other doubts; what is not a number stays so.
+pub fn both(said: f32, seen: f32) -> f32 {
+    if said > seen { seen } else { said }
+}
+
+/// The mean of the `top` highest probabilities, 0..=1, in the rows of a plane of bytes; of all where there are fewer.
+pub fn confidence<'a>(rows: impl IntoIterator<Item = &'a [u8]>, top: usize) -> f32 {
     // Neighbours are alike, and counting the same level twice in a row waits for memory: hence four histograms.
     let mut counts = [[0u32; 256]; 4];
     for row in rows {
@@ -29,7 +35,7 @@ pub fn confidence<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> f32 {
         quads.remainder().iter().for_each(|&p| counts[0][p as usize] += 1);
     }
     let histogram: [usize; 256] = std::array::from_fn(|level| counts.iter().map(|c| c[level] as usize).sum());
-    let (mut left, mut sum, mut count) = (TOP, 0usize, 0usize);
+    let (mut left, mut sum, mut count) = (top, 0usize, 0usize);
     for (level, &n) in histogram.iter().enumerate().rev() {
         let taken = n.min(left);
         sum += taken * level;
@@ -85,10 +91,17 @@ mod tests {
 
     #[test]
     fn the_mean_of_the_hundred_highest() {
-        assert_eq!(confidence([]), 0.0);
-        assert_eq!(confidence([&[255][..]]), 1.0);
+        assert_eq!(confidence([], TOP), 0.0);
+        assert_eq!(confidence([&[255][..]], TOP), 1.0);
         let rows: [&[u8]; 2] = [&[255; 50], &[51; 501]];
-        assert!((confidence(rows) - 0.6).abs() < 1e-6);
+        assert!((confidence(rows, TOP) - 0.6).abs() < 1e-6);
+        assert_eq!(confidence(rows, 50), 1.0);
+    }
+
+    #[test]
+    fn as_sure_as_the_less_sure() {
+        assert_eq!((both(0.9, 0.4), both(0.2, 1.0)), (0.4, 0.2));
+        assert!(both(f32::NAN, 0.9).is_nan());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::segmentation::{Contour, Finding, Segmentation, State};
 
 use super::compute::Answer;
 use super::contour;
-use super::decision::{self, Decision};
+use super::decision::{self, Decision, TOP};
 use super::model::Model;
 use super::spec::Output;
 use crate::backend::cpu::components::{Component, Components};
@@ -43,20 +43,22 @@ impl Finder {
         out.findings.resize_with(self.decisions.len(), Finding::default);
         for (i, decision) in self.decisions.iter_mut().enumerate() {
             let class = i as u8 + 1;
+            let plane = out.probability[i * size.area()..(i + 1) * size.area()].chunks_exact(size.width as usize);
+            let rows = plane.skip(crop.y as usize).take(crop.height as usize);
+            let rows = rows.map(|r| &r[crop.x as usize..][..crop.width as usize]);
+            let least = model.least_area(i, crop.size());
             let confidence = match presence {
-                Some(values) if model.output == Output::Logits => sigmoid(values[i]),
-                Some(values) => values[i].clamp(0.0, 1.0),
-                None => {
-                    let plane =
-                        out.probability[i * size.area()..(i + 1) * size.area()].chunks_exact(size.width as usize);
-                    let rows = plane.skip(crop.y as usize).take(crop.height as usize);
-                    decision::confidence(rows.map(|r| &r[crop.x as usize..][..crop.width as usize]))
+                Some(values) => {
+                    let logits = model.output == Output::Logits;
+                    let said = if logits { sigmoid(values[i]) } else { values[i].clamp(0.0, 1.0) };
+                    decision::both(said, decision::confidence(rows, TOP.min(least)))
                 }
+                None => decision::confidence(rows, TOP),
             };
             let labels = &mut out.mask.labels;
             let mut found = match answer.regions.get(i) {
                 Some(Some(found)) => found,
-                _ => self.components.find(labels, size, class, model.least_area(i, crop.size())),
+                _ => self.components.find(labels, size, class, least),
             };
             let state = decision.update(confidence, !found.is_empty(), &model.decisions[i]);
             if state == State::NoNerve && !found.is_empty() {

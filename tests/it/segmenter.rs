@@ -143,16 +143,22 @@ fn of_two_classes_the_more_probable_one_that_reaches_its_threshold_wins() {
 }
 
 #[test]
-fn a_presence_output_decides_and_is_called_calibrated() {
+fn a_presence_output_and_the_map_decide_and_that_is_called_calibrated() {
     let folder = tempfile::tempdir().unwrap();
     let metadata = [("presence", "there"), ("mask", "maps"), ("output", "probability"), ("min_area", "0")];
     let path = write(mirror_with_presence(64), &metadata, folder.path());
     let size = Size::new(64, 64);
     let mut pixels = vec![10; size.area()];
     pixels[64 * 20 + 30] = 255;
-    let out = run(&mut open(&path, CropChoice::Full), &Frame::new(0, size, PixelFormat::Gray8, pixels));
+    let frame = Frame::new(0, size, PixelFormat::Gray8, pixels);
+    let out = run(&mut open(&path, CropChoice::Full), &frame);
     assert!(out.calibrated);
     assert_eq!((out.confidence(), out.state(), out.findings[0].area_px), (1.0, State::Nerve, 1));
+    // what is said is there and not seen as large as a region has to be is not there: one bright pixel of the 41 of a hundredth
+    let metadata = [&metadata[..3], &[("min_area", "0.01")]].concat();
+    let out = run(&mut open(&write(mirror_with_presence(64), &metadata, folder.path()), CropChoice::Full), &frame);
+    let seen = (1.0 + 40.0 * 10.0 / 255.0) / 41.0;
+    assert!((out.confidence() - seen).abs() < 0.01 && out.state() == State::NoNerve, "{}", out.confidence());
     let wrong = [("presence", "nowhere")];
     let path = write(mirror(1, 8, 8), &wrong, folder.path());
     let error = Segmenter::open(&SegmenterConfig { model: path, ..Default::default() }).err().unwrap().to_string();
