@@ -16,10 +16,7 @@ use sonoplex::engine::onnx::{GraphProto, ModelProto, NodeProto, StringStringEntr
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network as Parsed};
 use sonoplex::segmenter::{Segmenter, SegmenterConfig};
 
-use crate::command::{HISTORY, MODEL, apart, lock, put};
-
-/// The largest difference of probability between the mean and the file that is let pass: weights are divided, and rounded again.
-const CLOSE: f32 = 0.02;
+use crate::command::{CLOSE, HISTORY, MODEL, apart, lock, put};
 
 /// A run that was read; nobody else works in its folder meanwhile.
 struct Member {
