@@ -1,7 +1,7 @@
 //! A run from its start, or from where it stopped, to its model.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -195,11 +195,6 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
 /// The largest difference of probability between trainer and engine that is let pass: weights are rounded to 11 bits between.
 pub(crate) const CLOSE: f32 = 0.02;
 
-/// Where a model lies until the engine has run it.
-fn fresh(model: &Path) -> PathBuf {
-    model.with_extension("new.onnx")
-}
-
 /// Writes the model and runs it once in the engine that will run it; returns whether it was kept.
 fn write_model<B: Compute>(
     settings: &Settings,
@@ -210,7 +205,7 @@ fn write_model<B: Compute>(
     device: &B::Device,
 ) -> anyhow::Result<bool> {
     let bytes = onnx(network, settings.size, &metadata(settings, material, state))?;
-    let fresh = fresh(path);
+    let fresh = path.with_extension("new.onnx");
     put(&fresh, &bytes)?;
     let judged = if material.validate.is_empty() { &material.train[..] } else { &material.validate[..] };
     settle(&fresh, path, compare(network, &fresh, judged, settings.size, device)?)
@@ -323,7 +318,7 @@ mod tests {
     #[test]
     fn a_model_that_the_engine_computes_otherwise_takes_no_place_and_ends_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (model, new) = (folder.path().join(MODEL), fresh(&folder.path().join(MODEL)));
+        let [model, new] = [MODEL, "model.new.onnx"].map(|name| folder.path().join(name));
         std::fs::write(&model, "old").expect("written");
         for off in [CLOSE, 0.2, f32::INFINITY, f32::NAN] {
             std::fs::write(&new, "new").expect("written");
