@@ -1,7 +1,7 @@
 //! What the CUDA kernels take on the device that is there: `cargo bench --bench cuda [-- RESULT.json]`.
 //!
 //! Each filter, and each kind of layer of a U-Net of 32 channels at 256 × 256, is recorded as a graph and timed between two
-//! events on the device, 200 runs to warm up, then 2,000. Nothing is copied. So is that whole U-Net; and it is timed from the
+//! events on the device, 200 runs to warm up, then 2,000. Nothing is copied. So is that whole U-Net, in fp16 and in int8; and it is timed from the
 //! copy of a picture to the device to the arrival of its maps, by the clock of the host.
 //!
 //! Then whole frames of 580 × 420, with ten iterations of SRAD before that U-Net, mask and regions after it: 100,000 by the
@@ -21,7 +21,9 @@ use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Stream};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::engine::cuda::Program;
-use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Precision};
+use sonoplex::engine::{
+    Builder, BuilderConfig, Calibration, Calibrator, Device, Engine, Network, Precision, Threshold,
+};
 use sonoplex::frame::Frame;
 use sonoplex::geometry::Size;
 use sonoplex::latency::{Clock, Moment, Stage};
@@ -220,11 +222,21 @@ fn masks(spec: &str) -> anyhow::Result<Value> {
     Ok(found)
 }
 
+/// What the tensors of a network hold on noise, which takes the time of any picture.
+fn ranges(network: &Network) -> anyhow::Result<Calibration> {
+    let mut context = Engine::new(Builder::default().build(network)?)?.context();
+    let mut calibrator = Calibrator::default();
+    context.bind_noise();
+    calibrator.observe(&mut context)?;
+    Ok(calibrator.calibration(Threshold::Max))
+}
+
 /// p50, p99 and the longest, in microseconds, of the graph on the device, and from picture to maps on the host.
-fn network(gpu: &Gpu) -> anyhow::Result<[[f32; 3]; 2]> {
-    let (device, precision) = (Device::Cuda(0), Precision::Fp16);
-    let plan = Builder::new(BuilderConfig { device, precision, ..BuilderConfig::default() })
-        .build(&Network::from_onnx(&unet_file())?)?;
+fn network(gpu: &Gpu, precision: Precision) -> anyhow::Result<[[f32; 3]; 2]> {
+    let network = Network::from_onnx(&unet_file())?;
+    let calibration = if precision == Precision::Int8 { Some(ranges(&network)?) } else { None };
+    let config = BuilderConfig { device: Device::Cuda(0), precision, calibration, ..BuilderConfig::default() };
+    let plan = Builder::new(config).build(&network)?;
     let program = Program::new(&plan)?;
     let mut stream = gpu.stream(program.room)?;
     program.constants.iter().try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
@@ -286,12 +298,15 @@ fn main() -> anyhow::Result<()> {
         println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1} {rate:>7.1}");
         layers.push(json!({ "layer": name, "p50_us": p50, "p99_us": p99, "max_us": max, "tflops": rate }));
     }
-    let [on_device, on_host] = network(&gpu)?;
-    for (name, [p50, p99, max]) in [("U-Net on the device", on_device), ("U-Net with copies, by the host", on_host)] {
-        println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}");
-    }
-    let of = |[p50, p99, max]: [f32; 3]| json!({ "p50_us": p50, "p99_us": p99, "max_us": max });
-    let unet = json!({ "on_device": of(on_device), "with_copies": of(on_host) });
+    let unet = |precision| -> anyhow::Result<Value> {
+        let [on_device, on_host] = network(&gpu, precision)?;
+        for (name, [p50, p99, max]) in [("on the device", on_device), ("with copies, by the host", on_host)] {
+            println!("{:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}", format!("U-Net, {precision}, {name}"));
+        }
+        let of = |[p50, p99, max]: [f32; 3]| json!({ "p50_us": p50, "p99_us": p99, "max_us": max });
+        Ok(json!({ "on_device": of(on_device), "with_copies": of(on_host) }))
+    };
+    let (unet, unet_int8) = (unet(Precision::Fp16)?, unet(Precision::Int8)?);
     let frames = whole_frames()?;
     // Cargo adds `--bench`.
     let given: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
@@ -300,6 +315,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(path) = given.first() {
         let result = json!({
             "device": about, "size": [580, 420], "runs": RUNS, "despeckle": filters, "layers": layers, "unet": unet,
+            "unet_int8": unet_int8,
             "whole_frames": frames, "masks": masks,
         });
         std::fs::write(path, format!("{result:#}\n")).with_context(|| format!("cannot write `{path}`"))?;

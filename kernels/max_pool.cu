@@ -1,12 +1,22 @@
-// The largest of each window, channels-last halves: `backend/cpu/max_pool.rs`.
+// The largest of each window, channels-last halves or codes: `backend/cpu/max_pool.rs`.
 //
-// Shapes      src: in_height × in_width pixels, `in_pitch` halves apart; dst: out_height × out_width, `out_pitch` apart;
-//             `channels` and pitches multiples of eight.
-// A thread    computes eight channels of one pixel.
-// Tolerance   none: equal to the CPU on the same halves; what is not a number is passed over there too.
+// Shapes      src: in_height × in_width pixels, `in_pitch` words of 16 bits apart; dst: out_height × out_width, `out_pitch`
+//             apart; `channels` words are computed, a multiple of eight as the pitches are. A word is a half, or two codes.
+// A thread    computes eight words of one pixel.
+// Tolerance   none: equal to the CPU on the same halves or codes; what is not a number is passed over there too.
 #include "tensor.cuh"
 
-extern "C" __global__ void max_pool(
+// The larger of two halves, or of codes the larger of either byte.
+template <bool CODES>
+__device__ inline u16 larger(u16 a, u16 b) {
+    if (!CODES) return from_half(b) > from_half(a) ? b : a;
+    const u32 low = (a & 0xff) > (b & 0xff) ? a & 0xff : b & 0xff;
+    const u32 high = (a & 0xff00) > (b & 0xff00) ? a & 0xff00 : b & 0xff00;
+    return (u16)(low | high);
+}
+
+template <bool CODES>
+__device__ inline void pool(
     const u16* src, u32 in_height, u32 in_width, u32 in_pitch,
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,
     u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left
@@ -16,22 +26,32 @@ extern "C" __global__ void max_pool(
     const u32 pixel = thread / groups, channel = thread % groups * 8;
     if (pixel >= out_height * out_width) return;
     const u32 y = pixel / out_width * stride - top, x = pixel % out_width * stride - left;
-    float largest[8];
+    u16 largest[8];
 #pragma unroll
-    for (u32 c = 0; c < 8; c++) largest[c] = from_half(0xfc00);  // less than any
+    for (u32 c = 0; c < 8; c++) largest[c] = CODES ? 0 : 0xfc00;  // none is less
     for (u32 i = 0; i < kernel_height; i++) {
         for (u32 j = 0; j < kernel_width; j++) {
             // Wraps to something large before the picture.
             const u32 v = y + i, u = x + j;
             if (v >= in_height || u >= in_width) continue;
-            u16 halves[8];
-            load_chunk(halves, src + ((u64)v * in_width + u) * in_pitch + channel);
+            u16 words[8];
+            load_chunk(words, src + ((u64)v * in_width + u) * in_pitch + channel);
 #pragma unroll
-            for (u32 c = 0; c < 8; c++) largest[c] = fmaxf(largest[c], from_half(halves[c]));
+            for (u32 c = 0; c < 8; c++) largest[c] = larger<CODES>(largest[c], words[c]);
         }
     }
-    u16 halves[8];
-#pragma unroll
-    for (u32 c = 0; c < 8; c++) halves[c] = to_half(largest[c]);
-    store_chunk(dst + (u64)pixel * out_pitch + channel, halves);
+    store_chunk(dst + (u64)pixel * out_pitch + channel, largest);
 }
+
+#define MAX_POOL(name, codes)                                                                                        \
+    extern "C" __global__ void name(                                                                                 \
+        const u16* src, u32 in_height, u32 in_width, u32 in_pitch,                                                   \
+        u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,                                        \
+        u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left                                           \
+    ) {                                                                                                              \
+        pool<codes>(src, in_height, in_width, in_pitch, dst, out_height, out_width, out_pitch, channels,              \
+                    kernel_height, kernel_width, stride, top, left);                                                 \
+    }
+
+MAX_POOL(max_pool, false)
+MAX_POOL(max_pool_codes, true)

@@ -10,7 +10,7 @@ log=$out/gpu-check.log
 : >"$log"
 failed=0
 say() { echo "$@" | tee -a "$log"; }
-rm -f "$out/bench.json" "$out/streams.json"
+rm -f "$out/bench.json" "$out/streams.json" "$out"/int8-*.json
 
 for packed in sonoplex kernels bench; do
   [ -e "$here/$packed" ] || gunzip --keep "$here/$packed.gz" || failed=1
@@ -55,6 +55,20 @@ else
   say "PyTorch is not there, or sees no device"
 fi
 
+# Bytes where they cost no more than the bar allows, on the phantom and on real frames: masks against fp32, and the time.
+say "== plans of bytes"
+int8=()
+specs=("phantom:seed=3,size=580x420,frames=32")
+[ -d "$here/frames" ] && specs+=("$here/frames")
+for spec in "${specs[@]}"; do
+  report=$out/int8-${#int8[@]}.json
+  int8+=("$report")
+  "$here/sonoplex" build "$here/models/nerve-vessel.onnx" -o "$out/int8.plan" --device cuda:0 --precision int8 --budget 0.995 \
+    --calibrate "$spec" --json "$report" 2>&1 | tee -a "$log"
+  [ "${PIPESTATUS[0]}" = 0 ] || failed=1
+done
+rm -f "$out/int8.plan"
+
 say "== several streams at once, and the time to a first mask"
 "$here/sonoplex" bench --device cuda:0 --streams 8 --frames 5000 --warm-up 200 --despeckle srad --json "$out/streams.json" 2>&1 |
   tee -a "$log"
@@ -78,6 +92,12 @@ rm -rf "$cache"
   json "$out/bench.json"
   printf ',\n"pytorch": '
   json "$out/peers.json"
+  printf ',\n"int8": ['
+  for report in "${int8[@]}"; do
+    [ "$report" = "${int8[0]}" ] || printf ','
+    json "$report"
+  done
+  printf ']'
   printf ',\n"streams": '
   json "$out/streams.json"
   printf ',\n"one_frame_ms": { "cold": %s, "warm": %s }\n}\n' "${cold:-null}" "${warm:-null}"

@@ -274,9 +274,13 @@ pub struct BuildArgs {
     /// Where the plan goes.
     #[arg(short, long, value_name = "PLAN", required_unless_present = "explain")]
     pub output: Option<PathBuf>,
-    /// How far the factors of the network may be rounded: fp32, bf16, bf16-fast or int8.
-    #[arg(long, value_name = "PRECISION", default_value = "fp32")]
-    pub precision: Precision,
+    /// What it is for: cpu, or cuda:N, which need not be there; then it runs on any NVIDIA GPU.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: Device,
+    /// How far the factors of the network may be rounded: fp32, bf16, bf16-fast or int8; for a GPU fp16 or int8. The first of
+    /// them unless given.
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
     /// Fix a dynamic input shape: NAME=1x1x256x256.
     #[arg(long, value_name = "NAME=SHAPE", value_parser = shape)]
     pub input: Vec<(String, Vec<usize>)>,

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use sonoplex::engine::{Builder, BuilderConfig, Engine, ExecutionContext, Plan, Precision};
+use sonoplex::engine::cuda::Program;
+use sonoplex::engine::{
+    BuildError, Builder, BuilderConfig, Calibration, Device, Engine, ExecutionContext, Network, Plan, Precision,
+};
 use sonoplex::segmenter::spec::ModelSpec;
 use sonoplex::segmenter::{SegmenterConfig, builder, open_network};
 
@@ -23,14 +26,16 @@ const WARM_UP: usize = 3;
 struct Report {
     file: String,
     model: String,
+    device: Device,
     precision: Precision,
     sha256: String,
     network_sha256: String,
     steps: usize,
     bytes: usize,
     runs: usize,
-    median_ms: f64,
-    fp32_median_ms: f64,
+    median_ms: Option<f64>,
+    fp32_median_ms: Option<f64>,
+    absent: Option<String>,
     calibration: Option<Comparison>,
 }
 
@@ -42,23 +47,27 @@ pub fn main(args: &BuildArgs) -> anyhow::Result<ExitCode> {
         bail!("cannot build `{model}`: it is a plan already; give the model that it was built from");
     }
     super::targets::check_files(model, &[("--output", Some(output)), ("--json", args.json.as_deref())])?;
-    let (plan, exact, comparison) = plans(args, model)?;
+    let Built { plan, exact, absent, comparison } = plans(args, model)?;
     let bytes = plan.to_bytes();
     sonoplex::write::whole(output, &bytes).with_context(|| format!("cannot write `{}`", output.display()))?;
     let mut report = Report {
         file: output.display().to_string(),
         model: model.clone(),
+        device: plan.device(),
         precision: plan.precision(),
         sha256: plan.sha256().to_owned(),
         network_sha256: plan.network_sha256().to_owned(),
         steps: plan.steps().len(),
         bytes: bytes.len(),
         runs: RUNS,
-        median_ms: 0.0,
-        fp32_median_ms: 0.0,
+        median_ms: None,
+        fp32_median_ms: None,
+        absent,
         calibration: comparison,
     };
-    [report.median_ms, report.fp32_median_ms] = medians([plan, exact])?;
+    if report.absent.is_none() {
+        [report.median_ms, report.fp32_median_ms] = medians([plan, exact])?.map(Some);
+    }
     if let Some(path) = &args.json {
         super::write_json(path, &report)?;
     }
@@ -68,55 +77,101 @@ pub fn main(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn config(args: &BuildArgs, model: &str) -> SegmenterConfig {
-    SegmenterConfig {
-        model: model.into(),
-        threads: args.threads,
-        precision: Some(args.precision),
-        ..SegmenterConfig::default()
+/// A model, and how plans are made of it.
+struct Model<'a> {
+    args: &'a BuildArgs,
+    name: &'a str,
+    config: SegmenterConfig,
+    network: Network,
+    timings: Timings,
+}
+
+impl<'a> Model<'a> {
+    fn open(args: &'a BuildArgs, name: &'a str) -> anyhow::Result<Self> {
+        let path = Path::new(name);
+        let mut network = open_network(path)?;
+        // The file beside the model does not go with the plan; what it says does.
+        network.metadata = ModelSpec::metadata(path, &network.metadata)?;
+        let config = SegmenterConfig { model: name.into(), threads: args.threads, ..SegmenterConfig::default() };
+        Ok(Self { args, name, config, network, timings: Timings::open(!args.no_timing) })
+    }
+
+    fn plan(&self, device: Device, precision: Precision, calibration: Option<Calibration>) -> anyhow::Result<Plan> {
+        let (args, network) = (self.args, &self.network);
+        let config = SegmenterConfig { precision: Some(precision), ..self.config.clone() };
+        let inputs = args.input.iter().cloned().collect();
+        // Any network can be built; only one that segments pictures knows its size by itself.
+        let builder = match builder(&config, network) {
+            Ok(builder) if args.input.is_empty() => builder,
+            _ => Builder::new(BuilderConfig { threads: args.threads, precision, inputs, ..Default::default() }),
+        };
+        let config = BuilderConfig { device, calibration, ..builder.config().clone() };
+        let plan = match device {
+            Device::Cuda(_) => for_gpu(config, network),
+            _ => self.timings.build(&config, network),
+        };
+        let plan = plan.with_context(|| format!("cannot build `{}`", self.name))?.of_model(self.name);
+        Ok(if args.no_timing { plan.with_options(&["--no-timing"]) } else { plan })
     }
 }
 
-/// The plan that is asked for, the same network in fp32, and how far the two are apart on frames.
-fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<(Plan, Plan, Option<Comparison>)> {
-    let path = Path::new(model);
-    let mut network = open_network(path)?;
-    // The file beside the model does not go with the plan; what it says does.
-    network.metadata = ModelSpec::metadata(path, &network.metadata)?;
-    let inputs: std::collections::BTreeMap<_, _> = args.input.iter().cloned().collect();
-    let timings = Timings::open(!args.no_timing);
-    let build = |precision, calibration| -> anyhow::Result<Plan> {
-        let config = SegmenterConfig { precision: Some(precision), ..config(args, model) };
-        let plain = BuilderConfig { threads: args.threads, precision, inputs: inputs.clone(), ..Default::default() };
-        // Any network can be built; only one that segments pictures knows its size by itself.
-        let builder = match builder(&config, &network) {
-            Ok(builder) if inputs.is_empty() => builder,
-            _ => Builder::new(plain),
-        };
-        let builder = builder.rounding(precision, calibration);
-        let plan = timings.build(builder.config(), &network).with_context(|| format!("cannot build `{model}`"))?;
-        let plan = plan.of_model(model);
-        Ok(if args.no_timing { plan.with_options(&["--no-timing"]) } else { plan })
-    };
-    let exact = build(Precision::Fp32, None)?;
-    let config = config(args, model);
-    let frames = args.calibrate.as_ref().map(|spec| Frames { spec, count: args.frames, config: &config });
-    let (plan, comparison) = match (args.precision, frames) {
-        (Precision::Int8, Some(frames)) => {
-            let goal = (args.range, f64::from(args.budget));
-            let build = |calibration| build(Precision::Int8, Some(calibration));
-            let (plan, comparison) = frames.quantize(&exact, goal, &build)?;
-            let [count, range, budget] = [args.frames.to_string(), args.range.to_string(), args.budget.to_string()];
-            let options = ["--calibrate", frames.spec, "--frames", &count, "--range", &range, "--budget", &budget];
-            (plan.with_options(&options), Some(comparison))
+/// A plan for a GPU, which need not be there; what has no kernel is said now.
+fn for_gpu(config: BuilderConfig, network: &Network) -> anyhow::Result<Plan> {
+    if !matches!(config.precision, Precision::Fp16 | Precision::Int8) {
+        bail!(BuildError::Precision { device: config.device, precision: config.precision });
+    }
+    let plan = Builder::new(config).build_for_gpu(network)?;
+    Program::new(&plan)?;
+    Ok(plan)
+}
+
+/// What was built.
+struct Built {
+    plan: Plan,
+    /// The same network in fp32 on the processor.
+    exact: Plan,
+    /// Why the plan cannot run here.
+    absent: Option<String>,
+    /// How far the two are apart on frames.
+    comparison: Option<Comparison>,
+}
+
+/// The plan that is asked for, compared with fp32.
+fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<Built> {
+    let model = Model::open(args, model)?;
+    let (device, precision) = (args.device, Precision::on(args.precision, args.device));
+    let on_gpu = matches!(device, Device::Cuda(_));
+    let exact = model.plan(Device::Cpu, Precision::Fp32, None)?;
+    let frames = args.calibrate.as_ref().map(|spec| Frames { spec, count: args.frames, config: &model.config });
+    // The processor computes on the grids that a GPU does, and is always there.
+    let twin = match &frames {
+        Some(frames) if precision == Precision::Int8 => {
+            let build = |calibration| model.plan(Device::Cpu, precision, Some(calibration));
+            Some(frames.quantize(&exact, (args.range, f64::from(args.budget)), &build)?)
         }
-        (precision, frames) => {
-            let plan = build(precision, None)?;
-            let comparison = frames.map(|frames| frames.compare(&exact, &plan)).transpose()?;
-            (plan, comparison)
-        }
+        _ => None,
     };
-    Ok((plan, exact, comparison))
+    let (mut plan, mut comparison) = match twin {
+        Some((own, _, comparison)) if !on_gpu => (own, Some(comparison)),
+        Some((_, calibration, comparison)) => (model.plan(device, precision, Some(calibration))?, Some(comparison)),
+        None => (model.plan(device, precision, None)?, None),
+    };
+    let absent = if on_gpu { Engine::new(plan.clone()).err().map(|e| e.to_string()) } else { None };
+    match (&frames, &absent, &mut comparison) {
+        (Some(frames), None, Some(found)) if on_gpu => {
+            let kept = std::mem::take(&mut found.kept);
+            *found = Comparison { kept, ..frames.compare(&exact, &plan)? };
+        }
+        (Some(frames), None, none @ None) => *none = Some(frames.compare(&exact, &plan)?),
+        (Some(_), Some(absent), None) => bail!("cannot compare with fp32: {absent}, or leave `--calibrate` out"),
+        _ => {}
+    }
+    if let (Precision::Int8, Some(frames)) = (precision, &frames) {
+        let [count, range, budget] = [args.frames.to_string(), args.range.to_string(), args.budget.to_string()];
+        let options = ["--calibrate", frames.spec, "--frames", &count, "--range", &range, "--budget", &budget];
+        plan = plan.with_options(&options);
+    }
+    Ok(Built { plan, exact, absent, comparison })
 }
 
 /// Median times of the networks alone, in milliseconds; they take turns, so that both meet the same machine.
@@ -150,12 +205,23 @@ fn ready(plan: Plan) -> anyhow::Result<ExecutionContext> {
 fn text(report: &Report) -> anyhow::Result<String> {
     let mut t = String::new();
     writeln!(t, "plan        {}, sha256 {}", report.file, report.sha256)?;
-    writeln!(t, "model       {}, {}", report.model, report.precision)?;
+    let kind = if matches!(report.device, Device::Cuda(_)) { " for a GPU" } else { "" };
+    writeln!(t, "model       {}, {}{kind}", report.model, report.precision)?;
     writeln!(t, "size        {} steps, {:.1} MB", report.steps, report.bytes as f64 / 1e6)?;
-    let (own, exact) = (report.median_ms, report.fp32_median_ms);
-    writeln!(t, "time        {own:.2} ms a run, fp32 {exact:.2} ms (medians of {} runs in turn)", report.runs)?;
+    match (report.median_ms, report.fp32_median_ms, &report.absent) {
+        (Some(own), Some(exact), _) => {
+            let on = if kind.is_empty() { "" } else { " on the processor" };
+            writeln!(
+                t,
+                "time        {own:.2} ms a run, fp32{on} {exact:.2} ms (medians of {} runs in turn)",
+                report.runs
+            )?;
+        }
+        (_, _, absent) => writeln!(t, "time        not measured: {}", absent.as_deref().unwrap_or_default())?,
+    }
     let Some(c) = &report.calibration else { return Ok(t) };
-    writeln!(t, "compared    {} frames of {}, with fp32", c.frames, c.source)?;
+    let twin = if kind.is_empty() || c.device != Device::Cpu { "" } else { ", by the processor on the same ranges" };
+    writeln!(t, "compared    {} frames of {}, with fp32{twin}", c.frames, c.source)?;
     for class in &c.classes {
         writeln!(t, "dice        {:.5} {}", class.dice, class.class)?;
     }
@@ -165,7 +231,10 @@ fn text(report: &Report) -> anyhow::Result<String> {
     }
     match c.kept.len() {
         0 => {}
-        n => writeln!(t, "kept        {n} layers in bf16 to stay within the budget")?,
+        n => {
+            let precision = if kind.is_empty() { Precision::Bf16 } else { Precision::Fp16 };
+            writeln!(t, "kept        {n} layers in {precision} to stay within the budget")?;
+        }
     }
     writeln!(t, "states      {} of {} frames changed theirs", c.states_changed, c.frames)?;
     Ok(t)

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use sonoplex::engine::{Calibration, Calibrator, Plan, Threshold};
+use sonoplex::engine::{Calibration, Calibrator, Device, Plan, Threshold};
 use sonoplex::frame::Frame;
 use sonoplex::latency::Clock;
 use sonoplex::mask::Overlap;
@@ -24,7 +24,9 @@ pub struct Comparison {
     pub classes: Vec<ClassDice>,
     pub worst: Option<Worst>,
     pub states_changed: u64,
-    /// Layers that int8 left in bf16 to stay within the budget.
+    /// Where the masks of the plan were computed.
+    pub device: Device,
+    /// Layers that int8 left in bf16, on a GPU in fp16, to stay within the budget.
     pub kept: Vec<String>,
 }
 
@@ -127,22 +129,23 @@ impl Frames<'_> {
             Ok(())
         })?;
         let classes = names.into_iter().zip(pooled).map(|(class, o)| ClassDice { class, dice: o.dice() }).collect();
-        Ok(Comparison { source: self.spec.to_owned(), frames, classes, worst, states_changed, kept: Vec::new() })
+        let (source, device, kept) = (self.spec.to_owned(), own.device(), Vec::new());
+        Ok(Comparison { source, frames, classes, worst, states_changed, device, kept })
     }
 
     /// The plan of int8 whose masks have the Dice `budget` against those of `exact`, with as few layers kept out of it as
-    /// that takes; `build` makes the plan of a calibration.
+    /// that takes, and its calibration; `build` makes the plan of one.
     pub fn quantize(
         &self,
         exact: &Plan,
         (threshold, budget): (Threshold, f64),
         build: &dyn Fn(Calibration) -> anyhow::Result<Plan>,
-    ) -> anyhow::Result<(Plan, Comparison)> {
+    ) -> anyhow::Result<(Plan, Calibration, Comparison)> {
         let mut calibration = self.ranges(exact, threshold)?;
         let plan = build(calibration.clone())?;
         let mut comparison = self.compare(exact, &plan)?;
         if comparison.least() >= budget {
-            return Ok((plan, comparison));
+            return Ok((plan, calibration, comparison));
         }
         let order = self.costliest(exact, &plan, &calibration, build)?;
         let (mut plan, mut kept) = (plan, 1);
@@ -153,7 +156,7 @@ impl Frames<'_> {
             comparison.kept = order.iter().take(kept).cloned().collect();
             kept *= 2;
         }
-        Ok((plan, comparison))
+        Ok((plan, calibration, comparison))
     }
 
     /// The layers that multiply bytes, the one first that does most to what the network says when it does so alone.

@@ -79,7 +79,11 @@ const INSPECT: &[Field] = &[
     ("notes", "what was read and what was assumed of pre- and post-processing, one sentence each"),
     ("sha256", "of a plan: SHA-256 of network, precision and the tactic of every step"),
     ("network_sha256", "of a plan: SHA-256 of the model that it was made from"),
-    ("arena_bytes", "of a plan: the one block of memory for all tensors of a frame, in bytes"),
+    ("device", "of a plan: cpu, or gpu"),
+    (
+        "arena_bytes",
+        "of a plan: the one block of memory for all tensors of a frame, in bytes; on a GPU its weights too",
+    ),
     ("load", "of a plan: how long it took to make it ready to run, in milliseconds; null where it cannot run here"),
     ("load.open_ms", "the file was mapped, read and held against its checksums"),
     ("load.engine_ms", "threads were started and the weights laid out for their tactics"),
@@ -90,7 +94,10 @@ const INSPECT: &[Field] = &[
     ("plan[].op", "what it does, with what is done in the same step"),
     ("plan[].shape", "shape of what it writes"),
     ("plan[].tactic", "how it is computed; empty where there is one way"),
-    ("plan[].median_ms", "what the step took, median of some runs; absent with --no-timing and where it cannot run"),
+    (
+        "plan[].median_ms",
+        "what the step took, median of some runs; absent with --no-timing, for a GPU, and where it cannot run",
+    ),
     ("plan[].gflops", "gflop in a second of that time"),
     ("plan[].share", "median_ms by the sum of those of all steps"),
     ("plan[].gflop", "billions of floating-point operations for one frame, 2 a multiply-add"),
@@ -172,6 +179,7 @@ const CHECK: &[Field] = &[
 const BUILD: &[Field] = &[
     ("file", "the plan that was written"),
     ("model", "the model as it was given"),
+    ("device", "what it is for: cpu, or cuda:N, which is any NVIDIA GPU"),
     (
         "precision",
         "how far the factors of convolutions may be rounded: fp32 (not at all), bf16, bf16-fast, int8, or on a GPU fp16",
@@ -181,8 +189,9 @@ const BUILD: &[Field] = &[
     ("steps", "steps of the plan"),
     ("bytes", "bytes of its file"),
     ("runs", "runs of the network that each median is of, after a warm-up; the plan and fp32 take turns"),
-    ("median_ms", "median time of the network alone in this plan, in milliseconds"),
-    ("fp32_median_ms", "the same of the same network in fp32"),
+    ("median_ms", "median time of the network alone in this plan, in milliseconds; null where it cannot run here"),
+    ("fp32_median_ms", "the same of the same network in fp32 on the processor"),
+    ("absent", "why a plan for a GPU cannot run here; null where it can"),
     ("calibration", "the masks of this plan against those of fp32; null without --calibrate"),
     ("calibration.source", "what was segmented, as it was given"),
     ("calibration.frames", "frames that were compared, spread evenly, each segmented by itself"),
@@ -197,7 +206,14 @@ const BUILD: &[Field] = &[
     ("calibration.worst.name", "the file within a folder, where the frame has one"),
     ("calibration.worst.class", "name of the class"),
     ("calibration.worst.dice", "the Dice of this class in this frame"),
-    ("calibration.kept", "layers that int8 left in bf16, the costliest first, to stay within --budget"),
+    (
+        "calibration.kept",
+        "layers that int8 left in bf16, on a GPU in fp16, the costliest first, to stay within --budget",
+    ),
+    (
+        "calibration.device",
+        "what computed the masks of the plan: of one for a GPU that is not here the processor does, on the same ranges",
+    ),
     ("calibration.states_changed", "frames in which `nerve`, `uncertain` or `no_nerve` of a class is not that of fp32"),
 ];
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use serde::Serialize;
+use sonoplex::engine::cuda::Program;
 use sonoplex::engine::describe::{NetworkSummary, describe};
 use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, EngineError, Network, Plan};
 use sonoplex::geometry::{Rect, Sector};
@@ -36,6 +37,7 @@ struct PlanReport {
     file: String,
     sha256: String,
     network_sha256: String,
+    device: &'static str,
     arena_bytes: usize,
     load: Option<Load>,
     problem: Option<String>,
@@ -84,19 +86,24 @@ fn is_model(file: &str) -> bool {
 
 fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
     let start = Instant::now();
-    let plan = Plan::open(Path::new(args.file()))?.with_threads(args.threads);
+    let plan = Plan::open(Path::new(args.file()))?;
     let open_ms = milliseconds(start);
+    let (device, name) = if plan.is_for_gpu() { (Device::Cuda(0), "gpu") } else { (Device::Cpu, "cpu") };
     // A plan for another machine can be read all the same.
-    let (load, problem) = match load(plan.clone(), open_ms) {
+    let loaded = plan.clone().on(device, args.threads, None).map_err(anyhow::Error::from);
+    let (load, problem) = match loaded.and_then(|plan| Ok(load(plan, open_ms)?)) {
         Ok(load) => (Some(load), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let rows = steps::rows(&plan, problem.is_none() && !args.no_timing)?;
+    let measured = problem.is_none() && !args.no_timing && device == Device::Cpu;
+    let rows = steps::rows(&plan.clone().with_threads(args.threads), measured)?;
+    let arena_bytes = if plan.is_for_gpu() { Program::new(&plan)?.room as usize } else { plan.arena_bytes() };
     let report = PlanReport {
         file: args.file().to_owned(),
         sha256: plan.sha256().to_owned(),
         network_sha256: plan.network_sha256().to_owned(),
-        arena_bytes: plan.arena_bytes(),
+        device: name,
+        arena_bytes,
         load,
         problem,
         plan: rows,
@@ -106,6 +113,7 @@ fn stored_plan(args: &InspectArgs) -> anyhow::Result<String> {
     }
     let mut t = String::new();
     writeln!(t, "plan        {}, sha256 {}, of the network {}", report.file, report.sha256, report.network_sha256)?;
+    writeln!(t, "device      {}", report.device)?;
     writeln!(t, "arena       {:.1} MB", report.arena_bytes as f64 / 1e6)?;
     if let Some(Load { open_ms, engine_ms, context_ms }) = report.load {
         let total = open_ms + engine_ms + context_ms;

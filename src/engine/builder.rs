@@ -45,7 +45,7 @@ pub enum Precision {
     /// To bytes, with a scale for each tensor and for the weights of each output channel; what does not gain by it is
     /// rounded as by `Bf16Fast`.
     Int8,
-    /// To halves, tensors too: what a GPU computes in.
+    /// To halves, tensors too: what a GPU computes in where it does not multiply bytes.
     Fp16,
 }
 
@@ -124,7 +124,7 @@ impl Builder {
     pub fn build(&self, network: &Network) -> Result<Plan, BuildError> {
         let (device, precision) = (self.config.device.resolve()?, self.config.precision);
         match (device, precision) {
-            (Device::Cuda(_), Precision::Fp16) => self.build_for_gpu(network),
+            (Device::Cuda(_), Precision::Fp16 | Precision::Int8) => self.build_for_gpu(network),
             (Device::Cuda(_), _) | (_, Precision::Fp16) => Err(BuildError::Precision { device, precision }),
             _ => self.build_with(network, passes::PASSES),
         }
@@ -141,40 +141,49 @@ impl Builder {
             _ if Isa::has_bf16() => Layout::BlockedBf16,
             _ => Layout::Blocked,
         };
-        if self.config.precision == Precision::Int8 {
-            graph.calibration = Some(self.config.calibration.clone().unwrap_or_default());
-        }
-        passes.iter().for_each(|(_, pass)| pass(&mut graph));
-        // A quantised network brings ranges along.
-        if graph.calibration.as_ref().is_some_and(|calibration| calibration.ranges.is_empty()) {
-            return Err(BuildError::Calibration);
-        }
+        self.passed(&mut graph, passes.iter())?;
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
-        self.placed(network, self.config.precision, graph, tactics)
+        let device = Device::Cpu;
+        self.placed(network, &BuilderConfig { device, ..self.config.clone() }, graph, tactics)
     }
 
-    /// The plan of `network` for a GPU, which need not be there: with the steps that [`super::cuda`] makes launches of.
+    /// The plan of `network` for a GPU, which need not be there: with the steps that [`super::cuda`] makes launches of. In
+    /// int8 where that is asked for, else in fp16.
     ///
     /// # Errors
     /// As for [`Builder::build`].
     pub fn build_for_gpu(&self, network: &Network) -> Result<Plan, BuildError> {
         let mut graph = lower::lower(network, &self.config.inputs)?;
         let passes = passes::PASSES.iter().filter(|(name, _)| !passes::CPU_ALONE.contains(name));
-        passes.for_each(|(_, pass)| pass(&mut graph));
+        self.passed(&mut graph, passes.chain(&passes::GPU_ALONE))?;
         let tactics = vec![String::new(); graph.steps.len()];
-        self.placed(network, Precision::Fp16, graph, tactics)
+        let precision = if self.config.precision == Precision::Int8 { Precision::Int8 } else { Precision::Fp16 };
+        let device = if matches!(self.config.device, Device::Cuda(_)) { self.config.device } else { Device::Cuda(0) };
+        self.placed(network, &BuilderConfig { device, precision, ..self.config.clone() }, graph, tactics)
+    }
+
+    /// Runs passes; those that keep tensors as bytes need to know what they hold.
+    fn passed<'a>(&self, graph: &mut Graph, passes: impl Iterator<Item = &'a passes::Pass>) -> Result<(), BuildError> {
+        if self.config.precision == Precision::Int8 {
+            graph.calibration = Some(self.config.calibration.clone().unwrap_or_default());
+        }
+        passes.for_each(|(_, pass)| pass(graph));
+        // A quantised network brings ranges along.
+        match &graph.calibration {
+            Some(calibration) if calibration.ranges.is_empty() => Err(BuildError::Calibration),
+            _ => Ok(()),
+        }
     }
 
     fn placed(
         &self,
         network: &Network,
-        precision: Precision,
+        config: &BuilderConfig,
         graph: Graph,
         tactics: Vec<String>,
     ) -> Result<Plan, BuildError> {
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
-        let config = BuilderConfig { precision, ..self.config.clone() };
-        Ok(Plan::new(network, &config, graph, arena, tactics))
+        Ok(Plan::new(network, config, graph, arena, tactics))
     }
 }
 
@@ -274,7 +283,7 @@ pub enum BuildError {
     },
     /// The device does not compute in it.
     #[error(
-        "cannot compute in {precision} on `{device}`: a GPU computes in fp16, which nothing else does; leave `--precision` out, or change `--device`"
+        "cannot compute in {precision} on `{device}`: a GPU computes in fp16, which nothing else does, or in int8; leave `--precision` out, or change `--device`"
     )]
     Precision {
         /// Where it was to run.

@@ -47,6 +47,9 @@ impl Engine {
     /// is not there, refuses, or has no kernel for a step.
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
         let mut plan = plan;
+        if plan.is_for_gpu() != matches!(plan.device(), Device::Cuda(_)) {
+            return Err(EngineError::Device { device: plan.device() });
+        }
         if let Device::Cuda(index) = plan.device() {
             let gpu = Some(Loaded::new(Program::new(&plan)?, index)?);
             plan.take_weights();
@@ -165,6 +168,12 @@ pub enum EngineError {
     /// A step that no kernel computes.
     #[error(transparent)]
     Program(#[from] CudaError),
+    /// A plan for the processor on a GPU, or the other way round.
+    #[error("cannot run the plan on `{device}`: it was built for another kind of device")]
+    Device {
+        /// Where it was to run.
+        device: Device,
+    },
     /// A GPU cannot do it.
     #[error("cannot compute on the GPU: {found}; use `--device cpu`")]
     Gpu {

@@ -1,7 +1,7 @@
 //! A network made ready for a device: fused steps, tactics, places in the arena, weights; kept as bytes ([`bytes`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,11 @@ use crate::backend::cpu::layout::Layout;
 
 pub mod bytes;
 mod check;
+mod origin;
 mod weights;
 
 pub use bytes::{PlanError, PlanFault, VERSION};
+pub use origin::Origin;
 pub(super) use weights::Weights;
 
 /// What an [`super::Engine`] runs.
@@ -34,37 +36,6 @@ pub struct Plan {
     file: PathBuf,
 }
 
-/// Where a plan comes from: nothing of it changes what is computed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The model as it was named when the plan was built.
-    pub model: String,
-    /// Options that build it again.
-    pub options: Vec<String>,
-    /// Name of the graph.
-    pub name: String,
-    /// What wrote the model.
-    pub producer: String,
-    /// What the model says beside the graph.
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl Origin {
-    /// The command that builds such a plan to `file`.
-    fn command(&self, file: &Path) -> String {
-        let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { quoted(text) };
-        let mut words = vec![or(&self.model, "MODEL.onnx"), "-o".to_owned(), or(&file.to_string_lossy(), "FILE.plan")];
-        words.extend(self.options.iter().map(|o| quoted(o)));
-        format!("sonoplex build {}", words.join(" "))
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 /// All of a plan but its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
@@ -72,6 +43,9 @@ pub(super) struct Header {
     pub network_sha256: String,
     /// What its tactics were chosen among.
     pub precision: Precision,
+    /// Whether it is for a GPU, where tensors are channels-last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gpu: bool,
     pub values: Vec<PlanValue>,
     pub steps: Vec<PlanStep>,
     /// Values that are given.
@@ -175,6 +149,7 @@ impl Plan {
         let header = Header {
             network_sha256: network.sha256.clone(),
             precision: config.precision,
+            gpu: matches!(config.device, Device::Cuda(_)),
             values,
             steps,
             inputs: graph.inputs,
@@ -186,6 +161,9 @@ impl Plan {
         let mut options = Vec::new();
         if config.precision != Precision::default() {
             options.extend(["--precision".to_owned(), config.precision.to_string()]);
+        }
+        if let Device::Cuda(_) = config.device {
+            options.extend(["--device".to_owned(), config.device.to_string()]);
         }
         for (name, shape) in &config.inputs {
             let shape = shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
@@ -220,8 +198,17 @@ impl Plan {
     /// # Errors
     /// When the device is not there, or the plan has another precision.
     pub fn on(self, device: Device, threads: usize, precision: Option<Precision>) -> Result<Self, PlanError> {
-        if let Device::Cuda(_) = device.resolve()? {
-            return Err(PlanError::Gpu { path: self.file, device });
+        let device = device.resolve()?;
+        match (self.header.gpu, device) {
+            (false, Device::Cuda(_)) => {
+                let command = self.origin.for_device(Some(device)).command(&self.file);
+                return Err(PlanError::Processor { path: self.file, device, command });
+            }
+            (true, Device::Auto | Device::Cpu) => {
+                let command = self.origin.for_device(None).command(&self.file);
+                return Err(PlanError::Gpu { path: self.file, command });
+            }
+            _ => {}
         }
         match precision {
             Some(expected) if expected != self.precision() => {
@@ -233,7 +220,7 @@ impl Plan {
                 let command = origin.command(&self.file);
                 Err(PlanError::Precision { path: self.file.clone(), expected, found: self.precision(), command })
             }
-            _ => Ok(self.with_threads(threads)),
+            _ => Ok(Self { device, ..self.with_threads(threads) }),
         }
     }
 
@@ -245,6 +232,11 @@ impl Plan {
     /// Where it comes from, and what its model says of itself.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Whether it is for a GPU.
+    pub fn is_for_gpu(&self) -> bool {
+        self.header.gpu
     }
 
     /// How far its tactics may round.

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::emulation::driver;
-use super::segmenter_gpu::{bright_and_dark, write};
+use super::segmenter_gpu::{bright_and_dark, bright_and_dark_of, write};
 
 const FRAMES: &str = "phantom:seed=3,size=96x80,frames=4";
 
@@ -15,6 +15,46 @@ fn sonoplex(driver: &Path, args: &[&str]) -> (String, bool) {
     let output = command.args(args).env("LD_LIBRARY_PATH", driver).output().expect("it runs");
     let said = String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
     (said.into_owned(), output.status.success())
+}
+
+#[test]
+fn a_plan_of_bytes_is_built_and_run_on_a_gpu() {
+    let Some(driver) = driver() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let metadata = [("classes", "nerve"), ("output", "logits"), ("thresholds", "0.4")];
+    let model = write(&bright_and_dark_of(16, 1, 1, 20.0), &metadata, folder.path());
+    let [plan, of_cpu] = ["gpu.plan", "cpu.plan"].map(|name| folder.path().join(name).display().to_string());
+    let model = model.to_str().expect("UTF-8");
+    let run = |args: &[&str]| {
+        let (said, succeeded) = sonoplex(&driver, args);
+        assert!(succeeded, "{args:?}: {said}");
+        serde_json::from_str::<Value>(&said).unwrap_or_else(|e| panic!("{e}: {said}"))
+    };
+    let bytes = ["--precision", "int8", "--calibrate", FRAMES, "--no-timing", "--json", "-"];
+    let built = run(&[&["build", model, "-o", &plan, "--device", "cuda:0"], &bytes[..]].concat());
+    assert_eq!((&built["device"], &built["precision"]), (&"cuda:0".into(), &"int8".into()));
+    assert_eq!((&built["absent"], &built["calibration"]["device"]), (&Value::Null, &"cuda:0".into()));
+    assert!(built["median_ms"].as_f64() > Some(0.0), "{built}");
+    assert!(built["calibration"]["classes"][0]["dice"].as_f64() > Some(0.99), "{built}");
+
+    let inspected = run(&["inspect", &plan, "--json", "-"]);
+    assert_eq!((&inspected["device"], &inspected["problem"]), (&"gpu".into(), &Value::Null));
+    let report = |args: &[&str]| run(&[&["replay", FRAMES, "--headless", "--json", "-"], args].concat());
+    let gpu = report(&["--model", &plan, "--device", "cuda:0"]);
+    let cpu = report(&["--model", model]);
+    assert_eq!(gpu["states"], cpu["states"]);
+    let [a, b] = [&cpu, &gpu].map(|report| report["dice"]["nerve"].as_f64().expect("a number"));
+    assert!((a - b).abs() < 0.01 && a > 0.0, "{a} {b}");
+
+    // Each where it belongs.
+    run(&[&["build", model, "-o", &of_cpu], &bytes[..]].concat());
+    for (args, words) in [
+        (&["--model", &plan][..], "give `--device cuda:0`"),
+        (&["--model", &of_cpu, "--device", "cuda:0"], "--device cuda:0`"),
+    ] {
+        let (said, succeeded) = sonoplex(&driver, &[&["replay", FRAMES, "--headless"], args].concat());
+        assert!(!succeeded && said.contains("it was built for") && said.contains(words), "{said}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use sonoplex::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeSh
 use sonoplex::backend::cpu::{ConvShape, Filter, PoolShape, Resampler};
 use sonoplex::backend::cuda::conv::depthwise::ConvDepthwise;
 use sonoplex::backend::cuda::conv::first::ConvFirst;
-use sonoplex::backend::cuda::conv::int8::{Codes, ConvInt8, Made};
+use sonoplex::backend::cuda::conv::int8::{Codes, ConvInt8, Kept};
 use sonoplex::backend::cuda::conv::{Conv, Halves, head};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::elementwise::{self, Operand};
@@ -106,6 +106,12 @@ fn launched() -> Vec<Launch> {
     let one = |channels: usize| Halves::slice(region(2 * channels as u64), 1, channels, 0, channels);
     let (constants, scratch) = ((region(2 * 768 * 64), region(4 * 64)), region(deep.scratch_bytes()));
     all.extend(deep.launches(one(768), constants, None, one(64), [0.0, 1.0], scratch));
+    let deep = ConvInt8::convolution(&shape(1536, 64, [1, 1], 1, 1, 1, 0), Grid::WHOLE, Some(Grid::WHOLE));
+    let deep = deep.expect("one that the kernel computes");
+    let one_of = |channels: usize| Codes::slice(region(channels as u64), 1, channels, 0, channels);
+    let constants = region(deep.pack(&vec![0.0; 64 * 1536], &[0.0; 64], false).len() as u64);
+    let scratch = region(deep.scratch_bytes());
+    all.extend(deep.launches(one_of(1536), constants, None, Kept::Codes(one_of(64)), [0.0, 1.0], scratch));
     for outs in [8, 64] {
         let shape = shape(8, outs, [4, 4], 3, 1, 1, 1);
         let conv = Conv::convolution(&shape).expect("one that the kernel computes");
@@ -115,10 +121,14 @@ fn launched() -> Vec<Launch> {
         all.extend(conv.launches(tensor(8), (packed, bias), None, tensor(outs), [0.0, 1.0], region(0)));
         all.push(head::launch(16, [8, outs], tensor(8), [region(32 * outs as u64), bias], region(64 * outs as u64)));
         let codes = ConvShape { in_channels: 16, kernel: [1, 1], pads: [0; 4], ..shape.clone() };
-        let int8 = ConvInt8::new(&codes, Grid::WHOLE, None, None).expect("one that the kernel computes");
-        let constants = region(int8.pack(&vec![0.0; outs * 16], &vec![0.0; outs]).len() as u64);
-        let src = Codes::slice(region(256), 16, 16, 0, 16);
-        all.push(int8.launch(src, constants, None, Made::Halves(tensor(outs)), [0.0, 1.0]));
+        let int8 = ConvInt8::convolution(&codes, Grid::WHOLE, None).expect("one that the kernel computes");
+        let constants = region(int8.pack(&vec![0.0; outs * 16], &vec![0.0; outs], false).len() as u64);
+        let bytes = Codes::slice(region(256), 16, 16, 0, 16);
+        let sixteen = Halves::slice(region(512), 16, 16, 0, 16);
+        all.extend(int8.launches(bytes, constants, None, Kept::Halves(tensor(outs)), [0.0, 1.0], region(0)));
+        all.push(layout::to_codes([16, 16], sixteen, Grid::WHOLE, bytes));
+        all.push(layout::to_halves([16, 16], bytes, Grid::WHOLE, sixteen));
+        all.push(layout::copy([16, 16], Kept::Codes(bytes), Kept::Codes(bytes)));
         let shape = ConvShape { in_channels: 1, ..shape };
         let first = ConvFirst::new(&shape).expect("one that the kernel computes");
         all.push(first.launch(region(64), [region(36 * outs as u64), bias], tensor(outs), [0.0, 1.0]));
@@ -134,7 +144,9 @@ fn launched() -> Vec<Launch> {
             dilation: [1, 1],
             ceil_mode: false,
         };
-        all.extend(max_pool::launch(&pool, tensor(outs), tensor(outs)));
+        all.extend(max_pool::launch(&pool, Kept::Halves(tensor(outs)), Kept::Halves(tensor(outs))));
+        let codes = PoolShape { channels: 16, ..pool };
+        all.extend(max_pool::launch(&codes, Kept::Codes(bytes), Kept::Codes(bytes)));
         let sizes = [16, outs];
         let operand = Operand { halves: tensor(outs), pixels: 16, single: false };
         let silu = Activation::Silu;

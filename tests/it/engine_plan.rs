@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use sonoplex::engine::cuda::Program;
 use sonoplex::engine::plan::VERSION;
 use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Plan, PlanFault, Precision, describe};
 
 use crate::engine_networks::{Up, residual, unet};
+use crate::kernels_cuda_net_int8::{calibrated, wide};
 use crate::onnx_writer::Writer;
 
 fn network() -> Network {
@@ -87,7 +89,8 @@ fn a_damaged_file_still_says_how_it_was_built() {
     assert!(said.contains("expected one of precision fp32, found bf16") && said.contains("--precision fp32"), "{said}");
 }
 
-/// How many lies with a sound checksum are refused: numbers of the header are changed, and the hash is made to agree.
+/// How many lies with a sound checksum are refused: numbers of the header are changed, and the hash is made to agree. What is
+/// left of a plan for a GPU becomes a program.
 fn lies(bytes: &[u8]) -> usize {
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize;
     let (start, length) = (28 + number(12), number(20));
@@ -110,7 +113,14 @@ fn lies(bytes: &[u8]) -> usize {
         lie[head..head + 32].copy_from_slice(&sha);
         let own = Sha256::new_with_prefix(&lie[start..head]).chain_update(&hashes).finalize();
         lie[end..].copy_from_slice(&own);
-        match Plan::from_bytes(&lie).map(Engine::new) {
+        let read = Plan::from_bytes(&lie);
+        if let Ok(plan) = read.as_ref().map(|plan| plan.is_for_gpu().then_some(plan))
+            && let Some(plan) = plan
+        {
+            refused += usize::from(Program::new(plan).is_err());
+            continue;
+        }
+        match read.map(Engine::new) {
             // What is left is sound in itself: it runs, whatever it computes. Every tenth is enough to see that.
             Ok(Ok(engine)) => {
                 kept += 1;
@@ -140,6 +150,42 @@ fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
     assert_eq!(plan.table()[0].op, "conv 3x3 + max_pool");
     let refused = lies(&plan.to_bytes());
     assert!(refused > 60, "{refused} refused");
+    // For a GPU, of halves and of bytes, with all that these meet.
+    let network = Network::from_onnx(&wide().bytes()).expect("the writer writes sound files");
+    let (calibration, _) = calibrated(&network);
+    let plan = Builder::default().build_for_gpu(&network).expect("supported");
+    let refused = lies(&plan.to_bytes());
+    assert!(refused > 500, "{refused} refused");
+    let builder = Builder::default().rounding(Precision::Int8, Some(calibration));
+    let refused = lies(&builder.build_for_gpu(&network).expect("supported").to_bytes());
+    assert!(refused > 500, "{refused} refused");
+}
+
+#[test]
+fn a_plan_knows_its_kind_of_device() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("a.plan");
+    let open = |plan: Plan| {
+        std::fs::write(&file, plan.of_model("u.onnx").to_bytes()).expect("a file");
+        Plan::open(&file).expect("it is whole")
+    };
+    let name = file.display();
+    let network = network();
+    let own = open(Builder::default().build_for_gpu(&network).expect("supported"));
+    assert!(own.is_for_gpu() && own.precision() == Precision::Fp16);
+    let said = Engine::new(own.clone()).map(drop).expect_err("it is for another device").to_string();
+    assert!(said.contains("another kind of device"), "{said}");
+    let said = own.clone().on(Device::Cpu, 1, None).expect_err("it is for a GPU").to_string();
+    assert_eq!(
+        said,
+        format!(
+            "cannot run the plan `{name}` on the processor: it was built for a GPU; give `--device cuda:0`, or build one for the \
+             processor: `sonoplex build u.onnx -o {name}`"
+        )
+    );
+    let command = format!("`sonoplex build u.onnx -o {name} --precision fp16 --device cuda:0`");
+    assert!(format!("`{}`", own.command()) == command, "{}", own.command());
+    assert!(!open(plan(1)).is_for_gpu());
 }
 
 #[test]

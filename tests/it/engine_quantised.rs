@@ -1,5 +1,6 @@
 //! Networks that come quantised: in bytes with the grids that they bring along.
 
+use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan, Precision};
 
 use super::naive::Random;
@@ -93,6 +94,20 @@ fn rounding_becomes_the_grids_of_tensors() {
         let apart = (apart / square(&mut expected.iter().copied())).sqrt();
         // The same grids; weights, which here come as floats, are rounded too.
         assert!(apart < 0.03, "{apart}");
+    }
+}
+
+#[test]
+fn on_a_gpu_they_are_computed_in_bytes_too() {
+    for style in [Style::Pairs, Style::Codes] {
+        let config = BuilderConfig { precision: Precision::Int8, ..BuilderConfig::default() };
+        let plan = Builder::new(config).build_for_gpu(&network(style)).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((count(&plan, "quantize"), plan.precision()), (0, Precision::Int8));
+        let program = Program::new(&plan).unwrap_or_else(|e| panic!("{e}"));
+        let kernels: Vec<&str> = program.launches.iter().map(|launch| launch.kernel()).collect();
+        assert_eq!(kernels.iter().filter(|kernel| kernel.starts_with("conv_int8_")).count(), 3, "{kernels:?}");
+        // The first layer's halves.
+        assert_eq!(kernels.iter().filter(|kernel| **kernel == "to_codes").count(), 1, "{kernels:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 use half::f16;
 use sonoplex::backend::cpu::{ConvShape, ConvTransposeShape, PoolShape};
 use sonoplex::backend::cuda::conv::first::ConvFirst;
+use sonoplex::backend::cuda::conv::int8::Kept;
 use sonoplex::backend::cuda::conv::{Conv, Halves, head};
 use sonoplex::backend::cuda::max_pool;
 
@@ -223,7 +224,7 @@ pub fn check_ends(machine: &mut dyn Machine) {
         let dst = machine.allocate(2 * (out_pixels * (channels + 16)) as u64);
         let from = Halves::slice(src, in_pixels, channels + 8, 8, channels);
         let to = Halves::slice(dst, out_pixels, channels + 16, 8, channels);
-        let launch = max_pool::launch(&s, from, to).expect("one that the kernel computes");
+        let launch = max_pool::launch(&s, Kept::Halves(from), Kept::Halves(to)).expect("one that the kernel computes");
         machine.run(&[launch]).unwrap_or_else(|e| panic!("{s:?}: {e}"));
         let found = planes(&machine.download(dst), channels, channels + 16, 8);
         let expected: Vec<f32> = (0..channels * out_pixels)

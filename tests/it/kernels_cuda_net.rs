@@ -8,18 +8,18 @@ use super::kernels_cuda::Machine;
 use super::naive::Random;
 use super::onnx_writer::{Set, Writer};
 
-fn relu(w: &mut Writer, x: &str, from: usize, to: usize) -> String {
+pub fn relu(w: &mut Writer, x: &str, from: usize, to: usize) -> String {
     let x = w.conv(x, from, to, 3);
     w.node("Relu", &[&x], &[])
 }
 
-fn up(w: &mut Writer, x: &str, from: usize, to: usize) -> String {
+pub fn up(w: &mut Writer, x: &str, from: usize, to: usize) -> String {
     let (weight, bias) = (w.weights(&[from, to, 2, 2], from), w.weights(&[to], 8));
     let two = [("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))];
     w.node("ConvTranspose", &[x, &weight, &bias], &two)
 }
 
-fn larger(w: &mut Writer, x: &str, mode: &str) -> String {
+pub fn larger(w: &mut Writer, x: &str, mode: &str) -> String {
     let scales = w.floats(&[4], vec![1.0, 1.0, 2.0, 2.0]);
     let asked = if mode == "linear" { "half_pixel" } else { "asymmetric" };
     let settings = [
@@ -30,12 +30,12 @@ fn larger(w: &mut Writer, x: &str, mode: &str) -> String {
     w.node("Resize", &[x, "", &scales], &settings)
 }
 
-fn join(w: &mut Writer, parts: &[&str]) -> String {
+pub fn join(w: &mut Writer, parts: &[&str]) -> String {
     w.node("Concat", parts, &[("axis", Set::Int(1))])
 }
 
 /// A U-Net whose channels fill no chunks, with a shortcut, and `end` after its last convolution.
-fn unet(end: &str) -> Writer {
+pub fn unet(end: &str) -> Writer {
     let mut w = Writer::new(13);
     let x = w.input("image", &[1, 1, 20, 12]);
     let a = relu(&mut w, &x, 1, 10);
@@ -107,7 +107,7 @@ fn residual() -> Writer {
 
 /// Layers with many channels and few pixels, whose sums are split, with a shortcut and joined; what they work in lies beside
 /// tensors that are still needed.
-fn deep() -> Writer {
+pub fn deep() -> Writer {
     let mut w = Writer::new(13);
     let x = w.input("image", &[1, 1, 6, 10]);
     let a = relu(&mut w, &x, 1, 70);

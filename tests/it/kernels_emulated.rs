@@ -7,6 +7,7 @@ use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::backend::cuda::despeckle::launches;
 use sonoplex::backend::cuda::launch::{Arg, Region};
 use sonoplex::engine::cuda::Program;
+use sonoplex::engine::{Calibration, Calibrator, Precision, Threshold};
 use sonoplex::geometry::Size;
 use sonoplex::latency::Clock;
 use sonoplex::segmentation::Segmentation;
@@ -18,8 +19,9 @@ use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use super::kernels_cuda_conv::{check_convs, check_ends};
-use super::kernels_cuda_int8::check_int8;
+use super::kernels_cuda_int8::{check_codes, check_int8};
 use super::kernels_cuda_net::check_networks;
+use super::kernels_cuda_net_int8::check_int8_networks;
 use super::kernels_cuda_values::{check_elementwise, check_reductions};
 use super::naive::Random;
 use super::segmenter_gpu::{check_frames, check_hard_frames};
@@ -72,6 +74,7 @@ fn convolutions_agree_with_naive_ones_in_any_order_of_threads_and_copies() {
     let written = ORDERS.map(|order| {
         check_ends(&mut Memory::in_order(order));
         check_int8(&mut Memory::in_order(order));
+        check_codes(&mut Memory::in_order(order));
         check_convs(&mut Memory::in_order(order))
     });
     assert!(written[1..].iter().all(|other| *other == written[0]), "other bits in another order");
@@ -84,13 +87,21 @@ fn networks_agree_with_the_engine_of_the_cpu_in_any_order_of_threads_and_copies(
     }
     for order in ORDERS {
         check_networks(&mut Memory::in_order(order));
+        check_int8_networks(&mut Memory::in_order(order));
     }
 }
 
 /// Segmenters whose graphs run in the emulation, every tensor with memory of its own.
 fn open_emulated(config: &SegmenterConfig, order: u32) -> Segmenter {
+    open_rounded(config, None, order)
+}
+
+/// The same, of bytes where ranges are known.
+fn open_rounded(config: &SegmenterConfig, calibration: Option<Calibration>, order: u32) -> Segmenter {
     let network = open_network(&config.model).expect("a sound model");
-    let plan = builder(config, &network).expect("a description").build_for_gpu(&network).expect("supported");
+    let builder = builder(config, &network).expect("a description");
+    let precision = if calibration.is_some() { Precision::Int8 } else { Precision::Fp16 };
+    let plan = builder.rounding(precision, calibration).build_for_gpu(&network).expect("supported");
     let program = Program::apart(&plan).expect("it has kernels");
     let runner = Box::new(Emulated::in_order(order));
     Segmenter::from_runner(&plan, (Arc::new(program), runner), config).expect("it opens")
@@ -129,13 +140,19 @@ fn masks_of_the_model_of_the_program_are_those_of_the_cpu() {
         let config = SegmenterConfig { despeckle, ..SegmenterConfig::default() };
         let frame = open(&spec, &OpenOptions::default()).expect("a source").next().expect("sound").expect("a frame");
         let (mut expected, mut found) = (Segmentation::default(), Segmentation::default());
-        let clock = Clock::manual();
-        Segmenter::open(&config).expect("a model").segment(&frame, &clock, &mut expected).expect("a mask");
-        open_emulated(&config, ORDERS[0]).segment(&frame, &clock, &mut found).expect("a mask");
-        for class in [1, 2] {
-            let (dice, area) = (found.mask.dice(&expected.mask, class), expected.mask.area(class));
-            println!("{spec}, class {class}: Dice {dice:.5} of {area} pixels");
-            assert!(dice >= 0.999, "{spec}, class {class}: Dice {dice}");
+        let (clock, mut calibrator) = (Clock::manual(), Calibrator::default());
+        let mut segmenter = Segmenter::open(&config).expect("a model");
+        segmenter.segment(&frame, &clock, &mut expected).expect("a mask");
+        calibrator.observe(segmenter.context_mut().expect("a processor's")).expect("a run");
+        let ranges = calibrator.calibration(Threshold::Percentile);
+        for (calibration, least) in [(None, 0.999), (Some(ranges), 0.995)] {
+            let precision = if calibration.is_some() { Precision::Int8 } else { Precision::Fp16 };
+            open_rounded(&config, calibration, ORDERS[0]).segment(&frame, &clock, &mut found).expect("a mask");
+            for class in [1, 2] {
+                let (dice, area) = (found.mask.dice(&expected.mask, class), expected.mask.area(class));
+                println!("{spec}, {precision}, class {class}: Dice {dice:.5} of {area} pixels");
+                assert!(dice >= least, "{spec}, {precision}, class {class}: Dice {dice}");
+            }
         }
     }
 }

@@ -43,6 +43,7 @@ mod kernels_cuda;
 mod kernels_cuda_conv;
 mod kernels_cuda_int8;
 mod kernels_cuda_net;
+mod kernels_cuda_net_int8;
 mod kernels_cuda_values;
 mod kernels_emulated;
 mod kernels_onnx;

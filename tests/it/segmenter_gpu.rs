@@ -17,20 +17,27 @@ use super::onnx_writer::{Set, Writer};
 
 /// A network that knows bright from dark around each pixel; `planes` maps: bright, dark, neither, times `gain`.
 pub fn bright_and_dark(channels: usize, planes: usize, gain: f32) -> Writer {
+    bright_and_dark_of(8, channels, planes, gain)
+}
+
+/// The same with so many channels between.
+pub fn bright_and_dark_of(own: usize, channels: usize, planes: usize, gain: f32) -> Writer {
     let mut w = Writer::new(13);
     let x = w.input("image", &[1, channels, 32, 48]);
     let three = [("kernel_shape", Set::Ints(&[3, 3])), ("pads", Set::Ints(&[1, 1, 1, 1]))];
     let blur = 1.0 / (9 * channels) as f32;
-    let (weight, none) = (w.floats(&[8, channels, 3, 3], vec![blur; 72 * channels]), w.floats(&[8], vec![0.0; 8]));
+    let weight = w.floats(&[own, channels, 3, 3], vec![blur; 9 * own * channels]);
+    let none = w.floats(&[own], vec![0.0; own]);
     let skip = w.node("Conv", &[&x, &weight, &none], &three);
     let skip = w.node("Relu", &[&skip], &[]);
     let down = w.max_pool(&skip);
-    let weight = w.floats(&[8, 8, 2, 2], vec![1.0 / 8.0; 256]);
+    let weight = w.floats(&[own, own, 2, 2], vec![1.0 / own as f32; 4 * own * own]);
     let two = [("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))];
     let up = w.node("ConvTranspose", &[&down, &weight, &none], &two);
     let joined = w.node("Concat", &[&skip, &up], &[("axis", Set::Int(1))]);
-    let sign = |o: usize| [gain, -gain, 0.0][o] / 16.0;
-    let weight = w.floats(&[planes, 16, 1, 1], (0..16 * planes).map(|i| sign(i / 16)).collect());
+    let joint = 2 * own;
+    let sign = |o: usize| [gain, -gain, 0.0][o] / joint as f32;
+    let weight = w.floats(&[planes, joint, 1, 1], (0..joint * planes).map(|i| sign(i / joint)).collect());
     let bias = w.floats(&[planes], [-0.5 * gain, 0.3 * gain, 0.0][..planes].to_vec());
     let y = w.node("Conv", &[&joined, &weight, &bias], &[("kernel_shape", Set::Ints(&[1, 1]))]);
     w.output(&y);

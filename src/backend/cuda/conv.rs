@@ -63,6 +63,33 @@ fn tile(outs: usize, [narrow, wide]: [&'static str; 2]) -> (&'static str, usize,
     if outs <= 32 { (narrow, 128, 32) } else { (wide, 64, 64) }
 }
 
+/// How many parts a sum of so many steps is split into: as many as keep [`BLOCKS`] blocks at most, each with [`FEWEST`] steps at
+/// least.
+fn parts(blocks: [usize; 3], steps: usize) -> usize {
+    let blocks = blocks.iter().product::<usize>().max(1);
+    (BLOCKS / blocks).min(steps / FEWEST).max(1)
+}
+
+/// A transposed convolution of 2 × 2 taps that do not overlap as one of a single tap, for each pixel of a square; none where it
+/// is another.
+fn painted(shape: &ConvTransposeShape) -> Option<ConvShape> {
+    let plain = shape.groups == 1
+        && shape.kernel == [2, 2]
+        && shape.stride == [2, 2]
+        && shape.pads == [0; 4]
+        && shape.output_padding == [0; 2];
+    plain.then_some(ConvShape {
+        in_channels: shape.in_channels,
+        out_channels: shape.out_channels,
+        groups: 1,
+        in_size: shape.in_size,
+        kernel: [1, 1],
+        stride: [1, 1],
+        pads: [0; 4],
+        dilation: [1, 1],
+    })
+}
+
 /// A convolution, or a transposed one whose taps do not overlap, as the kernel computes it.
 #[derive(Clone, Debug)]
 pub struct Conv {
@@ -89,23 +116,8 @@ impl Conv {
 
     /// A transposed convolution of 2 × 2 taps, 2 apart; none where it is another.
     pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
-        let plain = shape.groups == 1
-            && shape.in_channels.is_multiple_of(CHUNK)
-            && shape.kernel == [2, 2]
-            && shape.stride == [2, 2]
-            && shape.pads == [0; 4]
-            && shape.output_padding == [0; 2];
-        let one = ConvShape {
-            in_channels: shape.in_channels,
-            out_channels: shape.out_channels,
-            groups: 1,
-            in_size: shape.in_size,
-            kernel: [1, 1],
-            stride: [1, 1],
-            pads: [0; 4],
-            dilation: [1, 1],
-        };
-        plain.then(|| Self::tiled(one, 2))
+        let one = painted(shape).filter(|one| one.in_channels.is_multiple_of(CHUNK))?;
+        Some(Self::tiled(one, 2))
     }
 
     fn tiled(shape: ConvShape, up: usize) -> Self {
@@ -129,10 +141,8 @@ impl Conv {
         [(height * width).div_ceil(pixels), self.shape.out_channels.div_ceil(channels), self.up * self.up]
     }
 
-    /// How many parts the sum is split into: as many as keep [`BLOCKS`] blocks at most, each with [`FEWEST`] steps at least.
     fn parts(&self) -> usize {
-        let blocks = self.blocks().iter().product::<usize>().max(1);
-        (BLOCKS / blocks).min(self.steps() / FEWEST).max(1)
+        parts(self.blocks(), self.steps())
     }
 
     fn out_pixels(&self) -> usize {

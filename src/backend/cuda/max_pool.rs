@@ -1,20 +1,21 @@
 //! Launches `kernels/max_pool.cu`.
 
-use super::conv::Halves;
+use super::conv::int8::Kept;
 use super::launch::{Arg, Launch};
 use crate::backend::cpu::max_pool::PoolShape;
 
 /// The largest of each window; none where the kernel does not compute it: dilated, of a number of channels that is no
-/// multiple of eight, with other steps down than across, or without output.
+/// multiple of eight, of codes of sixteen, with other steps down than across, or without output.
 ///
 /// # Shapes
-/// `src` and `dst` the pixels of the input and the output.
+/// `src` and `dst` the pixels of the input and the output, both halves or both codes of one grid.
 ///
 /// # Panics
-/// When a region has another length or does not lie as its numbers must.
-pub fn launch(shape: &PoolShape, src: Halves, dst: Halves) -> Option<Launch> {
+/// When a region has another length or does not lie as its numbers must, or one of them is codes and the other is not.
+pub fn launch(shape: &PoolShape, src: Kept, dst: Kept) -> Option<Launch> {
     let [height, width] = shape.out_size();
-    let fits = shape.channels.is_multiple_of(8)
+    let own = Kept::channels_of_a_word(src, dst);
+    let fits = shape.channels.is_multiple_of(8 * own)
         && shape.dilation == [1, 1]
         && shape.stride[0] == shape.stride[1]
         && height * width > 0;
@@ -22,11 +23,15 @@ pub fn launch(shape: &PoolShape, src: Halves, dst: Halves) -> Option<Launch> {
         return None;
     }
     let number = |n: usize| Arg::U32(n as u32);
-    let [from, from_pitch] = src.chunks(shape.in_size[0] * shape.in_size[1], shape.channels, "the input");
-    let [to, to_pitch] = dst.chunks(height * width, shape.channels, "the output");
+    let [from, from_pitch] = src.words(shape.in_size[0] * shape.in_size[1], shape.channels, "the input");
+    let [to, to_pitch] = dst.words(height * width, shape.channels, "the output");
     let mut args = vec![from, number(shape.in_size[0]), number(shape.in_size[1]), from_pitch];
-    args.extend([to, number(height), number(width), to_pitch, number(shape.channels)]);
+    args.extend([to, number(height), number(width), to_pitch, number(shape.channels / own)]);
     let window = [shape.kernel[0], shape.kernel[1], shape.stride[0], shape.pads[0], shape.pads[1]];
     args.extend(window.map(number));
-    Some(Launch::line("max_pool", (height * width * shape.channels / 8) as u32, args))
+    Some(Launch::line(
+        ["max_pool", "max_pool_codes"][own - 1],
+        (height * width * shape.channels / own / 8) as u32,
+        args,
+    ))
 }

@@ -10,6 +10,7 @@ use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cpu::resize_tensor::ResizeTensor;
 use crate::backend::cuda::conv::depthwise::ConvDepthwise;
 use crate::backend::cuda::conv::first::ConvFirst;
+use crate::backend::cuda::conv::int8::Kept;
 use crate::backend::cuda::conv::{Conv, Halves, head};
 use crate::backend::cuda::launch::{Launch, Region};
 use crate::backend::cuda::{activation, elementwise, layout, max_pool, resize_tensor, softmax};
@@ -38,7 +39,7 @@ impl<'a> Emit<'a> {
     fn all(&mut self, header: &Header) -> Result<(), CudaError> {
         for &v in &header.inputs {
             let own = self.tensors.of(v);
-            if own.halves {
+            if own.last {
                 let sizes = [own.channels, own.pixels];
                 self.launches.push(layout::to_last(sizes, self.tensors.planes(v), self.tensors.halves(v), own.width));
             }
@@ -107,6 +108,9 @@ impl<'a> Emit<'a> {
                 self.held(to, dst, *activation, |bounds| vec![conv.launch(src, constants, dst, bounds)])
                     .ok_or_else(no_kernel)?;
             }
+            Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } if from.grid.is_some() => {
+                self.conv_int8(step, *activation).ok_or_else(no_kernel)?;
+            }
             Op::Conv { activation, then: None, .. } => {
                 let conv = self.tensors.conv(header, step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
@@ -121,7 +125,7 @@ impl<'a> Emit<'a> {
             }
             Op::MaxPool(shape) => {
                 let wide = PoolShape { channels: from.width, ..shape.clone() };
-                let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+                let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.whole(v));
                 self.launches.push(max_pool::launch(&wide, src, dst).ok_or_else(no_kernel)?);
             }
             Op::Resize(shape) => {
@@ -165,6 +169,40 @@ impl<'a> Emit<'a> {
         self.held(to, dst, activation, |bounds| conv.launches(src, constants, added, dst, bounds, scratch))
     }
 
+    /// A convolution of codes; none where no kernel computes it, what is added lies in other places, or numbers of another
+    /// activation than bounds would be codes already.
+    fn conv_int8(&mut self, step: &PlanStep, activation: Activation) -> Option<()> {
+        let [from, to] = [step.inputs[0], step.output].map(|v| self.tensors.of(v));
+        let conv = self.tensors.conv_int8(step)?;
+        let (weights, mut bias) = self.numbers(step);
+        if !weights.iter().chain(&bias).all(|x| x.is_finite()) {
+            return None;
+        }
+        let weights = match &step.op {
+            Op::ConvTranspose { .. } => spread(&weights, (&from.places, from.width), (&to.places, to.width)),
+            _ => spread(&weights, (&to.places, to.width), (&from.places, from.width)),
+        };
+        bias.resize(to.width, 0.0);
+        let added = match step.inputs.get(1) {
+            Some(&v) if self.tensors.of(v).places != to.places => return None,
+            added => added.map(|&v| self.tensors.whole(v)),
+        };
+        let Kept::Codes(src) = self.tensors.whole(step.inputs[0]) else { return None };
+        let constants = self.constant(conv.pack(&weights, &bias, added.is_some()));
+        let held = bounds(activation).unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
+        let dst = self.tensors.whole(step.output);
+        let scratch = self.tensors.scratch(step.output);
+        self.launches.extend(conv.launches(src, constants, added, dst, held, scratch));
+        match (bounds(activation), dst) {
+            (None, Kept::Halves(dst)) => {
+                self.launches.push(elementwise::affine([to.pixels, to.width], dst, None, dst, activation)?);
+            }
+            (None, Kept::Codes(_)) => return None,
+            _ => {}
+        }
+        Some(())
+    }
+
     /// A convolution that clips to bounds; a function that is more follows in place. None where no kernel computes it.
     fn held(
         &mut self,
@@ -188,9 +226,8 @@ impl<'a> Emit<'a> {
             let part = self.tensors.of(v);
             let is_first = !step.inputs[..number].contains(&v);
             if !is_first || !self.tensors.is_part(v, step.output, first) {
-                let (src, dst) = (self.tensors.halves(v), self.tensors.slice(step.output, first, part.width));
-                let sizes = [part.pixels, part.width];
-                self.launches.extend(elementwise::affine(sizes, src, None, dst, Activation::None));
+                let (src, dst) = (self.tensors.whole(v), self.tensors.kept(step.output, first, part.width));
+                self.launches.push(layout::copy([part.width, part.pixels], src, dst));
             }
             first += part.width;
         }

@@ -7,16 +7,16 @@ use super::emit::Emit;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::elementwise::{Arithmetic, batch_norm_affine};
 use crate::backend::cpu::reduce::{Reduce, Reduction};
+use crate::backend::cuda::conv::int8::Kept;
 use crate::backend::cuda::elementwise::{self, Operand};
-use crate::backend::cuda::reduce;
+use crate::backend::cuda::{layout, reduce};
 
 impl Emit<'_> {
     /// None where no kernel computes it.
     pub(super) fn pointwise(&mut self, step: &PlanStep) -> Option<()> {
         match &step.op {
             Op::Activate(activation) => self.affine(step, None, *activation),
-            // The same numbers in the same order.
-            Op::Copy => self.affine(step, None, Activation::None),
+            Op::Copy => self.copy(step),
             Op::BatchNorm { numbers, epsilon } => {
                 let [scale, bias, mean, variance] = numbers.map(|n| self.plan.weights[n].to_vec());
                 let of = |c: usize| batch_norm_affine(scale[c], bias[c], mean[c], variance[c], *epsilon);
@@ -34,6 +34,21 @@ impl Emit<'_> {
             Op::Tensor(TensorOp::Reduce(reduce)) => self.reduce(step, reduce),
             _ => None,
         }
+    }
+
+    /// The same numbers in the same order, as codes or halves.
+    fn copy(&mut self, step: &PlanStep) -> Option<()> {
+        let [from, to] = [step.inputs[0], step.output].map(|v| self.tensors.of(v));
+        let sizes = [to.width, to.pixels];
+        let launch = match [step.inputs[0], step.output].map(|v| self.tensors.whole(v)) {
+            _ if (from.pixels, &from.places) != (to.pixels, &to.places) => return None,
+            [Kept::Halves(src), Kept::Codes(dst)] => layout::to_codes(sizes, src, to.grid?, dst),
+            [Kept::Codes(src), Kept::Halves(dst)] => layout::to_halves(sizes, src, from.grid?, dst),
+            [Kept::Codes(_), Kept::Codes(_)] if from.grid != to.grid => return None,
+            [src, dst] => layout::copy(sizes, src, dst),
+        };
+        self.launches.push(launch);
+        Some(())
     }
 
     /// A function of every value, with scale and shift of its channel before it.

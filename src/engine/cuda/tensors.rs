@@ -1,5 +1,5 @@
-//! How the tensors of a plan lie in the memory of a GPU: as planes of floats at the ends of a network, between them as
-//! channels-last halves, the parts of a joined one in slices of its pixels; and what a step works in beside them.
+//! How the tensors of a plan lie in the memory of a GPU: as planes of floats at the ends of a network, between them channels
+//! last as halves or codes, the parts of a joined one in slices of its pixels; and what a step works in beside them.
 
 use super::super::graph::{Op, Then};
 use super::super::memory::{Lifetime, arrange};
@@ -8,11 +8,13 @@ use super::CudaError;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+use crate::backend::cpu::layout::{Grid, Layout};
 use crate::backend::cuda::conv::first::ConvFirst;
+use crate::backend::cuda::conv::int8::{self, Codes, ConvInt8, Kept};
 use crate::backend::cuda::conv::{Conv, Halves};
 use crate::backend::cuda::launch::Region;
 
-/// Channels that are copied at once.
+/// Channels that are copied at once, where all are halves.
 const CHUNK: usize = 8;
 /// Tensors and constants begin at multiples of so many bytes.
 pub(super) const ALIGN: usize = 256;
@@ -25,10 +27,12 @@ pub(super) struct Tensor {
     /// Where in a pixel each channel is, from the first of its own, and how many places there are.
     pub places: Vec<usize>,
     pub width: usize,
+    /// What its codes stand for; none where it is halves.
+    pub grid: Option<Grid>,
     /// The joined tensor that it is a part of, and its first place there.
     part: Option<(usize, usize)>,
-    /// Whether it is needed as halves, as planes, and how its step makes it.
-    pub halves: bool,
+    /// Whether it is needed channels last, as planes, and how its step makes it.
+    pub last: bool,
     pub planes: bool,
     pub made_as_planes: bool,
     /// Where these lie; of a part the whole.
@@ -36,6 +40,13 @@ pub(super) struct Tensor {
     planes_at: Region,
     /// Where its step keeps what only it needs.
     scratch_at: Region,
+}
+
+impl Tensor {
+    /// Bytes that it takes channels last.
+    fn bytes(&self) -> usize {
+        self.pixels * self.width * if self.grid.is_some() { 1 } else { 2 }
+    }
 }
 
 /// All tensors of a plan.
@@ -55,7 +66,11 @@ impl Tensors {
                 [1, channels] => (channels, 1),
                 _ => (0, 0),
             };
-            tensors.own.push(Tensor { channels, pixels, ..Tensor::default() });
+            let grid = match value.layout {
+                Layout::BlockedU8(grid) => Some(grid),
+                _ => None,
+            };
+            tensors.own.push(Tensor { channels, pixels, grid, ..Tensor::default() });
         }
         for step in &header.steps {
             if matches!(step.op, Op::Concat { axis } if axis != 1) {
@@ -85,24 +100,26 @@ impl Tensors {
             for &v in &step.inputs {
                 match reads_planes(header, step) {
                     true => self.own[v].planes = true,
-                    false => self.own[v].halves = true,
+                    false => self.own[v].last = true,
                 }
             }
         }
         for step in &header.steps {
             let is_last = is_head(step) && !reads_planes(header, step);
             let out = &mut self.own[step.output];
-            out.made_as_planes = is_last && out.planes && !out.halves;
-            // What others make goes through halves.
-            out.halves |= !out.made_as_planes;
+            out.made_as_planes = is_last && out.planes && !out.last;
+            // What others make goes through these.
+            out.last |= !out.made_as_planes;
         }
         header.inputs.iter().for_each(|&v| self.own[v].planes = true);
     }
 
     /// Where in a pixel the channels are: those of joined tensors as their parts have them.
     fn widths(&mut self, header: &Header) {
+        // All alike, since halves become codes and are added to them.
+        let chunk = if self.own.iter().any(|own| own.grid.is_some()) { int8::CHUNK } else { CHUNK };
         for own in &mut self.own {
-            (own.places, own.width) = ((0..own.channels).collect(), own.channels.next_multiple_of(CHUNK));
+            (own.places, own.width) = ((0..own.channels).collect(), own.channels.next_multiple_of(chunk));
         }
         for step in &header.steps {
             let (mut places, mut width) = (Vec::new(), 0);
@@ -169,12 +186,14 @@ impl Tensors {
                 touch(3 * v + 1, index, index);
             }
             touch(3 * step.output + 2, index, index);
-            scratch[step.output] = self.conv(header, step).map_or(0, |conv| conv.scratch_bytes() as usize);
+            let of_codes = self.conv_int8(step).map_or(0, |conv| conv.scratch_bytes());
+            let bytes = self.conv(header, step).map_or(of_codes, |conv| conv.scratch_bytes());
+            scratch[step.output] = bytes as usize;
         }
         // They may be bound once and run twice, or read at any time.
         for &v in header.inputs.iter().chain(header.outputs.iter().map(|(_, v)| v)) {
             touch(3 * v + 1, 0, end);
-            if self.own[v].halves {
+            if self.own[v].last {
                 touch(3 * self.root(v).0, 0, end);
             }
         }
@@ -182,7 +201,7 @@ impl Tensors {
         for (item, life) in lives.iter().enumerate() {
             let own = &self.own[item / 3];
             let bytes = match item % 3 {
-                0 if own.halves && own.part.is_none() => 2 * own.pixels * own.width,
+                0 if own.last && own.part.is_none() => own.bytes(),
                 1 if own.planes => 4 * own.pixels * own.channels,
                 2 if scratch[item / 3] > 0 => scratch[item / 3],
                 _ => continue,
@@ -197,7 +216,7 @@ impl Tensors {
             let own = &mut self.own[item / 3];
             let offset = offset as u64;
             match item % 3 {
-                0 => own.last_at = Region { offset, bytes: 2 * (own.pixels * own.width) as u64 },
+                0 => own.last_at = Region { offset, bytes: own.bytes() as u64 },
                 1 => own.planes_at = Region { offset, bytes: 4 * (own.pixels * own.channels) as u64 },
                 _ => own.scratch_at = Region { offset, bytes: scratch[item / 3] as u64 },
             }
@@ -211,17 +230,38 @@ impl Tensors {
     }
 
     /// Its places as halves.
+    ///
+    /// # Panics
+    /// When it is codes.
     pub fn halves(&self, value: usize) -> Halves {
-        let (own, (root, first)) = (&self.own[value], self.root(value));
-        let whole = &self.own[root];
-        Halves::slice(whole.last_at, own.pixels, whole.width, first, own.width)
+        self.slice(value, 0, self.own[value].width)
     }
 
     /// Places `first..first + width` of it as halves.
+    ///
+    /// # Panics
+    /// When it is codes.
     pub fn slice(&self, value: usize, first: usize, width: usize) -> Halves {
+        match self.kept(value, first, width) {
+            Kept::Halves(halves) => halves,
+            Kept::Codes(codes) => panic!("{codes:?} are asked for as halves"),
+        }
+    }
+
+    /// Places `first..first + width` of it as they are kept.
+    pub fn kept(&self, value: usize, first: usize, width: usize) -> Kept {
         let (root, place) = self.root(value);
         let whole = &self.own[root];
-        Halves::slice(whole.last_at, whole.pixels, whole.width, place + first, width)
+        let (at, pixels, pitch, first) = (whole.last_at, whole.pixels, whole.width, place + first);
+        match whole.grid {
+            Some(_) => Kept::Codes(Codes::slice(at, pixels, pitch, first, width)),
+            None => Kept::Halves(Halves::slice(at, pixels, pitch, first, width)),
+        }
+    }
+
+    /// All of its places as they are kept.
+    pub fn whole(&self, value: usize) -> Kept {
+        self.kept(value, 0, self.own[value].width)
     }
 
     /// Its planes of floats.
@@ -239,10 +279,28 @@ impl Tensors {
         self.own.iter().flat_map(|own| [own.last_at, own.planes_at, own.scratch_at]).filter(|region| region.bytes > 0)
     }
 
+    /// A step as a convolution of codes; none where it is no such, or one that the kernel does not compute.
+    pub fn conv_int8(&self, step: &PlanStep) -> Option<ConvInt8> {
+        let (from, to) = (&self.own[step.inputs[0]], &self.own[step.output]);
+        let (in_channels, out_channels) = (from.width, to.width);
+        let conv = match &step.op {
+            Op::Conv { shape, then: None, .. } => {
+                ConvInt8::convolution(&ConvShape { in_channels, out_channels, ..shape.clone() }, from.grid?, to.grid)
+            }
+            Op::ConvTranspose { shape, .. } => {
+                let shape = ConvTransposeShape { in_channels, out_channels, ..shape.clone() };
+                ConvInt8::transposed(&shape, from.grid?, to.grid)
+            }
+            _ => None,
+        }?;
+        let added = step.inputs.get(1).and_then(|&v| self.own[v].grid);
+        Some(added.into_iter().fold(conv, ConvInt8::adding))
+    }
+
     /// A step as a convolution between halves; none where it is no such, or one that the kernel does not compute.
     pub fn conv(&self, header: &Header, step: &PlanStep) -> Option<Conv> {
         let (from, to) = (&self.own[step.inputs[0]], &self.own[step.output]);
-        if reads_planes(header, step) || to.made_as_planes {
+        if reads_planes(header, step) || to.made_as_planes || from.grid.is_some() {
             return None;
         }
         let (in_channels, out_channels) = (from.width, to.width);

@@ -30,7 +30,7 @@ pub fn of(graph: &Graph) -> Vec<Option<Grid>> {
             *own = [own[0].min(low), own[1].max(high)];
         }
     }
-    for step in graph.steps.iter().filter(|s| multiplies_bytes(graph, s) && !calibration.kept.contains(&s.name)) {
+    for step in graph.steps.iter().filter(|s| multiplies_bytes(graph, s)) {
         wanted[root(&groups, step.inputs[0])] = true;
     }
     let grid = |index: usize| {
@@ -45,13 +45,14 @@ pub fn passes_codes_on(step: &Step) -> bool {
     matches!(step.op, Op::MaxPool(_) | Op::AveragePool { padded: false, .. } | Op::Resize(_) | Op::Concat { axis: 1 })
 }
 
-/// Whether `step` could multiply bytes and is worth it: the first convolution, of few planes, and the last, which gives
+/// Whether `step` could multiply bytes, is worth it and may: the first convolution, of few planes, and the last, which gives
 /// the logits, stay as they are.
-fn multiplies_bytes(graph: &Graph, step: &Step) -> bool {
+pub fn multiplies_bytes(graph: &Graph, step: &Step) -> bool {
     let (ins, outs, groups) = match &step.op {
         Op::Conv { shape, .. } => (shape.in_channels, shape.out_channels, shape.groups),
         Op::ConvTranspose { shape, .. } => (shape.in_channels, shape.out_channels, shape.groups),
         _ => return false,
     };
-    groups == 1 && ins >= BLOCK && outs >= BLOCK && graph.values[step.inputs[0]].constant.is_none()
+    let kept = graph.calibration.as_ref().is_some_and(|calibration| calibration.kept.contains(&step.name));
+    groups == 1 && ins >= BLOCK && outs >= BLOCK && graph.values[step.inputs[0]].constant.is_none() && !kept
 }

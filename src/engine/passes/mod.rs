@@ -14,6 +14,7 @@ pub mod fuse_max_pool;
 pub mod fuse_residual;
 pub mod fuse_softmax;
 pub mod grids;
+pub mod keep_codes;
 pub mod merge_moves;
 pub mod merge_norm;
 pub mod name_activation;
@@ -48,6 +49,9 @@ pub const CPU_ALONE: [&str; 7] = [
     "alias_slice",
     "fuse_max_pool",
 ];
+
+/// Passes for a GPU alone, after all others.
+pub const GPU_ALONE: [Pass; 1] = [("keep_codes", keep_codes::run)];
 
 /// All passes in their order: what exporters wrote apart first, then weights, then what a convolution can do on its way
 /// out, then layout and memory.

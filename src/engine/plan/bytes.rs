@@ -239,13 +239,27 @@ pub enum PlanError {
         /// What builds the one that was asked for.
         command: String,
     },
-    /// A plan for another device.
-    #[error("cannot run the plan `{path}` on `{device}`: plan files are for the CPU; give the model itself")]
-    Gpu {
+    /// A plan for the processor on a GPU.
+    #[error(
+        "cannot run the plan `{path}` on `{device}`: it was built for the processor; build one for a GPU: `{command}`"
+    )]
+    Processor {
         /// File.
         path: PathBuf,
         /// What was asked for.
         device: Device,
+        /// What builds one for it.
+        command: String,
+    },
+    /// A plan for a GPU on the processor.
+    #[error(
+        "cannot run the plan `{path}` on the processor: it was built for a GPU; give `--device cuda:0`, or build one for the processor: `{command}`"
+    )]
+    Gpu {
+        /// File.
+        path: PathBuf,
+        /// What builds one for it.
+        command: String,
     },
     /// The device is not there.
     #[error(transparent)]

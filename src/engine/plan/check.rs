@@ -1,5 +1,7 @@
 //! Whether what a plan says can be, so that no plan can make an engine read or write where it should not.
 
+use std::collections::BTreeSet;
+
 use super::{Header, Place, PlanStep, PlanValue};
 use crate::backend::cpu::blocked::Repeat;
 use crate::backend::cpu::layout::{BLOCK, Layout};
@@ -18,6 +20,19 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
     }
     for step in &header.steps {
         check_step(header, step).map_err(|found| format!("the step `{}`: {found}", step.name))?;
+    }
+    if header.gpu {
+        // Where parts of joined tensors lie follows from who writes them.
+        let constants = header.values.iter().enumerate().filter(|(_, v)| matches!(v.place, Place::Weights(_)));
+        let mut made: BTreeSet<usize> = header.inputs.iter().copied().chain(constants.map(|(i, _)| i)).collect();
+        for step in &header.steps {
+            if !step.inputs.iter().all(|v| made.contains(v)) || !made.insert(step.output) {
+                return Err(format!(
+                    "the step `{}` reads what nobody has written, or writes what somebody has",
+                    step.name
+                ));
+            }
+        }
     }
     let outside = header.inputs.iter().chain(header.outputs.iter().map(|(_, v)| v));
     for &index in outside {
@@ -98,15 +113,24 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
         };
         expected("the layout", inputs.iter().chain([&output]).all(whole))
     };
-    layouts(step, &inputs, output)?;
-    // A tensor in blocks has the channels and the size that the operation thinks it has.
+    match header.gpu {
+        true => channels_last(step, &inputs, output)?,
+        false => layouts(step, &inputs, output)?,
+    }
+    // A tensor in blocks, or channels-last, has the channels and the size that the operation thinks it has.
+    let strict = |value: &PlanValue| header.gpu || value.layout.is_blocked();
     let picture = |value: &PlanValue, channels: usize, size: [usize; 2]| {
-        let fits = value.layout == Layout::Planar || value.shape[1..] == [channels, size[0], size[1]];
+        let whole = size == [1, 1] && value.shape.len() == 2 && value.shape[1] == channels;
+        let fits = !strict(value) || whole || value.shape.get(1..) == Some(&[channels, size[0], size[1]]);
         expected("the shape of a tensor in blocks", fits)
     };
+    let numbers = |weights: usize, len: usize, bias: Option<usize>, outs: usize| {
+        expected("weights", header.weights[weights] == len && bias.is_none_or(|bias| header.weights[bias] == outs))
+    };
     match &step.op {
-        Op::Conv { shape, then, .. } => {
+        Op::Conv { shape, weights, bias, then, .. } => {
             shape.check().map_err(|e| e.to_string())?;
+            numbers(*weights, shape.weights_len(), *bias, shape.out_channels)?;
             picture(first, shape.in_channels, shape.in_size)?;
             picture(output, shape.out_channels, shape.out_size())?;
             images(shape.in_len(), shape.out_len(), 2)?;
@@ -116,8 +140,9 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
                 None => Ok(()),
             }
         }
-        Op::ConvTranspose { shape, .. } => {
+        Op::ConvTranspose { shape, weights, bias, .. } => {
             shape.check().map_err(|e| e.to_string())?;
+            numbers(*weights, shape.weights_len(), *bias, shape.out_channels)?;
             picture(first, shape.in_channels, shape.in_size)?;
             picture(output, shape.out_channels, shape.out_size())?;
             images(shape.in_len(), shape.out_len(), 1)
@@ -129,11 +154,9 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             images(shape.in_len(), shape.out_len(), 1)
         }
         Op::Resize(shape) => {
-            if first.layout.is_blocked() {
-                let channels = first.shape[1];
-                expected("resize", channels == shape.planes)?;
-                picture(first, channels, shape.in_size)?;
-                picture(output, channels, shape.out_size)?;
+            if strict(first) {
+                picture(first, shape.planes, shape.in_size)?;
+                picture(output, shape.planes, shape.out_size)?;
             }
             let len = |[h, w]: [usize; 2]| tensor::elements(&[shape.planes, h, w]);
             images(len(shape.in_size)?, len(shape.out_size)?, 1)
@@ -248,6 +271,22 @@ fn layouts(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result
         _ => !blocked && alike(0),
     };
     if fits { Ok(()) } else { Err("the layouts of its tensors do not fit each other".to_owned()) }
+}
+
+/// On a GPU: what keeps codes as they are gets and makes codes of one grid, what does not know them gets and makes none.
+fn channels_last(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result<(), String> {
+    let codes = |value: &PlanValue| value.layout.is_blocked();
+    let fits = match step.op {
+        Op::Conv { .. } | Op::ConvTranspose { .. } => {
+            codes(inputs[0]) || !inputs.iter().any(|v| codes(v)) && !codes(output)
+        }
+        Op::MaxPool(_) | Op::Concat { axis: 1 } => inputs.iter().all(|v| v.layout == output.layout),
+        Op::Copy => inputs.len() == 1 && (inputs[0].shape == output.shape || !codes(inputs[0]) && !codes(output)),
+        _ => !codes(output) && !inputs.iter().any(|v| codes(v)),
+    };
+    let kept = |v: &&&PlanValue| matches!(v.layout, Layout::Planar | Layout::BlockedU8(_));
+    let fits = fits && inputs.iter().chain([&output]).all(|v| kept(&v));
+    if fits { Ok(()) } else { Err("its tensors are not kept as it needs them".to_owned()) }
 }
 
 /// What is read and what is written must not share an element of the same image.

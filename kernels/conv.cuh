@@ -1,0 +1,109 @@
+// The product of matrices that a convolution is (`conv.cu`), of halves or of bytes (`conv_int8.cuh`).
+#pragma once
+#include "tensor.cuh"
+
+
+constexpr u32 WARPS = 4;
+constexpr u32 STAGES = 3;
+// Words of 16 bits of a step: input channels, two of them in a word where they are codes.
+constexpr u32 DEPTH = 32;
+constexpr u32 CHUNKS = DEPTH / 8;
+// Words from one row of a tile to the next: eight rows of 16 bytes lie in different banks.
+constexpr u32 TILE_PITCH = DEPTH + 8;
+
+// What is not a number stays so.
+__device__ inline float clipped(float value, float low, float high) {
+    return value < low ? low : (value > high ? high : value);
+}
+
+// Words of 16 bits: of a pixel `ins`, from one to the next `pitch`.
+struct Input {
+    const u16* words;
+    // Eight words that a tap outside of the picture reads; none for zeros.
+    const u16* outside;
+    u32 height, width, pitch, ins;
+};
+
+struct Window {
+    u32 height, width, stride, dilation, top, left;
+};
+
+// The sums of a block over `own_steps` steps, of pixels of an output of `out_width`; `weights` are those of its first channel.
+template <int DOWN, int ACROSS, typename Sum>
+__device__ inline void products(
+    Sum (&sums)[2][4][4], const Input& src, const u16* weights, const Window& window, u32 out_width,
+    u32 first_step, u32 own_steps
+) {
+    constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
+    constexpr u32 THREADS = WARPS * 32;
+    __shared__ __align__(16) u16 pixel_tiles[STAGES * PIXELS * TILE_PITCH];
+    __shared__ __align__(16) u16 weight_tiles[STAGES * CHANNELS * TILE_PITCH];
+    const u32 thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+    const u32 first_pixel = blockIdx.x * PIXELS;
+    const u32 blocks = (src.ins + DEPTH - 1) / DEPTH;
+    const u64 weight_row = (u64)(window.height * window.width * blocks) * DEPTH;
+
+    // The pixels that this thread copies, four threads to a pixel: where their windows begin.
+    constexpr u32 COPIES = PIXELS * CHUNKS / THREADS;
+    int window_y[COPIES], window_x[COPIES];
+#pragma unroll
+    for (u32 n = 0; n < COPIES; n++) {
+        const u32 pixel = first_pixel + thread / CHUNKS + n * (THREADS / CHUNKS);
+        const u32 y = pixel / out_width, x = pixel % out_width;
+        window_y[n] = (int)(y * window.stride) - (int)window.top;
+        window_x[n] = (int)(x * window.stride) - (int)window.left;
+    }
+    auto load = [&](u32 step, u32 stage) {
+        const u32 tap = step / blocks, word = step % blocks * DEPTH + thread % CHUNKS * 8;
+        const int i = (int)(tap / window.width * window.dilation), j = (int)(tap % window.width * window.dilation);
+#pragma unroll
+        for (u32 n = 0; n < COPIES; n++) {
+            const int y = window_y[n] + i, x = window_x[n] + j;
+            const bool there = (u32)y < src.height && (u32)x < src.width && word < src.ins;
+            const u16* other = src.outside ? src.outside : src.words;
+            const u16* from = there ? src.words + ((u64)y * src.width + x) * src.pitch + word : other;
+            const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
+            u16* to = pixel_tiles + (stage * PIXELS + row) * TILE_PITCH + thread % CHUNKS * 8;
+            copy_async(to, from, there || src.outside);
+        }
+#pragma unroll
+        for (u32 n = 0; n < CHANNELS * CHUNKS / THREADS; n++) {
+            const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
+            const u16* from = weights + row * weight_row + (u64)step * DEPTH + thread % CHUNKS * 8;
+            copy_async(weight_tiles + (stage * CHANNELS + row) * TILE_PITCH + thread % CHUNKS * 8, from, true);
+        }
+    };
+
+    const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
+    for (u32 step = 0; step < STAGES - 1; step++) {
+        if (step < own_steps) load(first_step + step, step);
+        commit_async();
+    }
+    for (u32 step = 0; step < own_steps; step++) {
+        wait_async<STAGES - 2>();
+        // Now the step has arrived for all, and nobody reads the one before, whose place is filled next.
+        __syncthreads();
+        if (step + STAGES - 1 < own_steps) load(first_step + step + STAGES - 1, (step + STAGES - 1) % STAGES);
+        commit_async();
+        const u16* pixels = pixel_tiles + (step % STAGES * PIXELS + warp_pixel) * TILE_PITCH;
+        const u16* channels = weight_tiles + (step % STAGES * CHANNELS + warp_channel) * TILE_PITCH;
+#pragma unroll
+        for (u32 k = 0; k < DEPTH; k += 16) {
+            u32 a[2][4], b[2][4];
+#pragma unroll
+            for (u32 m = 0; m < 2; m++) {
+                load_fragments(a[m], pixels + (m * 16 + lane % 16) * TILE_PITCH + k + lane / 16 * 8);
+            }
+#pragma unroll
+            for (u32 n = 0; n < 2; n++) {
+                const u32 row = n * 16 + lane % 8 + lane / 16 * 8;
+                load_fragments(b[n], channels + row * TILE_PITCH + k + lane / 8 % 2 * 8);
+            }
+#pragma unroll
+            for (u32 m = 0; m < 2; m++) {
+#pragma unroll
+                for (u32 n = 0; n < 4; n++) multiply(sums[m][n], a[m], b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]);
+            }
+        }
+    }
+}

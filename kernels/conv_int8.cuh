@@ -1,0 +1,122 @@
+// A convolution of codes: bytes that stand for numbers of a grid, scale · (code − zero), and weights that are multiples of a
+// number for each output, as in `backend/cpu/conv/taps.rs`; with `up` 2 a transposed one, as in `conv.cu`, which includes this.
+//
+//   out(y, x, o) = clip(scale(o) · (start(o) + Σ src(…, c) · w(o, i, j, c)) + bias(o) + ratio · residual(y, x, o))
+//
+// where start = −zero · Σ w takes the grid's zero from all codes, taps outside of the picture read zero itself, and scale, bias
+// and bounds are in steps of the output's grid already, or, where the result is halves, numbers.
+//
+// Where the sum is split, each up² layers of blocks compute a part of the steps, which `conv_int8_sum` adds.
+//
+// Shapes      channels last. src: bytes, `in_pitch` and `ins` in pairs, multiples of 8; weights: up² × outs (to whole
+//             tiles) × taps × ins (to whole steps) signed bytes, zeros beyond; outside: 16 times the zero of the grid;
+//             starts, scales, bias: up² × outs. residual, dst: bytes, or halves where `added_halves` or `halves` is not 0,
+//             their pitch apart. sums: where it is split, parts × the output's pixels × outs (to whole tiles).
+// Tolerance   none of the sums, which are whole numbers; what follows is rounded as on the CPU.
+#pragma once
+#include "conv.cuh"
+
+// What becomes of a sum.
+struct Codes {
+    const int* starts;
+    const float *scales, *bias;
+    const u8* residual;
+    u32 residual_pitch, added_halves;
+    float ratio;
+    u8* dst;
+    u32 out_pitch, outs, halves;
+    float low, high;
+};
+
+// Output channel `channel` of pixel `place`, whose numbers are at `own`.
+__device__ inline void put(const Codes& to, int sum, u32 own, u32 place, u32 channel) {
+    float value = fmaf((float)(sum + to.starts[own]), to.scales[own], to.bias[own]);
+    if (to.residual_pitch > 0) {
+        const u64 from = (u64)place * to.residual_pitch + channel;
+        const float other = to.added_halves != 0 ? from_half(((const u16*)to.residual)[from]) : (float)to.residual[from];
+        value = fmaf(other, to.ratio, value);
+    }
+    value = clipped(value, to.low, to.high);
+    const u64 at = (u64)place * to.out_pitch + channel;
+    if (to.halves != 0) {
+        ((u16*)to.dst)[at] = to_half(value);
+    } else {
+        to.dst[at] = (u8)rintf(value);
+    }
+}
+
+template <int DOWN, int ACROSS>
+__device__ inline void convolve_codes(
+    const Input& src, const u16* weights, const Codes& to, u32 out_height, u32 out_width, const Window& window, u32 up,
+    int* part_sums
+) {
+    constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
+    const u32 steps = window.height * window.width * ((src.ins + DEPTH - 1) / DEPTH);
+    const u32 phase = blockIdx.z % (up * up), part = blockIdx.z / (up * up), parts = gridDim.z / (up * up);
+    const u32 first_step = part * steps / parts, own_steps = (part + 1) * steps / parts - first_step;
+    const u32 first_channel = blockIdx.y * CHANNELS;
+    const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * steps * DEPTH;
+    int sums[2][4][4] = {};
+    products<DOWN, ACROSS>(sums, src, own_weights, window, out_width, first_step, own_steps);
+    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const u32 own_pixel = blockIdx.x * PIXELS + warp % DOWN * 32 + lane / 4;
+    const u32 own_channel = first_channel + warp / DOWN * 32 + lane % 4 * 2;
+    // A lane has two neighbouring channels of four pixels of each fragment.
+#pragma unroll
+    for (u32 m = 0; m < 4; m++) {
+        const u32 pixel = own_pixel + m * 8;
+        if (pixel >= out_height * out_width) continue;
+        const u32 y = pixel / out_width * up + phase / up, x = pixel % out_width * up + phase % up;
+        const u32 place = y * (out_width * up) + x;
+#pragma unroll
+        for (u32 n = 0; n < 8; n++) {
+            const u32 channel = own_channel + n / 2 * 8 + n % 2;
+            const int sum = sums[m / 2][n / 2][m % 2 * 2 + n % 2];
+            if (parts > 1) {
+                const u64 row = (u64)part * (out_height * out_width * up * up) + place;
+                part_sums[row * (gridDim.y * CHANNELS) + channel] = sum;
+            } else if (channel < to.outs) {
+                put(to, sum, phase * to.outs + channel, place, channel);
+            }
+        }
+    }
+}
+
+#define CONV_INT8(name, down, across)                                                                                \
+    extern "C" __global__ void name(                                                   \
+        const u16* src, const u16* outside, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,                      \
+        const u16* weights, const int* starts, const float* scales, const float* bias,                               \
+        const u8* residual, u32 residual_pitch, u32 added_halves, float ratio,                                       \
+        u8* dst, u32 out_pitch, u32 outs, u32 halves, float low, float high, u32 out_height, u32 out_width, u32 up,  \
+        u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, int* part_sums             \
+    ) {                                                                                                              \
+        convolve_codes<down, across>(                                                                                \
+            {src, outside, in_height, in_width, in_pitch, ins}, weights,                                             \
+            {starts, scales, bias, residual, residual_pitch, added_halves, ratio, dst, out_pitch, outs, halves, low, high}, \
+            out_height, out_width, {kernel_height, kernel_width, stride, dilation, top, left}, up, part_sums);       \
+    }
+
+CONV_INT8(conv_int8_128x32, 4, 1)
+CONV_INT8(conv_int8_64x64, 2, 2)
+
+// The sums of a convolution that was split, as codes or halves.
+//
+// Shapes      part_sums: `parts` × the output's pixels × `pitch` whole numbers, of which `outs` are read; all else as above.
+// A thread    computes one channel of one pixel.
+extern "C" __global__ void conv_int8_sum(
+    const int* part_sums, u32 parts, u32 pitch, const int* starts, const float* scales, const float* bias,
+    const u8* residual, u32 residual_pitch, u32 added_halves, float ratio,
+    u8* dst, u32 out_pitch, u32 outs, u32 halves, float low, float high, u32 out_height, u32 out_width, u32 up
+) {
+    const u32 pixels = out_height * out_width * up * up;
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x, place = i / outs, channel = i % outs;
+    if (place >= pixels) return;
+    const int* from = part_sums + (u64)place * pitch + channel;
+    int sum = 0;
+    // The loads of several parts are on their way at once.
+#pragma unroll 4
+    for (u32 part = 0; part < parts; part++) sum += from[(u64)part * pixels * pitch];
+    const u32 y = place / (out_width * up), x = place % (out_width * up), phase = y % up * up + x % up;
+    const Codes to = {starts, scales, bias, residual, residual_pitch, added_halves, ratio, dst, out_pitch, outs, halves, low, high};
+    put(to, sum, phase * outs + channel, place, channel);
+}
