@@ -93,7 +93,7 @@ impl<'a> Model<'a> {
         // The file beside the model does not go with the plan; what it says does.
         network.metadata = ModelSpec::metadata(path, &network.metadata)?;
         let config = SegmenterConfig { model: name.into(), threads: args.threads, ..SegmenterConfig::default() };
-        Ok(Self { args, name, config, network, timings: Timings::open(!args.no_timing) })
+        Ok(Self { args, name, config, network, timings: Timings::open(!args.no_timing, Device::Cpu) })
     }
 
     fn plan(&self, device: Device, precision: Precision, calibration: Option<Calibration>) -> anyhow::Result<Plan> {
@@ -107,22 +107,23 @@ impl<'a> Model<'a> {
         };
         let config = BuilderConfig { device, calibration, ..builder.config().clone() };
         let plan = match device {
-            Device::Cuda(_) => for_gpu(config, network),
+            Device::Cuda(_) => self.for_gpu(&config),
             _ => self.timings.build(&config, network),
         };
         let plan = plan.with_context(|| format!("cannot build `{}`", self.name))?.of_model(self.name);
         Ok(if args.no_timing { plan.with_options(&["--no-timing"]) } else { plan })
     }
-}
 
-/// A plan for a GPU, which need not be there; what has no kernel is said now.
-fn for_gpu(config: BuilderConfig, network: &Network) -> anyhow::Result<Plan> {
-    if !matches!(config.precision, Precision::Fp16 | Precision::Int8) {
-        bail!(BuildError::Precision { device: config.device, precision: config.precision });
+    /// A plan for a GPU, which need not be there; what has no kernel is said now.
+    fn for_gpu(&self, config: &BuilderConfig) -> anyhow::Result<Plan> {
+        let (device, precision) = (config.device, config.precision);
+        if !matches!(precision, Precision::Fp16 | Precision::Int8) {
+            bail!(BuildError::Precision { device, precision });
+        }
+        let plan = Timings::open(!self.args.no_timing, device).build(config, &self.network)?;
+        Program::new(&plan)?;
+        Ok(plan)
     }
-    let plan = Builder::new(config).build_for_gpu(network)?;
-    Program::new(&plan)?;
-    Ok(plan)
 }
 
 /// What was built.

@@ -1,4 +1,4 @@
-//! The cache of what tactics take on this processor, between one build and the next.
+//! The cache of what tactics take on this processor, or on the GPU that is here, between one build and the next.
 
 use std::cell::RefCell;
 use std::io::IsTerminal;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use sonoplex::engine::timing::{self, TimingCache};
-use sonoplex::engine::{Builder, BuilderConfig, Network, Plan};
+use sonoplex::engine::{Builder, BuilderConfig, Device, Network, Plan};
 
 /// How plans get their tactics: by timing, or by the guess.
 pub struct Timings {
@@ -17,26 +17,33 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// With what earlier builds have timed, unless nothing is to be `timed`.
-    pub fn open(timed: bool) -> Self {
-        let path = if timed { folder().map(|folder| folder.join("tactics.json")) } else { None };
+    /// With what earlier builds have timed on a device, unless nothing is to be `timed`, or it is a GPU that is not there.
+    pub fn open(timed: bool, device: Device) -> Self {
+        let fresh = if timed { TimingCache::of(device).ok() } else { None };
+        let name = if matches!(device, Device::Cuda(_)) { "tactics-gpu.json" } else { "tactics.json" };
+        let path = if fresh.is_some() { folder().map(|folder| folder.join(name)) } else { None };
+        let (timed, fresh) = (fresh.is_some(), fresh.unwrap_or_default());
         let cache = path.as_ref().and_then(|path| {
             let text = std::fs::read_to_string(path).ok()?;
             match serde_json::from_str::<TimingCache>(&text) {
-                Ok(cache) => cache.is_of_this_machine().then_some(cache),
+                Ok(cache) => cache.is_like(&fresh).then_some(cache),
                 Err(error) => {
                     tracing::warn!("times all tactics anew: `{}` is no timing cache: {error}", path.display());
                     None
                 }
             }
         });
-        Self { path, cache: RefCell::new(cache.unwrap_or_default()), timed }
+        Self { path, cache: RefCell::new(cache.unwrap_or(fresh)), timed }
     }
 
     /// The plan of `network`.
     pub fn build(&self, config: &BuilderConfig, network: &Network) -> anyhow::Result<Plan> {
         if !self.timed {
-            return Ok(Builder::new(config.clone()).build(network)?);
+            let builder = Builder::new(config.clone());
+            return Ok(match config.device {
+                Device::Cuda(_) => builder.build_for_gpu(network)?,
+                _ => builder.build(network)?,
+            });
         }
         let terminal = std::io::stderr().is_terminal();
         let mut progress = |round: usize, rounds: usize| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attribute::Node;
 use super::calibration::Calibration;
 use super::device::{Device, DeviceError};
-use super::graph::Graph;
+use super::graph::{Graph, Step};
 use super::network::Network;
 use super::plan::Plan;
 use super::{lower, memory, passes, tactic};
@@ -156,7 +156,8 @@ impl Builder {
         let mut graph = lower::lower(network, &self.config.inputs)?;
         let passes = passes::PASSES.iter().filter(|(name, _)| !passes::CPU_ALONE.contains(name));
         self.passed(&mut graph, passes.chain(&passes::GPU_ALONE))?;
-        let tactics = vec![String::new(); graph.steps.len()];
+        let stored = |step: &Step| self.config.tactics.as_ref().and_then(|own| own.get(&step.name)).cloned();
+        let tactics = graph.steps.iter().map(|step| stored(step).unwrap_or_default()).collect();
         let precision = if self.config.precision == Precision::Int8 { Precision::Int8 } else { Precision::Fp16 };
         let device = if matches!(self.config.device, Device::Cuda(_)) { self.config.device } else { Device::Cuda(0) };
         self.placed(network, &BuilderConfig { device, precision, ..self.config.clone() }, graph, tactics)

@@ -2,6 +2,9 @@
 //!
 //! Nothing here needs a device. The CPU's engine on the plan of the same network is the specification.
 
+use std::ops::Range;
+
+use self::tensors::Tensors;
 use super::engine::{EngineError, TensorInfo};
 use super::plan::{Plan, PlanStep};
 use crate::backend::cuda::launch::{Launch, Region};
@@ -21,6 +24,8 @@ pub struct Program {
     pub tensors: Vec<Region>,
     /// Kernels in order.
     pub launches: Vec<Launch>,
+    /// Which of them each step of the plan has become.
+    pub steps: Vec<Range<usize>>,
     /// What has to be given: planes of floats.
     pub inputs: Vec<(TensorInfo, Region)>,
     /// What comes out: planes of floats.
@@ -45,6 +50,18 @@ impl Program {
     }
 }
 
+/// What a stage of [`Program::by_steps`] is called.
+pub(super) const STEP: &str = "step";
+
+/// The tactics of every step of a plan for a GPU, the one that is probably fastest first; none where there is one way only.
+///
+/// # Errors
+/// When it has a step that no kernel computes.
+pub(super) fn tactics(plan: &Plan) -> Result<Vec<Vec<String>>, CudaError> {
+    let (tensors, _) = Tensors::new(&plan.header, true)?;
+    Ok(plan.header.steps.iter().map(|step| tensors.tactics(&plan.header, step)).collect())
+}
+
 /// What is run as one graph, whole: copies to the device, kernels, copies from it.
 #[derive(Clone, Debug)]
 pub struct Recording<'a> {
@@ -65,12 +82,21 @@ pub struct Recording<'a> {
 impl Program {
     /// The network alone: its inputs are given, its outputs are found.
     pub fn recording(&self) -> Recording<'_> {
+        self.recorded(vec![("network", self.launches.clone())])
+    }
+
+    /// The same with every step of the plan as a stage.
+    pub(super) fn by_steps(&self) -> Recording<'_> {
+        self.recorded(self.steps.iter().map(|own| (STEP, self.launches[own.clone()].to_vec())).collect())
+    }
+
+    fn recorded(&self, stages: Vec<(&'static str, Vec<Launch>)>) -> Recording<'_> {
         Recording {
             room: self.room,
             tensors: self.tensors.clone(),
             constants: self.constants.iter().map(|(region, bytes)| (*region, bytes.as_slice())).collect(),
             given: self.inputs.iter().map(|(_, region)| *region).collect(),
-            stages: vec![("network", self.launches.clone())],
+            stages,
             found: self.outputs.iter().map(|(_, region)| *region).collect(),
         }
     }

@@ -1,11 +1,15 @@
 //! Recordings on a GPU.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::cuda::{Program, Recording, Runner};
+use super::cuda::{Program, Recording, Runner, STEP};
 use super::engine::EngineError;
+use super::plan::Plan;
 use crate::backend::cuda::gpu::{Gpu, GpuError, Graph, Stream};
 use crate::backend::cuda::launch::{Launch, Region};
+use crate::backend::cuda::module::SOURCES;
 
 /// A program and the device that it is for, for as many contexts as one likes.
 pub(super) struct Loaded {
@@ -25,6 +29,33 @@ impl Loaded {
     pub fn runner(&self) -> GpuRunner {
         GpuRunner { gpu: self.gpu.clone(), kept: self.program.room, stream: None, graph: None, stages: Vec::new() }
     }
+}
+
+/// What each step of a plan takes on its device: the median of so many runs of a graph of its own.
+///
+/// # Errors
+/// When the device is not there, or refuses, or a step has no kernel.
+pub(super) fn time_steps(plan: &Plan, index: usize, runs: usize) -> Result<Vec<Duration>, EngineError> {
+    let loaded = Loaded::new(Program::new(plan)?, index)?;
+    let mut runner = loaded.runner();
+    runner.record(&loaded.program.by_steps())?;
+    // Steps without kernels are no stages.
+    let mut timed = runner.time_stages(runs)?.into_iter().filter(|(name, _)| *name == STEP);
+    let mut time = |launches: &Range<usize>| match launches.is_empty() {
+        true => Duration::ZERO,
+        false => timed.next().map_or(Duration::ZERO, |(_, us)| Duration::from_secs_f32(us.max(0.0) * 1e-6)),
+    };
+    Ok(loaded.program.steps.iter().map(&mut time).collect())
+}
+
+/// A device with its driver and our kernels, by which times are kept.
+///
+/// # Errors
+/// When it is not there.
+pub(super) fn machine(index: usize) -> Result<String, EngineError> {
+    let gpu = Gpu::open(index).map_err(|e| refused(&e))?;
+    let about = gpu.about();
+    Ok(format!("{}, driver {}, {}, kernels {}", about.name, about.driver, about.target, SOURCES.trim()))
 }
 
 /// One stream of a GPU.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::builder::{BuildError, Builder, BuilderConfig};
+use super::device::Device;
 use super::engine::{Engine, EngineError};
 use super::graph::Op;
 use super::network::Network;
 use super::plan::{Plan, PlanStep};
-use super::tactic;
+use super::{cuda, gpu_run, tactic};
 use crate::backend::cpu::isa::{self, Isa};
 use crate::backend::cpu::layout::Layout;
 use crate::backend::cpu::pool::Pool;
@@ -26,10 +27,13 @@ const CLEARLY: f64 = 0.97;
 const RUNS: usize = 11;
 const WARM_UP: usize = 2;
 
-/// What tactics took, in microseconds, by the shape of the layer; for one processor alone.
+/// Runs of each step on a GPU, of which the median counts.
+const RUNS_ON_GPU: usize = 200;
+
+/// What tactics took, in microseconds, by the shape of the layer; for one processor or one kind of GPU alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimingCache {
-    /// What it holds for: processor, instructions, version of the kernels.
+    /// What it holds for: processor, instructions, version of the kernels; or device, driver, hash of the kernels.
     machine: String,
     times: BTreeMap<String, BTreeMap<String, f64>>,
 }
@@ -41,9 +45,20 @@ impl Default for TimingCache {
 }
 
 impl TimingCache {
-    /// Whether its times are those of this processor and these kernels.
-    pub fn is_of_this_machine(&self) -> bool {
-        self.machine == Self::default().machine
+    /// An empty one of a device.
+    ///
+    /// # Errors
+    /// When it is a GPU that is not there.
+    pub fn of(device: Device) -> Result<Self, EngineError> {
+        match device {
+            Device::Cuda(index) => Ok(Self { machine: gpu_run::machine(index)?, times: BTreeMap::new() }),
+            Device::Auto | Device::Cpu => Ok(Self::default()),
+        }
+    }
+
+    /// Whether its times are those of the device and the kernels that another one is of.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.machine == other.machine
     }
 
     fn add(&mut self, layer: &str, tactic: &str, microseconds: f64) {
@@ -77,11 +92,14 @@ pub enum TimingError {
     Run(#[from] EngineError),
 }
 
-/// Times steps on this machine: the fastest of a few runs.
+/// Times steps on the device of the plan: the fastest of a few runs, on a GPU the median of many.
 ///
 /// # Errors
 /// When the plan cannot run here.
 pub fn measure(plan: Plan) -> Result<Vec<Duration>, EngineError> {
+    if let Device::Cuda(index) = plan.device() {
+        return gpu_run::time_steps(&plan, index, RUNS_ON_GPU);
+    }
     let mut context = Engine::new(plan)?.context();
     context.bind_noise();
     for _ in 0..WARM_UP {
@@ -109,11 +127,13 @@ pub fn build(
     let with = |tactics| Builder::new(BuilderConfig { tactics: Some(tactics), ..config.clone() }).build(network);
     let guess = Builder::new(config.clone()).build(network)?;
     let threads = Pool::new(config.threads).threads();
+    let of_gpu = if guess.is_for_gpu() { cuda::tactics(&guess).map_err(EngineError::from)? } else { Vec::new() };
     let layers: Vec<(String, String, Vec<String>)> = guess
         .steps()
         .iter()
-        .filter_map(|step| {
-            let candidates = candidates(&guess, step, config);
+        .enumerate()
+        .filter_map(|(index, step)| {
+            let candidates = of_gpu.get(index).cloned().unwrap_or_else(|| candidates(&guess, step, config));
             (candidates.len() > 1).then(|| (step.name.clone(), key(&guess, step, threads), candidates))
         })
         .collect();

@@ -46,6 +46,28 @@ fn a_plan_of_bytes_is_built_and_run_on_a_gpu() {
     let [a, b] = [&cpu, &gpu].map(|report| report["dice"]["nerve"].as_f64().expect("a number"));
     assert!((a - b).abs() < 0.01 && a > 0.0, "{a} {b}");
 
+    // With tactics that were timed, which are kept; the second time nothing is timed.
+    let cache = folder.path().join("cache");
+    let timed = || {
+        let args = ["build", model, "-o", &plan, "--device", "cuda:0", "--json", "-"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
+        let output = command.args(args).env("LD_LIBRARY_PATH", &driver).env("SONOPLEX_CACHE", &cache).output();
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["sha256"].clone()
+    };
+    let first = timed();
+    let kept = std::fs::read_to_string(cache.join("tactics-gpu.json")).expect("times");
+    let times: Value = serde_json::from_str(&kept).expect("JSON");
+    assert!(times["machine"].as_str().is_some_and(|m| m.contains("emulated, driver 12040")), "{kept}");
+    assert!(times["times"].as_object().is_some_and(|layers| !layers.is_empty()), "{kept}");
+    let tactics = run(&["inspect", &plan, "--json", "-"])["plan"].to_string();
+    assert!(tactics.contains("64x64") || tactics.contains("128x32"), "{tactics}");
+    assert_eq!(timed(), first);
+    assert_eq!(std::fs::read_to_string(cache.join("tactics-gpu.json")).expect("times"), kept);
+    let gpu = report(&["--model", &plan, "--device", "cuda:0"]);
+    assert_eq!(gpu["states"], cpu["states"]);
+
     // Each where it belongs.
     run(&[&["build", model, "-o", &of_cpu], &bytes[..]].concat());
     for (args, words) in [

@@ -136,7 +136,13 @@ pub fn check_convs(machine: &mut dyn Machine) -> Vec<Vec<u8>> {
         let numbers = (&input[..], &weights[..], &bias[..]);
         let of = (s.in_channels, s.out_channels);
         let wanted = (expected, residual, bounds);
-        written.push(compare(machine, (&conv, *parts), of, numbers, wanted, &format!("{s:?}")));
+        written.push(compare(machine, (&conv, *parts), of, numbers, wanted.clone(), &format!("{s:?}")));
+        // One of them by all its tactics.
+        for tactic in conv.tactics().iter().filter(|_| i == 8) {
+            let own = conv.clone().by(tactic).expect("its own tactic");
+            let parts = tactic.split_once('/').map_or(1, |(_, parts)| parts.parse().expect("a number"));
+            compare(machine, (&own, parts), of, numbers, wanted.clone(), &format!("{s:?} by {tactic}"));
+        }
     }
     let transposed = [(8, 4, [3, 5], 1), (64, 32, [6, 6], 1), (32, 70, [1, 9], 1), (792, 35, [3, 2], 2)];
     for (ins, outs, in_size, parts) in transposed {
@@ -257,6 +263,26 @@ fn few_blocks_become_many_by_splitting_their_sums() {
         let bytes = if parts > 1 { 4 * parts * side * side * columns } else { 0 };
         assert_eq!(conv.scratch_bytes(), bytes as u64, "{s:?}");
     }
+}
+
+#[test]
+fn a_convolution_is_divided_in_several_ways_of_which_the_guess_is_the_first() {
+    let conv = Conv::convolution(&shape(200, 5, [3, 4], 3, 1, 1, 1)).expect("one that the kernel computes");
+    let tactics = conv.tactics();
+    assert_eq!(tactics[0], "128x32/5");
+    for tactic in ["64x64", "64x64/2", "64x64/8", "128x32", "128x32/4"] {
+        assert!(tactics.iter().any(|own| own == tactic), "{tactic} of {tactics:?}");
+    }
+    let mut apart = tactics.clone();
+    apart.sort();
+    apart.dedup();
+    assert_eq!(apart.len(), tactics.len(), "{tactics:?}");
+    for other in ["", "64x64/1", "64x64/3", "32x32", "64x64/63"] {
+        assert!(conv.clone().by(other).is_none(), "{other}");
+    }
+    // Where there are blocks enough a sum is not split.
+    let wide = Conv::convolution(&shape(64, 64, [256, 256], 3, 1, 1, 1)).expect("one that the kernel computes");
+    assert_eq!(wide.tactics(), ["64x64", "128x32"]);
 }
 
 #[test]

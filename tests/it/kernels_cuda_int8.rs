@@ -112,7 +112,7 @@ fn expected(given: &Given, made: Option<Grid>) -> Vec<f32> {
 }
 
 /// Runs a convolution from and to slices of joined tensors: the bytes of its output, `width` of them for each value.
-fn found(machine: &mut dyn Machine, given: &Given, made: Option<Grid>, width: usize) -> Vec<u8> {
+fn found(machine: &mut dyn Machine, given: &Given, made: Option<Grid>, width: usize, tactic: Option<&str>) -> Vec<u8> {
     let s = &given.shape;
     let (in_pixels, out_pixels) = (s.in_size[0] * s.in_size[1], given.out_pixels());
     let (ins, outs) = (s.in_channels, s.out_channels);
@@ -122,6 +122,9 @@ fn found(machine: &mut dyn Machine, given: &Given, made: Option<Grid>, width: us
         false => ConvInt8::convolution(s, given.grid, made),
     }
     .expect("one that the kernel computes");
+    if let Some(tactic) = tactic {
+        conv = conv.by(tactic).expect("its own tactic");
+    }
     let src = machine.upload(&last(&single(&given.codes), ins, ins + 32, 16));
     let rest = match &given.added {
         None => None,
@@ -203,7 +206,14 @@ pub fn check_int8(machine: &mut dyn Machine) {
 
         let made = Grid::between(-1.0, 2.0);
         let wanted: Vec<u8> = expected(&given, Some(made)).iter().map(|&x| made.code(x)).collect();
-        let codes = found(machine, &given, Some(made), 1);
+        let codes = found(machine, &given, Some(made), 1, None);
+        // One of them by all its tactics, to the same bits.
+        if let Some(conv) = ConvInt8::convolution(&given.shape, given.grid, Some(made)).filter(|_| i == 8) {
+            assert!(conv.tactics().len() > 5, "{:?}", conv.tactics());
+            for tactic in conv.tactics() {
+                assert!(found(machine, &given, Some(made), 1, Some(&tactic)) == codes, "{what} by {tactic}");
+            }
+        }
         let apart = codes.iter().zip(&wanted).map(|(a, b)| a.abs_diff(*b)).max();
         // Without instructions that multiply and add at once the CPU rounds once more; floats it adds otherwise.
         let halves = matches!(given.added, Some(Added::Halves(_)));
@@ -211,7 +221,7 @@ pub fn check_int8(machine: &mut dyn Machine) {
         assert!(wanted.iter().any(|code| *code != wanted[0]) || wanted.len() == 1, "{what}: the same everywhere");
 
         let wanted = expected(&given, None);
-        let halves = found(machine, &given, None, 2);
+        let halves = found(machine, &given, None, 2, None);
         let halves = halves.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32());
         for (i, (found, expected)) in halves.zip(&wanted).enumerate() {
             // Half of the last place of a half, and where floats are rounded otherwise.

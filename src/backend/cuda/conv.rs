@@ -1,12 +1,14 @@
 //! Launches `kernels/conv.cu`.
 
 pub mod depthwise;
+mod division;
 pub mod first;
 pub mod head;
 pub mod int8;
 
 use half::f16;
 
+use self::division::Division;
 use super::launch::{Arg, Launch, Region};
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
@@ -17,12 +19,6 @@ const DEPTH: usize = 32;
 const CHUNK: usize = 8;
 /// Threads of a block.
 const THREADS: u32 = 128;
-/// Blocks that a sum is split for: two for each of the 132 multiprocessors of the largest devices. A number, not asked of the
-/// device, so that the result has the same bits on all of them.
-const BLOCKS: usize = 264;
-/// Fewest steps of a part: with less, filling the stages, keeping the sums and starting the kernel that adds them takes about
-/// as long as what is saved.
-const FEWEST: usize = 12;
 
 /// A tensor of halves, channels last, or a slice of channels of one.
 #[derive(Clone, Copy, Debug)]
@@ -58,16 +54,9 @@ impl Halves {
     }
 }
 
-/// The kernel for so many channels of the output, with the pixels and channels of its blocks.
-fn tile(outs: usize, [narrow, wide]: [&'static str; 2]) -> (&'static str, usize, usize) {
-    if outs <= 32 { (narrow, 128, 32) } else { (wide, 64, 64) }
-}
-
-/// How many parts a sum of so many steps is split into: as many as keep [`BLOCKS`] blocks at most, each with [`FEWEST`] steps at
-/// least.
-fn parts(blocks: [usize; 3], steps: usize) -> usize {
-    let blocks = blocks.iter().product::<usize>().max(1);
-    (BLOCKS / blocks).min(steps / FEWEST).max(1)
+/// Steps of the sum: for each tap the input channels.
+fn steps(shape: &ConvShape) -> usize {
+    shape.kernel.iter().product::<usize>() * shape.in_channels.div_ceil(DEPTH)
 }
 
 /// A transposed convolution of 2 × 2 taps that do not overlap as one of a single tap, for each pixel of a square; none where it
@@ -97,8 +86,7 @@ pub struct Conv {
     shape: ConvShape,
     /// Pixels of the output for each of the input, down and across, where it is transposed; else 1.
     up: usize,
-    /// Pixels and channels of a block.
-    tile: (&'static str, usize, usize),
+    division: Division,
 }
 
 impl Conv {
@@ -111,38 +99,38 @@ impl Conv {
             && square(shape.stride)
             && square(shape.dilation)
             && shape.out_size().iter().all(|&n| n > 0);
-        fits.then(|| Self::tiled(shape.clone(), 1))
+        fits.then(|| Self::guessed(shape.clone(), 1))
     }
 
     /// A transposed convolution of 2 × 2 taps, 2 apart; none where it is another.
     pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
         let one = painted(shape).filter(|one| one.in_channels.is_multiple_of(CHUNK))?;
-        Some(Self::tiled(one, 2))
+        Some(Self::guessed(one, 2))
     }
 
-    fn tiled(shape: ConvShape, up: usize) -> Self {
-        let tile = tile(shape.out_channels, ["conv_128x32", "conv_64x64"]);
-        Self { shape, up, tile }
+    fn guessed(shape: ConvShape, up: usize) -> Self {
+        let division = Division::guess(&shape, up * up, steps(&shape));
+        Self { shape, up, division }
     }
 
-    /// Steps of the sum: for each tap the input channels.
-    fn steps(&self) -> usize {
-        self.shape.kernel.iter().product::<usize>() * self.shape.in_channels.div_ceil(DEPTH)
+    /// The ways to divide it among blocks, what is probably fastest first.
+    pub fn tactics(&self) -> Vec<String> {
+        self.divisions().iter().map(ToString::to_string).collect()
+    }
+
+    /// The same by one of its tactics; none by another.
+    pub fn by(self, tactic: &str) -> Option<Self> {
+        let division = self.divisions().into_iter().find(|own| own.to_string() == tactic)?;
+        Some(Self { division, ..self })
+    }
+
+    fn divisions(&self) -> Vec<Division> {
+        Division::all(&self.shape, self.up * self.up, steps(&self.shape))
     }
 
     /// Numbers of a row of packed weights: taps × input channels, each to whole steps.
     fn row(&self) -> usize {
-        self.steps() * DEPTH
-    }
-
-    /// Blocks for pixels, for channels, and for the pixels of a square where it is transposed.
-    fn blocks(&self) -> [usize; 3] {
-        let ([height, width], (_, pixels, channels)) = (self.shape.out_size(), self.tile);
-        [(height * width).div_ceil(pixels), self.shape.out_channels.div_ceil(channels), self.up * self.up]
-    }
-
-    fn parts(&self) -> usize {
-        parts(self.blocks(), self.steps())
+        steps(&self.shape) * DEPTH
     }
 
     fn out_pixels(&self) -> usize {
@@ -151,14 +139,14 @@ impl Conv {
 
     /// Bytes of memory for the sums of the parts; none where it is not split.
     pub fn scratch_bytes(&self) -> u64 {
-        match self.parts() {
+        match self.division.parts {
             1 => 0,
             parts => 4 * (parts * self.out_pixels() * self.columns()) as u64,
         }
     }
 
     fn columns(&self) -> usize {
-        self.shape.out_channels.next_multiple_of(self.tile.2)
+        self.shape.out_channels.next_multiple_of(self.division.channels)
     }
 
     /// The weights as the kernel reads them.
@@ -231,11 +219,12 @@ impl Conv {
         args.extend([added, added_pitch, to, number(height), number(width), to_pitch, number(outs)]);
         args.extend([s.kernel[0], s.kernel[1], s.stride[0], s.dilation[0], s.pads[0], s.pads[1], self.up].map(number));
         args.extend(bounds);
-        let parts = self.parts();
+        let parts = self.division.parts;
         // Where it is not split nobody reads or writes sums: any floats stand for them.
         args.push(Arg::Region(if parts > 1 { scratch } else { bias }));
-        let [across, down, deep] = self.blocks().map(|n| n as u32);
-        let mut launches = vec![Launch::tiles(self.tile.0, [across, down, deep * parts as u32], THREADS, args)];
+        let [across, down, deep] = self.division.blocks(s, self.up * self.up).map(|n| n as u32);
+        let kernel = self.division.kernel(["conv_128x32", "conv_64x64"]);
+        let mut launches = vec![Launch::tiles(kernel, [across, down, deep * parts as u32], THREADS, args)];
         if parts > 1 {
             let mut args = vec![Arg::Region(scratch)];
             args.extend([parts, self.columns(), out_pixels, outs].map(number));

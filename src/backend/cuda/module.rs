@@ -21,6 +21,9 @@ macro_rules! module {
     };
 }
 
+/// SHA-256 of the sources and the compiler that they were made of.
+pub const SOURCES: &str = include_str!("../../../kernels/ptx/sources.sha256");
+
 /// All modules, the oldest devices first.
 pub const MODULES: [Module; 3] = [module!(75), module!(80), module!(90)];
 

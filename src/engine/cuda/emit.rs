@@ -1,5 +1,7 @@
 //! Launches and constants, step by step.
 
+use std::ops::Range;
+
 use super::super::graph::{Op, Then};
 use super::super::plan::{Header, Plan, PlanStep};
 use super::tensors::{ALIGN, Tensor, Tensors, is_head, reads_planes};
@@ -18,12 +20,13 @@ use crate::backend::cuda::{activation, elementwise, layout, max_pool, resize_ten
 pub(super) fn program(plan: &Plan, share: bool) -> Result<Program, CudaError> {
     let header = &plan.header;
     let (tensors, end) = Tensors::new(header, share)?;
-    let mut emit = Emit { plan, tensors: &tensors, end, constants: Vec::new(), launches: Vec::new() };
+    let mut emit =
+        Emit { plan, tensors: &tensors, end, constants: Vec::new(), launches: Vec::new(), steps: Vec::new() };
     emit.all(header)?;
-    let Emit { end, constants, launches, .. } = emit;
+    let Emit { end, constants, launches, steps, .. } = emit;
     let inputs = plan.inputs().into_iter().zip(header.inputs.iter().map(|&v| tensors.planes(v))).collect();
     let outputs = plan.outputs().into_iter().zip(header.outputs.iter().map(|(_, v)| tensors.planes(*v))).collect();
-    Ok(Program { room: end, launches, inputs, outputs, tensors: tensors.regions().collect(), constants })
+    Ok(Program { room: end, launches, steps, inputs, outputs, tensors: tensors.regions().collect(), constants })
 }
 
 pub(super) struct Emit<'a> {
@@ -33,6 +36,8 @@ pub(super) struct Emit<'a> {
     end: u64,
     constants: Vec<(Region, Vec<u8>)>,
     pub launches: Vec<Launch>,
+    /// Which of them each step has become.
+    steps: Vec<Range<usize>>,
 }
 
 impl<'a> Emit<'a> {
@@ -45,6 +50,7 @@ impl<'a> Emit<'a> {
             }
         }
         for step in &header.steps {
+            let first = self.launches.len();
             self.step(header, step)?;
             let out = self.tensors.of(step.output);
             if out.planes && !out.made_as_planes {
@@ -54,6 +60,7 @@ impl<'a> Emit<'a> {
                 let (sizes, from) = ([out.channels, out.pixels], self.tensors.slice(step.output, 0, out.channels));
                 self.launches.push(layout::to_planes(sizes, from, self.tensors.planes(step.output)));
             }
+            self.steps.push(first..self.launches.len());
         }
         Ok(())
     }

@@ -293,6 +293,7 @@ impl Tensors {
             }
             _ => None,
         }?;
+        let conv = if step.tactic.is_empty() { conv } else { conv.by(&step.tactic)? };
         let added = step.inputs.get(1).and_then(|&v| self.own[v].grid);
         Some(added.into_iter().fold(conv, ConvInt8::adding))
     }
@@ -304,7 +305,7 @@ impl Tensors {
             return None;
         }
         let (in_channels, out_channels) = (from.width, to.width);
-        match &step.op {
+        let conv = match &step.op {
             Op::Conv { shape, then: None, .. } => {
                 Conv::convolution(&ConvShape { in_channels, out_channels, ..shape.clone() })
             }
@@ -312,7 +313,14 @@ impl Tensors {
                 Conv::transposed(&ConvTransposeShape { in_channels, out_channels, ..shape.clone() })
             }
             _ => None,
-        }
+        }?;
+        if step.tactic.is_empty() { Some(conv) } else { conv.by(&step.tactic) }
+    }
+
+    /// The tactics of a step, the one that is probably fastest first; none where there is one way only.
+    pub fn tactics(&self, header: &Header, step: &PlanStep) -> Vec<String> {
+        let of_codes = || self.conv_int8(step).map_or(Vec::new(), |conv| conv.tactics());
+        self.conv(header, step).map_or_else(of_codes, |conv| conv.tactics())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Launches `kernels/conv.cu` on codes: bytes that stand for the numbers of a grid.
 
-use super::{DEPTH, Halves, THREADS, painted, parts, tile};
+use super::division::Division;
+use super::{DEPTH, Halves, THREADS, painted};
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::layout::Grid;
@@ -86,6 +87,11 @@ impl Kept {
     }
 }
 
+/// Steps of the sum: for each tap the input channels.
+fn steps(shape: &ConvShape) -> usize {
+    shape.kernel.iter().product::<usize>() * shape.in_channels.div_ceil(CODES)
+}
+
 /// What a grid is where it is none: halves are their own numbers.
 fn scale_and_zero(grid: Option<Grid>) -> (f32, f32) {
     grid.map_or((1.0, 0.0), |grid| (grid.scale, f32::from(grid.zero)))
@@ -104,8 +110,7 @@ pub struct ConvInt8 {
     made: Option<Grid>,
     /// Of what is added, where that is codes.
     added: Option<Grid>,
-    /// Pixels and channels of a block.
-    tile: (&'static str, usize, usize),
+    division: Division,
 }
 
 impl ConvInt8 {
@@ -122,13 +127,13 @@ impl ConvInt8 {
             && square(shape.dilation)
             && shape.out_size().iter().all(|&n| n > 0)
             && [Some(grid), made].into_iter().flatten().all(Grid::is_valid);
-        let tile = tile(shape.out_channels, ["conv_int8_128x32", "conv_int8_64x64"]);
-        fits.then(|| Self { shape: shape.clone(), up: 1, grid, made, added: None, tile })
+        fits.then(|| Self::guessed(shape, 1, grid, made))
     }
 
     /// A transposed convolution of 2 × 2 taps, 2 apart; none where it is another, or the kernel does not compute it.
     pub fn transposed(shape: &ConvTransposeShape, grid: Grid, made: Option<Grid>) -> Option<Self> {
-        Some(Self { up: 2, ..Self::convolution(&painted(shape)?, grid, made)? })
+        let one = Self::convolution(&painted(shape)?, grid, made)?;
+        Some(Self::guessed(&one.shape, 2, grid, made))
     }
 
     /// The same, adding codes of a grid; without it halves are added, if anything is.
@@ -136,18 +141,34 @@ impl ConvInt8 {
         Self { added: Some(grid), ..self }
     }
 
+    fn guessed(shape: &ConvShape, up: usize, grid: Grid, made: Option<Grid>) -> Self {
+        let division = Division::guess(shape, up * up, steps(shape));
+        Self { shape: shape.clone(), up, grid, made, added: None, division }
+    }
+
+    /// The ways to divide it among blocks, what is probably fastest first.
+    pub fn tactics(&self) -> Vec<String> {
+        self.divisions().iter().map(ToString::to_string).collect()
+    }
+
+    /// The same by one of its tactics, to the same bits; none by another.
+    pub fn by(self, tactic: &str) -> Option<Self> {
+        let division = self.divisions().into_iter().find(|own| own.to_string() == tactic)?;
+        Some(Self { division, ..self })
+    }
+
+    fn divisions(&self) -> Vec<Division> {
+        Division::all(&self.shape, self.phases(), steps(&self.shape))
+    }
+
+    /// Codes of a row of packed weights.
     fn row(&self) -> usize {
-        self.shape.kernel.iter().product::<usize>() * self.shape.in_channels.next_multiple_of(CODES)
+        steps(&self.shape) * CODES
     }
 
-    /// Blocks for pixels, for channels, and for the pixels of a square where it is transposed.
-    fn blocks(&self) -> [usize; 3] {
-        let ([height, width], (_, pixels, channels)) = (self.shape.out_size(), self.tile);
-        [(height * width).div_ceil(pixels), self.shape.out_channels.div_ceil(channels), self.phases()]
-    }
-
-    fn parts(&self) -> usize {
-        parts(self.blocks(), self.row() / CODES)
+    /// Pixels of each square where it is transposed; else 1.
+    fn phases(&self) -> usize {
+        self.up * self.up
     }
 
     fn out_pixels(&self) -> usize {
@@ -155,20 +176,15 @@ impl ConvInt8 {
     }
 
     fn columns(&self) -> usize {
-        self.shape.out_channels.next_multiple_of(self.tile.2)
+        self.shape.out_channels.next_multiple_of(self.division.channels)
     }
 
     /// Bytes of memory for the sums of the parts; none where it is not split.
     pub fn scratch_bytes(&self) -> u64 {
-        match self.parts() {
+        match self.division.parts {
             1 => 0,
             parts => 4 * (parts * self.out_pixels() * self.columns()) as u64,
         }
-    }
-
-    /// Pixels of each square where it is transposed; else 1.
-    fn phases(&self) -> usize {
-        self.up * self.up
     }
 
     /// Where in the constants each kind begins: weights, what lies outside of the picture, then three numbers of four bytes for
@@ -261,7 +277,7 @@ impl ConvInt8 {
     ) -> Vec<Launch> {
         let s = &self.shape;
         let [height, width] = s.out_size();
-        let (out_pixels, outs, parts) = (self.out_pixels(), s.out_channels, self.parts());
+        let (out_pixels, outs, parts) = (self.out_pixels(), s.out_channels, self.division.parts);
         assert!(constants.offset.is_multiple_of(16), "{constants:?} lie in whole chunks");
         let scratch = scratch.of(self.scratch_bytes(), "the scratch");
         assert!(scratch.offset.is_multiple_of(4) || scratch.bytes == 0, "{scratch:?} lies at a multiple of four bytes");
@@ -294,8 +310,9 @@ impl ConvInt8 {
         args.extend([s.kernel[0], s.kernel[1], s.stride[0], s.dilation[0], s.pads[0], s.pads[1]].map(number));
         // Where it is not split nobody reads or writes sums: any whole numbers stand for them.
         args.push(if parts > 1 { Arg::Region(scratch) } else { starts });
-        let [across, down, deep] = self.blocks().map(|n| n as u32);
-        let mut launches = vec![Launch::tiles(self.tile.0, [across, down, deep * parts as u32], THREADS, args)];
+        let [across, down, deep] = self.division.blocks(s, self.phases()).map(|n| n as u32);
+        let kernel = self.division.kernel(["conv_int8_128x32", "conv_int8_64x64"]);
+        let mut launches = vec![Launch::tiles(kernel, [across, down, deep * parts as u32], THREADS, args)];
         if parts > 1 {
             let mut args = vec![Arg::Region(scratch), number(parts), number(self.columns())];
             args.extend(end);
