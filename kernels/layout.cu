@@ -29,11 +29,12 @@ extern "C" __global__ void to_planes(const u16* src, u32 pitch, u32 pixels, floa
 
 //   code = x · steps + zero,  to the nearest
 //
-// `width` and the pitches are multiples of sixteen.
+// `channels` and the pitch of the halves are multiples of eight; codes are written to whole chunks of sixteen, those of zero
+// beyond the channels.
 extern "C" __global__ void to_codes(
-    const u16* src, u32 src_pitch, u32 pixels, u8* dst, u32 dst_pitch, u32 width, float steps, float zero
+    const u16* src, u32 src_pitch, u32 pixels, u8* dst, u32 dst_pitch, u32 channels, float steps, float zero
 ) {
-    const u32 groups = width / 16;
+    const u32 groups = (channels + 15) / 16;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, first = thread % groups * 16;
     if (pixel >= pixels) return;
@@ -41,8 +42,8 @@ extern "C" __global__ void to_codes(
     u16 codes[8];
 #pragma unroll
     for (u32 part = 0; part < 2; part++) {
-        u16 halves[8];
-        load_chunk(halves, src + (u64)pixel * src_pitch + first + part * 8);
+        u16 halves[8] = {};
+        if (first + part * 8 < channels) load_chunk(halves, src + (u64)pixel * src_pitch + first + part * 8);
 #pragma unroll
         for (u32 c = 0; c < 8; c += 2) {
             u32 pair = 0;
@@ -59,11 +60,11 @@ extern "C" __global__ void to_codes(
 
 //   x = (code − zero) · scale
 //
-// `width` and the pitches are multiples of sixteen.
+// `channels` and the pitch of the halves are multiples of eight; codes are read in whole chunks of sixteen.
 extern "C" __global__ void to_halves(
-    const u8* src, u32 src_pitch, u32 pixels, u16* dst, u32 dst_pitch, u32 width, float scale, float zero
+    const u8* src, u32 src_pitch, u32 pixels, u16* dst, u32 dst_pitch, u32 channels, float scale, float zero
 ) {
-    const u32 groups = width / 16;
+    const u32 groups = (channels + 15) / 16;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, first = thread % groups * 16;
     if (pixel >= pixels) return;
@@ -78,7 +79,7 @@ extern "C" __global__ void to_halves(
             const u32 code = codes[part * 4 + c / 2] >> c % 2 * 8 & 255;
             halves[c] = to_half(((float)code - zero) * scale);
         }
-        store_chunk(dst + (u64)pixel * dst_pitch + first + part * 8, halves);
+        if (first + part * 8 < channels) store_chunk(dst + (u64)pixel * dst_pitch + first + part * 8, halves);
     }
 }
 

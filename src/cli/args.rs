@@ -70,7 +70,7 @@ pub struct SegmenterArgs {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// How far the factors of the network may be rounded: fp32, bf16, bf16-fast, or int8 where the model was quantised; a
-    /// plan has its own, and a GPU computes in fp16.
+    /// plan has its own, and a GPU computes in fp16 or int8.
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
     /// Speckle filter: off, median, bilateral, lee, kuan, frost, nlm, srad; with settings as in `srad:iterations=10`.
@@ -261,7 +261,7 @@ pub struct InferArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
     /// How far the factors of the network may be rounded: fp32, bf16, bf16-fast, or int8 where the model was quantised; a
-    /// plan has its own, and a GPU computes in fp16.
+    /// plan has its own, and a GPU computes in fp16 or int8.
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
 }

@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{
-    BuildError, Builder, BuilderConfig, Calibration, Device, Engine, ExecutionContext, Network, Plan, Precision,
+    BuildError, Builder, BuilderConfig, Calibration, Device, Engine, EngineError, ExecutionContext, Network, Plan,
+    Precision,
 };
 use sonoplex::segmenter::spec::ModelSpec;
 use sonoplex::segmenter::{SegmenterConfig, builder, open_network};
@@ -93,7 +94,9 @@ impl<'a> Model<'a> {
         // The file beside the model does not go with the plan; what it says does.
         network.metadata = ModelSpec::metadata(path, &network.metadata)?;
         let config = SegmenterConfig { model: name.into(), threads: args.threads, ..SegmenterConfig::default() };
-        Ok(Self { args, name, config, network, timings: Timings::open(!args.no_timing, Device::Cpu) })
+        // The guess multiplies bytes wherever a GPU does, whose twin it is then.
+        let timed = !args.no_timing && !matches!(args.device, Device::Cuda(_));
+        Ok(Self { args, name, config, network, timings: Timings::open(timed, Device::Cpu) })
     }
 
     fn plan(&self, device: Device, precision: Precision, calibration: Option<Calibration>) -> anyhow::Result<Plan> {
@@ -117,12 +120,20 @@ impl<'a> Model<'a> {
     /// A plan for a GPU, which need not be there; what has no kernel is said now.
     fn for_gpu(&self, config: &BuilderConfig) -> anyhow::Result<Plan> {
         let (device, precision) = (config.device, config.precision);
-        if !matches!(precision, Precision::Fp16 | Precision::Int8) {
+        if !precision.is_of_gpus() {
             bail!(BuildError::Precision { device, precision });
         }
         let plan = Timings::open(!self.args.no_timing, device).build(config, &self.network)?;
         Program::new(&plan)?;
         Ok(plan)
+    }
+}
+
+/// What is in the way, without advice for one who would run it here.
+fn why(error: EngineError) -> String {
+    match error {
+        EngineError::Gpu { found } => found,
+        other => other.to_string(),
     }
 }
 
@@ -157,14 +168,14 @@ fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<Built> {
         Some((_, calibration, comparison)) => (model.plan(device, precision, Some(calibration))?, Some(comparison)),
         None => (model.plan(device, precision, None)?, None),
     };
-    let absent = if on_gpu { Engine::new(plan.clone()).err().map(|e| e.to_string()) } else { None };
+    let absent = if on_gpu { Engine::new(plan.clone()).err().map(why) } else { None };
     match (&frames, &absent, &mut comparison) {
         (Some(frames), None, Some(found)) if on_gpu => {
             let kept = std::mem::take(&mut found.kept);
             *found = Comparison { kept, ..frames.compare(&exact, &plan)? };
         }
         (Some(frames), None, none @ None) => *none = Some(frames.compare(&exact, &plan)?),
-        (Some(_), Some(absent), None) => bail!("cannot compare with fp32: {absent}, or leave `--calibrate` out"),
+        (Some(_), Some(absent), None) => bail!("cannot compare with fp32: {absent}; leave `--calibrate` out"),
         _ => {}
     }
     if let (Precision::Int8, Some(frames)) = (precision, &frames) {

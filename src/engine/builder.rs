@@ -58,6 +58,11 @@ impl Precision {
         asked.unwrap_or(if matches!(device, Device::Cuda(_)) { Self::Fp16 } else { Self::Fp32 })
     }
 
+    /// Whether GPUs compute in it.
+    pub fn is_of_gpus(self) -> bool {
+        matches!(self, Self::Fp16 | Self::Int8)
+    }
+
     /// Whether a tactic rounds no further.
     pub fn allows(self, tactic: &str) -> bool {
         match self {
@@ -124,7 +129,7 @@ impl Builder {
     pub fn build(&self, network: &Network) -> Result<Plan, BuildError> {
         let (device, precision) = (self.config.device.resolve()?, self.config.precision);
         match (device, precision) {
-            (Device::Cuda(_), Precision::Fp16 | Precision::Int8) => self.build_for_gpu(network),
+            (Device::Cuda(_), _) if precision.is_of_gpus() => self.build_for_gpu(network),
             (Device::Cuda(_), _) | (_, Precision::Fp16) => Err(BuildError::Precision { device, precision }),
             _ => self.build_with(network, passes::PASSES),
         }
@@ -141,7 +146,7 @@ impl Builder {
             _ if Isa::has_bf16() => Layout::BlockedBf16,
             _ => Layout::Blocked,
         };
-        self.passed(&mut graph, passes.iter())?;
+        self.passed(&mut graph, passes.iter(), false)?;
         let tactics = tactic::choose(&graph, self.config.precision, self.config.tactics.as_ref())?;
         let device = Device::Cpu;
         self.placed(network, &BuilderConfig { device, ..self.config.clone() }, graph, tactics)
@@ -155,7 +160,7 @@ impl Builder {
     pub fn build_for_gpu(&self, network: &Network) -> Result<Plan, BuildError> {
         let mut graph = lower::lower(network, &self.config.inputs)?;
         let passes = passes::PASSES.iter().filter(|(name, _)| !passes::CPU_ALONE.contains(name));
-        self.passed(&mut graph, passes.chain(&passes::GPU_ALONE))?;
+        self.passed(&mut graph, passes.chain(&passes::GPU_ALONE), true)?;
         let stored = |step: &Step| self.config.tactics.as_ref().and_then(|own| own.get(&step.name)).cloned();
         let tactics = graph.steps.iter().map(|step| stored(step).unwrap_or_default()).collect();
         let precision = if self.config.precision == Precision::Int8 { Precision::Int8 } else { Precision::Fp16 };
@@ -164,14 +169,19 @@ impl Builder {
     }
 
     /// Runs passes; those that keep tensors as bytes need to know what they hold.
-    fn passed<'a>(&self, graph: &mut Graph, passes: impl Iterator<Item = &'a passes::Pass>) -> Result<(), BuildError> {
+    fn passed<'a>(
+        &self,
+        graph: &mut Graph,
+        passes: impl Iterator<Item = &'a passes::Pass>,
+        gpu: bool,
+    ) -> Result<(), BuildError> {
         if self.config.precision == Precision::Int8 {
             graph.calibration = Some(self.config.calibration.clone().unwrap_or_default());
         }
         passes.for_each(|(_, pass)| pass(graph));
         // A quantised network brings ranges along.
         match &graph.calibration {
-            Some(calibration) if calibration.ranges.is_empty() => Err(BuildError::Calibration),
+            Some(calibration) if calibration.ranges.is_empty() => Err(BuildError::Calibration { gpu }),
             _ => Ok(()),
         }
     }
@@ -273,9 +283,13 @@ pub enum BuildError {
     },
     /// Nobody knows what tensors hold.
     #[error(
-        "cannot round to int8 without frames to calibrate on: build a plan with `sonoplex build MODEL.onnx -o FILE.plan --precision int8 --calibrate FRAMES`, and run that"
+        "cannot round to int8 without frames to calibrate on: build a plan with `sonoplex build MODEL.onnx -o FILE.plan{} --precision int8 --calibrate FRAMES`, and run that",
+        if *gpu { " --device cuda:0" } else { "" }
     )]
-    Calibration,
+    Calibration {
+        /// Whether it was to be for a GPU.
+        gpu: bool,
+    },
     /// The tensors do not fit.
     #[error("cannot place the tensors of the network: {found}")]
     Memory {

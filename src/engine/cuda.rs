@@ -13,7 +13,7 @@ mod emit;
 mod pointwise;
 mod tensors;
 
-/// What a GPU does for one run of a network of one picture, in fp16 with sums of f32.
+/// What a GPU does for one run of a network of one picture: in fp16 with sums of f32, or in bytes with whole sums.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// Bytes of device memory.

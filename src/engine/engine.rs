@@ -50,15 +50,6 @@ impl Engine {
         if plan.is_for_gpu() != matches!(plan.device(), Device::Cuda(_)) {
             return Err(EngineError::Device { device: plan.device() });
         }
-        if let Device::Cuda(index) = plan.device() {
-            let gpu = Some(Loaded::new(Program::new(&plan)?, index)?);
-            plan.take_weights();
-            let (inputs, outputs, pool) = (plan.inputs(), plan.outputs(), Pool::new(1));
-            return Ok(Self {
-                inner: Arc::new(Inner { plan, gpu, kernels: Vec::new(), scratch: 0, pool, inputs, outputs }),
-            });
-        }
-        let pool = Pool::new(plan.threads());
         let file = plan.weights.iter().find_map(Weights::file).cloned();
         let unchanged = |plan: &Plan| match &file {
             Some(file) if !file.is_unchanged() => Err(EngineError::Changed { command: plan.command() }),
@@ -66,6 +57,17 @@ impl Engine {
         };
         // Before, since what was cut off cannot be read; after, since the weights must be those of the checksum.
         unchanged(&plan)?;
+        if let Device::Cuda(index) = plan.device() {
+            let program = Program::new(&plan)?;
+            unchanged(&plan)?;
+            let gpu = Some(Loaded::new(program, index)?);
+            plan.take_weights();
+            let (inputs, outputs, pool) = (plan.inputs(), plan.outputs(), Pool::new(1));
+            return Ok(Self {
+                inner: Arc::new(Inner { plan, gpu, kernels: Vec::new(), scratch: 0, pool, inputs, outputs }),
+            });
+        }
+        let pool = Pool::new(plan.threads());
         let kernels = prepare(&mut plan, &pool)?;
         unchanged(&plan)?;
         let (inputs, outputs) = (plan.inputs(), plan.outputs());
@@ -169,7 +171,7 @@ pub enum EngineError {
     #[error(transparent)]
     Program(#[from] CudaError),
     /// A plan for the processor on a GPU, or the other way round.
-    #[error("cannot run the plan on `{device}`: it was built for another kind of device")]
+    #[error("cannot run the plan on `{device}`: it was built for another kind of device, which `Plan::on` takes")]
     Device {
         /// Where it was to run.
         device: Device,

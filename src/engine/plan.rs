@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::builder::{BuilderConfig, Precision};
+use super::builder::{BuildError, BuilderConfig, Precision};
 use super::device::Device;
 use super::engine::TensorInfo;
 use super::graph::{Graph, Op, image_room};
@@ -198,7 +198,13 @@ impl Plan {
     /// # Errors
     /// When the device is not there, or the plan has another precision.
     pub fn on(self, device: Device, threads: usize, precision: Option<Precision>) -> Result<Self, PlanError> {
-        let device = device.resolve()?;
+        let device = match device.resolve() {
+            Err(_) if self.header.gpu => {
+                let command = self.origin.for_device(None).command(&self.file);
+                return Err(PlanError::NoDriver { path: self.file, command });
+            }
+            resolved => resolved?,
+        };
         match (self.header.gpu, device) {
             (false, Device::Cuda(_)) => {
                 let command = self.origin.for_device(Some(device)).command(&self.file);
@@ -212,10 +218,10 @@ impl Plan {
         }
         match precision {
             Some(expected) if expected != self.precision() => {
-                let mut origin = self.origin.clone();
-                if let Some(at) = origin.options.iter().position(|o| o == "--precision") {
-                    origin.options.drain(at..at + 2);
+                if self.header.gpu && !expected.is_of_gpus() {
+                    return Err(BuildError::Precision { device, precision: expected }.into());
                 }
+                let mut origin = self.origin.without("--precision");
                 origin.options.splice(..0, ["--precision".to_owned(), expected.to_string()]);
                 let command = origin.command(&self.file);
                 Err(PlanError::Precision { path: self.file.clone(), expected, found: self.precision(), command })

@@ -235,8 +235,10 @@ impl Model {
         let shape = s.input_shape(&inputs, &spec)?;
         let input = inputs[0].name.clone();
         if let Compute::Gpu(_) = compute {
-            s.notes
-                .push("fp16 on a GPU, proven in an emulation and on no device yet: compare with `--device cpu`".into());
+            let precision = plan.precision();
+            s.notes.push(format!(
+                "{precision} on a GPU, proven in an emulation and on no device yet: compare with the CPU"
+            ));
             s.notes.push("a frame is one graph from crop to regions: its time stands as that of the network".into());
         }
 

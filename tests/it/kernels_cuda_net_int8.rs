@@ -52,6 +52,36 @@ pub fn wide() -> Writer {
     w
 }
 
+/// What codes meet that does not know them: joined parts that lie apart, in a sum and as an output, a map of one channel, a
+/// head of many classes, a shortcut of halves that fill fewer places, a layer whose every channel stands for itself.
+fn odd() -> Writer {
+    let mut w = Writer::new(20);
+    let x = w.input("image", &[1, 1, 16, 12]);
+    let a = relu(&mut w, &x, 1, 24);
+    let b = relu(&mut w, &a, 24, 24);
+    let joined = join(&mut w, &[&a, &b]);
+    let wide = relu(&mut w, &a, 24, 48);
+    let sum = w.node("Add", &[&joined, &wide], &[]);
+    let t = relu(&mut w, &sum, 48, 24);
+    let around = w.conv(&t, 24, 24, 1);
+    let u = w.conv(&t, 24, 24, 3);
+    let u = w.node("Add", &[&u, &around], &[]);
+    let u = w.node("Relu", &[&u], &[]);
+    let gate = w.conv(&u, 24, 1, 1);
+    let gate = w.node("Sigmoid", &[&gate], &[]);
+    let gated = w.node("Mul", &[&u, &gate], &[]);
+    let v = relu(&mut w, &gated, 24, 24);
+    let (weight, bias) = (w.weights(&[24, 1, 3, 3], 9), w.weights(&[24], 8));
+    let settings = [("group", Set::Int(24)), ("pads", Set::Ints(&[1; 4]))];
+    let each = w.node("Conv", &[&v, &weight, &bias], &settings);
+    let each = relu(&mut w, &each, 24, 24);
+    let out = join(&mut w, &[&v, &each]);
+    let last = relu(&mut w, &out, 48, 16);
+    let classes = w.conv(&last, 16, 21, 1);
+    [&classes, &out].iter().for_each(|out| w.output(out));
+    w
+}
+
 /// What the tensors of a network hold on some pictures, and the first of these.
 pub fn calibrated(network: &Network) -> (Calibration, Vec<f32>) {
     let engine = Engine::new(Builder::default().build(network).expect("supported")).expect("it runs");
@@ -88,7 +118,9 @@ fn deviation(found: &[f32], expected: &[f32]) -> f64 {
 
 /// Runs networks of bytes on a machine: no output is much further from that of fp32 than the CPU's in bytes.
 pub fn check_int8_networks(machine: &mut dyn Machine) {
-    for (name, writer, least) in [("wide", wide(), 12), ("unet", unet("Sigmoid"), 3), ("deep", deep(), 4)] {
+    for (name, writer, least) in
+        [("wide", wide(), 12), ("odd", odd(), 8), ("unet", unet("Sigmoid"), 3), ("deep", deep(), 4)]
+    {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
         let (calibration, picture) = calibrated(&network);
         let exact = run(Builder::default().build(&network).expect("supported"), &picture);
@@ -124,8 +156,9 @@ fn what_meets_bytes_is_converted_once_and_what_passes_them_on_is_not() {
     let plan = builder(Some(calibration.clone())).build_for_gpu(&network).expect("supported");
     let program = Program::new(&plan).expect("it has kernels");
     let count = |kernel: &str| program.launches.iter().filter(|l| l.kernel() == kernel).count();
-    // The first layer's halves, the norm's, tanh's, the larger picture's; for the norm, the mean, the larger picture and the output.
-    assert_eq!((count("to_codes"), count("to_halves")), (4, 4), "{:?}", plan.table());
+    // The halves of the first layer, the sum with halves, the norm, tanh and the larger picture; for the mean, the larger picture and
+    // the output.
+    assert_eq!((count("to_codes"), count("to_halves")), (5, 3), "{:?}", plan.table());
     assert_eq!((count("max_pool_codes"), count("max_pool")), (2, 0));
     // What is flattened, and the part that stands twice, the second time; what is joined else is written where it belongs.
     assert_eq!(count("copy_words"), 2);
@@ -149,6 +182,6 @@ fn what_meets_bytes_is_converted_once_and_what_passes_them_on_is_not() {
 fn bytes_on_a_gpu_ask_for_ranges() {
     let network = Network::from_onnx(&wide().bytes()).expect("sound");
     let error = builder(None).build_for_gpu(&network).expect_err("no ranges");
-    assert!(matches!(error, BuildError::Calibration), "{error}");
-    assert!(error.to_string().contains("--calibrate"), "{error}");
+    assert!(matches!(error, BuildError::Calibration { gpu: true }), "{error}");
+    assert!(error.to_string().contains("--device cuda:0 --precision int8 --calibrate"), "{error}");
 }

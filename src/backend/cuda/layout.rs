@@ -1,7 +1,7 @@
 //! Launches `kernels/layout.cu`.
 
 use super::conv::Halves;
-use super::conv::int8::{Codes, Kept};
+use super::conv::int8::{CHUNK, Codes, Kept};
 use super::launch::{Arg, Launch, Region};
 use crate::backend::cpu::layout::Grid;
 
@@ -34,36 +34,36 @@ pub fn to_planes([channels, pixels]: [usize; 2], src: Halves, dst: Region) -> La
     Launch::line("to_planes", pixels as u32, args).down(channels as u32)
 }
 
-/// Brings halves to the nearest codes of a grid.
+/// Brings halves to the nearest codes of a grid, and codes of zero after them.
 ///
 /// # Shapes
-/// `src` and `dst` so many pixels of so many channels.
+/// `src` so many pixels of so many channels, a multiple of eight; `dst` as many of the next multiple of sixteen.
 ///
 /// # Panics
-/// When a region has another length or does not lie as its numbers must, or the channels are no multiple of sixteen.
+/// When a region has another length or does not lie as its numbers must.
 pub fn to_codes([channels, pixels]: [usize; 2], src: Halves, grid: Grid, dst: Codes) -> Launch {
     let [from, from_pitch] = src.chunks(pixels, channels, "the input");
-    let [to, to_pitch] = dst.chunks(pixels, channels, "the output");
+    let [to, to_pitch] = dst.chunks(pixels, channels.next_multiple_of(CHUNK), "the output");
     let number = |n: usize| Arg::U32(n as u32);
     let mut args = vec![from, from_pitch, number(pixels), to, to_pitch, number(channels)];
     args.extend([grid.steps(), f32::from(grid.zero)].map(Arg::F32));
-    Launch::line("to_codes", (pixels * channels / 16) as u32, args)
+    Launch::line("to_codes", (pixels * channels.div_ceil(CHUNK)) as u32, args)
 }
 
 /// Brings codes of a grid to halves.
 ///
 /// # Shapes
-/// As of [`to_codes`].
+/// As of [`to_codes`], the other way round.
 ///
 /// # Panics
 /// As [`to_codes`].
 pub fn to_halves([channels, pixels]: [usize; 2], src: Codes, grid: Grid, dst: Halves) -> Launch {
-    let [from, from_pitch] = src.chunks(pixels, channels, "the input");
+    let [from, from_pitch] = src.chunks(pixels, channels.next_multiple_of(CHUNK), "the input");
     let [to, to_pitch] = dst.chunks(pixels, channels, "the output");
     let number = |n: usize| Arg::U32(n as u32);
     let mut args = vec![from, from_pitch, number(pixels), to, to_pitch, number(channels)];
     args.extend([grid.scale, f32::from(grid.zero)].map(Arg::F32));
-    Launch::line("to_halves", (pixels * channels / 16) as u32, args)
+    Launch::line("to_halves", (pixels * channels.div_ceil(CHUNK)) as u32, args)
 }
 
 /// Copies channels as they are.

@@ -191,8 +191,8 @@ impl<'a> Emit<'a> {
         };
         bias.resize(to.width, 0.0);
         let added = match step.inputs.get(1) {
-            Some(&v) if self.tensors.of(v).places != to.places => return None,
-            added => added.map(|&v| self.tensors.whole(v)),
+            Some(&v) if self.tensors.of(v).places != to.places || self.tensors.of(v).width < to.width => return None,
+            added => added.map(|&v| self.tensors.kept(v, 0, to.width)),
         };
         let Kept::Codes(src) = self.tensors.whole(step.inputs[0]) else { return None };
         let constants = self.constant(conv.pack(&weights, &bias, added.is_some()));

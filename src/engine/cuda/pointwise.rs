@@ -7,7 +7,7 @@ use super::emit::Emit;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::elementwise::{Arithmetic, batch_norm_affine};
 use crate::backend::cpu::reduce::{Reduce, Reduction};
-use crate::backend::cuda::conv::int8::Kept;
+use crate::backend::cuda::conv::int8::{CHUNK, Kept};
 use crate::backend::cuda::elementwise::{self, Operand};
 use crate::backend::cuda::{layout, reduce};
 
@@ -39,15 +39,42 @@ impl Emit<'_> {
     /// The same numbers in the same order, as codes or halves.
     fn copy(&mut self, step: &PlanStep) -> Option<()> {
         let [from, to] = [step.inputs[0], step.output].map(|v| self.tensors.of(v));
-        let sizes = [to.width, to.pixels];
         let launch = match [step.inputs[0], step.output].map(|v| self.tensors.whole(v)) {
-            _ if (from.pixels, &from.places) != (to.pixels, &to.places) => return None,
-            [Kept::Halves(src), Kept::Codes(dst)] => layout::to_codes(sizes, src, to.grid?, dst),
-            [Kept::Codes(src), Kept::Halves(dst)] => layout::to_halves(sizes, src, from.grid?, dst),
+            _ if from.pixels != to.pixels => return None,
+            [Kept::Codes(_), Kept::Halves(_)] => return self.decode(step),
+            _ if from.places != to.places => return None,
+            [Kept::Halves(src), Kept::Codes(dst)] => layout::to_codes([from.width, to.pixels], src, to.grid?, dst),
             [Kept::Codes(_), Kept::Codes(_)] if from.grid != to.grid => return None,
-            [src, dst] => layout::copy(sizes, src, dst),
+            [src, dst] => layout::copy([to.width, to.pixels], src, dst),
         };
         self.launches.push(launch);
+        Some(())
+    }
+
+    /// Codes to halves: each run of channels that lie side by side in both, since a joined tensor may have places of nothing
+    /// between its parts. None where one begins within a chunk.
+    fn decode(&mut self, step: &PlanStep) -> Option<()> {
+        let (input, output) = (step.inputs[0], step.output);
+        let [from, to] = [input, output].map(|v| self.tensors.of(v));
+        if from.channels != to.channels {
+            return None;
+        }
+        let mut first = 0;
+        while first < from.channels {
+            let [source, target] = [&from.places, &to.places].map(|places| places[first]);
+            let together = |c: &usize| [from.places[*c], to.places[*c]] == [source + c - first, target + c - first];
+            let alike = from.places == to.places;
+            let run = if alike { from.channels } else { (first..from.channels).take_while(together).count() };
+            // What is more than the run is overwritten by the next, or nobody's; places between parts are zeros on both sides.
+            let width = if alike { to.width } else { run.next_multiple_of(8) };
+            if !source.is_multiple_of(CHUNK) || !target.is_multiple_of(8) || target + width > to.width {
+                return None;
+            }
+            let Kept::Codes(src) = self.tensors.kept(input, source, width.next_multiple_of(CHUNK)) else { return None };
+            let dst = self.tensors.slice(output, target, width);
+            self.launches.push(layout::to_halves([width, to.pixels], src, from.grid?, dst));
+            first += run;
+        }
         Some(())
     }
 
@@ -81,7 +108,8 @@ impl Emit<'_> {
             }
             let single = own.channels == 1 && to.channels != 1;
             let fits = (own.pixels == to.pixels || own.pixels == 1) && (single || own.places == to.places);
-            fits.then(|| Operand { halves: self.tensors.halves(v), pixels: own.pixels, single })
+            let width = if single { 8 } else { own.width };
+            fits.then(|| Operand { halves: self.tensors.slice(v, 0, width), pixels: own.pixels, single })
         };
         let [a, b] = step.inputs[..] else { return None };
         let operands = [operand(&a)?, operand(&b)?];

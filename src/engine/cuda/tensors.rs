@@ -14,7 +14,7 @@ use crate::backend::cuda::conv::int8::{self, Codes, ConvInt8, Kept};
 use crate::backend::cuda::conv::{Conv, Halves};
 use crate::backend::cuda::launch::Region;
 
-/// Channels that are copied at once, where all are halves.
+/// Halves that are copied at once.
 const CHUNK: usize = 8;
 /// Tensors and constants begin at multiples of so many bytes.
 pub(super) const ALIGN: usize = 256;
@@ -105,7 +105,7 @@ impl Tensors {
             }
         }
         for step in &header.steps {
-            let is_last = is_head(step) && !reads_planes(header, step);
+            let is_last = is_head(step) && !reads_planes(header, step) && self.own[step.inputs[0]].grid.is_none();
             let out = &mut self.own[step.output];
             out.made_as_planes = is_last && out.planes && !out.last;
             // What others make goes through these.
@@ -116,10 +116,9 @@ impl Tensors {
 
     /// Where in a pixel the channels are: those of joined tensors as their parts have them.
     fn widths(&mut self, header: &Header) {
-        // All alike, since halves become codes and are added to them.
-        let chunk = if self.own.iter().any(|own| own.grid.is_some()) { int8::CHUNK } else { CHUNK };
+        let chunk = |own: &Tensor| if own.grid.is_some() { int8::CHUNK } else { CHUNK };
         for own in &mut self.own {
-            (own.places, own.width) = ((0..own.channels).collect(), own.channels.next_multiple_of(chunk));
+            (own.places, own.width) = ((0..own.channels).collect(), own.channels.next_multiple_of(chunk(own)));
         }
         for step in &header.steps {
             let (mut places, mut width) = (Vec::new(), 0);
@@ -132,6 +131,17 @@ impl Tensors {
                 }
                 Op::Conv { ref shape, .. } if shape.groups == 1 => continue,
                 Op::ConvTranspose { .. } => continue,
+                // Codes lie where the halves do; halves side by side, where no part would begin within a chunk.
+                Op::Copy if self.own[step.inputs[0]].grid != self.own[step.output].grid => {
+                    let (from, to) = (&self.own[step.inputs[0]], &self.own[step.output]);
+                    let begins =
+                        |c: usize| c == 0 || from.places.get(c) != from.places.get(c - 1).map(|p| p + 1).as_ref();
+                    let whole = (0..from.channels).filter(|&c| begins(c)).all(|c| c.is_multiple_of(CHUNK));
+                    if from.channels != to.channels || to.grid.is_none() && whole {
+                        continue;
+                    }
+                    (places, width) = (from.places.clone(), from.width.next_multiple_of(chunk(to)));
+                }
                 // Where the input has them, of two that with as many.
                 _ => {
                     let channels = self.own[step.output].channels;

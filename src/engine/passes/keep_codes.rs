@@ -48,7 +48,8 @@ impl Pass {
             step.inputs[i] = self.converted(graph, input, layout);
         }
         let output = step.output;
-        let made = self.grid(graph, output).filter(|_| reads_codes && ends_in_bounds(&step));
+        let made =
+            self.grid(graph, output).filter(|_| reads_codes && ends_in_bounds(&step) && adds_whole(graph, &step));
         let Some(grid) = made else { return self.steps.push(step) };
         let layout = Layout::BlockedU8(grid);
         if graph.is_output(output) {
@@ -114,6 +115,15 @@ fn convolves(op: &Op, grid: Grid) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether what a convolution adds fills as many places as codes of its output do: halves are filled up to eight.
+fn adds_whole(graph: &Graph, step: &Step) -> bool {
+    let halves = |v: usize| graph.values[v].layout == Layout::Planar;
+    let channels = graph.values[step.output].shape.get(1).copied().unwrap_or(0);
+    let convolves = matches!(step.op, Op::Conv { .. });
+    let fills = channels.next_multiple_of(8) == channels.next_multiple_of(CHUNK);
+    !convolves || fills || !step.inputs[1..].iter().any(|&v| halves(v))
 }
 
 /// Whether nothing follows the step that would take the numbers themselves.

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use super::{Header, Origin, Plan, Weights, check};
 use crate::backend::cpu::pool::Pool;
 use crate::backend::file_map::FileMap;
-use crate::engine::builder::Precision;
+use crate::engine::builder::{BuildError, Precision};
 use crate::engine::device::{Device, DeviceError};
 use crate::engine::network::hex;
 
@@ -261,6 +261,19 @@ pub enum PlanError {
         /// What builds one for it.
         command: String,
     },
+    /// A plan for a GPU where there can be none.
+    #[error(
+        "cannot run the plan `{path}`: it was built for a GPU, and no NVIDIA driver was found (libcuda is missing); build one for the processor: `{command}`"
+    )]
+    NoDriver {
+        /// File.
+        path: PathBuf,
+        /// What builds one for the processor.
+        command: String,
+    },
+    /// The device does not compute in the precision that was asked for.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// The device is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -1,7 +1,5 @@
 //! Whether what a plan says can be, so that no plan can make an engine read or write where it should not.
 
-use std::collections::BTreeSet;
-
 use super::{Header, Place, PlanStep, PlanValue};
 use crate::backend::cpu::blocked::Repeat;
 use crate::backend::cpu::layout::{BLOCK, Layout};
@@ -9,6 +7,8 @@ use crate::backend::cpu::max_pool::PoolShape;
 use crate::engine::graph::{Op, Then};
 use crate::engine::memory::MAX_ARENA;
 use crate::engine::tensor;
+
+mod gpu;
 
 /// The first contradiction.
 pub(super) fn check(header: &Header) -> Result<(), String> {
@@ -22,17 +22,7 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
         check_step(header, step).map_err(|found| format!("the step `{}`: {found}", step.name))?;
     }
     if header.gpu {
-        // Where parts of joined tensors lie follows from who writes them.
-        let constants = header.values.iter().enumerate().filter(|(_, v)| matches!(v.place, Place::Weights(_)));
-        let mut made: BTreeSet<usize> = header.inputs.iter().copied().chain(constants.map(|(i, _)| i)).collect();
-        for step in &header.steps {
-            if !step.inputs.iter().all(|v| made.contains(v)) || !made.insert(step.output) {
-                return Err(format!(
-                    "the step `{}` reads what nobody has written, or writes what somebody has",
-                    step.name
-                ));
-            }
-        }
+        gpu::check(header)?;
     }
     let outside = header.inputs.iter().chain(header.outputs.iter().map(|(_, v)| v));
     for &index in outside {
@@ -114,7 +104,7 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
         expected("the layout", inputs.iter().chain([&output]).all(whole))
     };
     match header.gpu {
-        true => channels_last(step, &inputs, output)?,
+        true => gpu::kept(step, &inputs, output)?,
         false => layouts(step, &inputs, output)?,
     }
     // A tensor in blocks, or channels-last, has the channels and the size that the operation thinks it has.
@@ -122,7 +112,7 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
     let picture = |value: &PlanValue, channels: usize, size: [usize; 2]| {
         let whole = size == [1, 1] && value.shape.len() == 2 && value.shape[1] == channels;
         let fits = !strict(value) || whole || value.shape.get(1..) == Some(&[channels, size[0], size[1]]);
-        expected("the shape of a tensor in blocks", fits)
+        expected("the shape of a tensor in blocks or channels-last", fits)
     };
     let numbers = |weights: usize, len: usize, bias: Option<usize>, outs: usize| {
         expected("weights", header.weights[weights] == len && bias.is_none_or(|bias| header.weights[bias] == outs))
@@ -271,22 +261,6 @@ fn layouts(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result
         _ => !blocked && alike(0),
     };
     if fits { Ok(()) } else { Err("the layouts of its tensors do not fit each other".to_owned()) }
-}
-
-/// On a GPU: what keeps codes as they are gets and makes codes of one grid, what does not know them gets and makes none.
-fn channels_last(step: &PlanStep, inputs: &[&PlanValue], output: &PlanValue) -> Result<(), String> {
-    let codes = |value: &PlanValue| value.layout.is_blocked();
-    let fits = match step.op {
-        Op::Conv { .. } | Op::ConvTranspose { .. } => {
-            codes(inputs[0]) || !inputs.iter().any(|v| codes(v)) && !codes(output)
-        }
-        Op::MaxPool(_) | Op::Concat { axis: 1 } => inputs.iter().all(|v| v.layout == output.layout),
-        Op::Copy => inputs.len() == 1 && (inputs[0].shape == output.shape || !codes(inputs[0]) && !codes(output)),
-        _ => !codes(output) && !inputs.iter().any(|v| codes(v)),
-    };
-    let kept = |v: &&&PlanValue| matches!(v.layout, Layout::Planar | Layout::BlockedU8(_));
-    let fits = fits && inputs.iter().chain([&output]).all(|v| kept(&v));
-    if fits { Ok(()) } else { Err("its tensors are not kept as it needs them".to_owned()) }
 }
 
 /// What is read and what is written must not share an element of the same image.

@@ -34,18 +34,22 @@ impl Origin {
 }
 
 impl Origin {
+    /// The same without an option and its value.
+    pub(super) fn without(&self, option: &str) -> Self {
+        let mut own = self.clone();
+        if let Some(at) = own.options.iter().position(|o| o == option) {
+            own.options.drain(at..(at + 2).min(own.options.len()));
+        }
+        own
+    }
+
     /// The same for a GPU, or for the processor, without a precision that it does not compute in.
     pub(super) fn for_device(&self, gpu: Option<Device>) -> Self {
-        let mut own = self.clone();
-        let mut drop = |option: &str, unless: &str| {
-            if let Some(at) = own.options.iter().position(|o| o == option)
-                && own.options.get(at + 1).is_none_or(|value| value != unless)
-            {
-                own.options.drain(at..(at + 2).min(own.options.len()));
-            }
-        };
-        drop("--device", "");
-        drop("--precision", &Precision::Int8.to_string());
+        let int8 = Precision::Int8.to_string();
+        let mut own = self.without("--device");
+        if !own.options.windows(2).any(|pair| pair[0] == "--precision" && pair[1] == int8) {
+            own = own.without("--precision");
+        }
         own.options.extend(gpu.iter().flat_map(|device| ["--device".to_owned(), device.to_string()]));
         own
     }
