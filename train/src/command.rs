@@ -99,6 +99,7 @@ pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow:
     }
     // what is refused leaves no folder behind
     let material = material::read(&settings)?;
+    settings.teacher_sha256 = material.teacher.as_ref().map_or(vec![], |t| t.sha256.clone());
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     put(&folder.join(SETTINGS), &serde_json::to_vec_pretty(&settings)?)?;
     dispatch(&settings, &material, folder, backend)
@@ -231,6 +232,7 @@ fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(Str
     let named = Settings {
         data: settings.data.iter().map(|d| name_of(d)).collect(),
         extra: settings.extra.iter().map(|d| name_of(d)).collect(),
+        teacher: settings.teacher.iter().map(|d| name_of(d)).collect(),
         ..settings.clone()
     };
     let mut entries = vec![
@@ -261,7 +263,7 @@ fn metadata(settings: &Settings, material: &Material, state: &State) -> Vec<(Str
 }
 
 /// A data set without the folders that it lies in, which are of no concern to whoever gets the model.
-fn name_of(spec: &str) -> String {
+pub(crate) fn name_of(spec: &str) -> String {
     let (before, path) = spec.rsplit_once([':', '*']).filter(|_| !spec.contains("phantom:")).unwrap_or(("", spec));
     let name = path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path);
     format!("{}{name}", &spec[..(before.len() + usize::from(!before.is_empty()))])

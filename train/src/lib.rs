@@ -1,6 +1,6 @@
 //! Trains the nerve models that Sonoplex runs.
 //!
-//! `settings` say what and how; `material` reads it; `data` draws batches, which `augment` changes; `architecture` draws a
+//! `settings` say what and how; `material` reads it; `data` draws batches, which `augment` changes and `teacher` corrects; `architecture` draws a
 //! `graph`, which `network` computes and `export` writes; `loss` says how wrong it is, `gradients` which way is down, `schedule` how far to move;
 //! `trainer` is the loop, with `average`, `checkpoint`, `judge`, `progress`, `curves` and `worst` beside it; `command`
 //! puts them together, and `publish` makes one model of several runs.
@@ -26,5 +26,6 @@ pub mod progress;
 pub mod publish;
 pub mod schedule;
 pub mod settings;
+pub mod teacher;
 pub mod trainer;
 pub mod worst;

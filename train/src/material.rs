@@ -8,6 +8,7 @@ use sonoplex::evaluate::dataset::{Dataset, Dropped, Entry, Fold, Split};
 
 use crate::data::load;
 use crate::settings::Settings;
+use crate::teacher::Teacher;
 use crate::trainer::Material;
 
 /// Reads, divides and keeps in memory what the settings name; says on standard error what was left out.
@@ -57,12 +58,13 @@ pub fn read(settings: &Settings) -> anyhow::Result<Material> {
             }
         }
     }
+    let teacher = Teacher::open(settings, &classes)?.map(Arc::new);
     let despeckle: Despeckle = settings.despeckle.parse().map_err(|e| anyhow::anyhow!("{e}"))?;
     let train = Arc::new(load(&training, settings.size, &despeckle)?);
     let validate = validation.map_or(Ok(vec![]), |set| load(&set, settings.size, &despeckle))?;
     let names: Vec<&str> = classes.iter().map(|c| c.name.as_str()).collect();
     eprintln!("{} frames to train on, {} to validate; classes: {}", train.len(), validate.len(), names.join(", "));
-    Ok(Material { classes, train, validate })
+    Ok(Material { classes, train, validate, teacher })
 }
 
 /// Leaves out the frames whose masks contradict those of near-copies.

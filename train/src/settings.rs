@@ -66,6 +66,19 @@ pub struct Settings {
     /// What is made small: `bce`, `dice`, `focal:2`, `tversky:0.3:0.7`, and sums such as `bce+0.5*dice`.
     #[arg(long, default_value = "bce+dice")]
     pub loss: Loss,
+    /// A model to learn from beside the masks: the truth is moved towards what it says of each picture; of several,
+    /// one is asked for each picture, by chance. It must have held out the same. May be given several times.
+    #[arg(long, value_name = "MODEL")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teacher: Vec<String>,
+    /// How far: 0 is the mask alone, 1 the teachers alone; 0.5 unless given.
+    #[arg(long, value_name = "PART")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher_weight: Option<f32>,
+    /// SHA-256 of the files of the teachers that a run was started with.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teacher_sha256: Vec<String>,
     /// How weights are moved.
     #[arg(long, value_enum, default_value_t = Descent::Adamw)]
     pub optimizer: Descent,
@@ -150,6 +163,10 @@ impl Settings {
         range("rate", self.rate, self.rate > 0.0 && self.rate <= 1.0, "more than 0, at most 1")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "0 to less than 1")?;
         range("mean", self.mean, (0.0..1.0).contains(&self.mean), "0 to less than 1")?;
+        if let Some(taught) = self.teacher_weight.map(f64::from) {
+            range("teacher-weight", taught, (0.0..=1.0).contains(&taught), "0 to 1")?;
+            range("teacher-weight", taught, !self.teacher.is_empty(), "a `--teacher` with it")?;
+        }
         let decay = f64::from(self.decay);
         range("decay", decay, (0.0..=1.0).contains(&decay), "0 to 1")?;
         let clip = f64::from(self.clip);

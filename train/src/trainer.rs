@@ -23,6 +23,7 @@ use crate::network::Network;
 use crate::progress::Progress;
 use crate::schedule::{PLATEAU, Schedule};
 use crate::settings::{Descent, Settings};
+use crate::teacher::Teacher;
 
 /// What is trained on, and what is judged by.
 pub struct Material {
@@ -32,6 +33,8 @@ pub struct Material {
     pub train: Arc<Vec<Example>>,
     /// Looked at after every epoch.
     pub validate: Vec<Example>,
+    /// Whom to learn from beside the masks.
+    pub teacher: Option<Arc<Teacher>>,
 }
 
 /// One line of the history of a run.
@@ -170,11 +173,16 @@ impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
         let progress = Progress::new(steps, self.state.step, self.epoch_steps, &self.material.classes);
         self.state.history.iter().for_each(|e| progress.epoch(e, self.state.best));
         // pictures are changed on a thread of their own while the network learns from those before
-        let (send, receive) = crossbeam_channel::bounded::<Batch>(2);
+        let (send, receive) = crossbeam_channel::bounded(2);
         let (sampler, augment, first) = (self.sampler.clone(), self.augment.clone(), self.state.step);
-        let painter = std::thread::spawn(move || {
-            (first..steps).take_while(|&step| send.send(sampler.batch(step, batch, &augment)).is_ok()).count()
-        });
+        let (mut lessons, size) = (self.material.teacher.as_ref().map(|t| t.begin()), self.settings.size);
+        let mut draw = move |step| -> anyhow::Result<Batch> {
+            let mut drawn = sampler.batch(step, batch, &augment);
+            lessons.as_mut().map_or(Ok(()), |lessons| lessons.correct(&mut drawn, step, size))?;
+            Ok(drawn)
+        };
+        let painter =
+            std::thread::spawn(move || (first..steps).take_while(|&step| send.send(draw(step)).is_ok()).count());
         let mut kept = Instant::now();
         let mut end = if self.out_of_patience() { End::Early } else { End::Done };
         while self.state.step < steps && end == End::Done {
@@ -182,7 +190,7 @@ impl<'a, B: Learn, O: Optimizer<Network<B>, B>> Run<'a, B, O> {
                 end = End::Stopped;
                 break;
             }
-            let drawn = receive.recv().context("the thread that draws pictures has ended")?;
+            let drawn = receive.recv().context("the thread that draws pictures has ended")??;
             let loss = self.step(drawn, steps)?;
             progress.step(self.state.step, loss);
             if self.state.step.is_multiple_of(self.epoch_steps) {

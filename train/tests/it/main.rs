@@ -6,6 +6,7 @@ mod data;
 mod gradients;
 mod losses;
 mod runs;
+mod teacher;
 mod whole;
 
 use clap::Parser;

@@ -28,6 +28,7 @@ fn material() -> Material {
         classes: vec![Class { name: "nerve".into(), color: [255, 194, 10] }],
         train,
         validate: (12..16).map(|i| disc(i, [32, 24], 1.0)).collect(),
+        teacher: None,
     }
 }
 
@@ -172,8 +173,13 @@ fn an_epoch_that_is_not_kept_is_not_the_best() {
 
 #[test]
 fn settings_that_cannot_be_meant_are_refused_by_name() {
-    for (more, name) in [("--rate 0", "rate"), ("--dropout 1", "dropout"), ("--mean 1", "mean"), ("--clip -1", "clip")]
-    {
+    for (more, name) in [
+        ("--rate 0", "rate"),
+        ("--dropout 1", "dropout"),
+        ("--mean 1", "mean"),
+        ("--clip -1", "clip"),
+        ("--teacher-weight 0.3", "--teacher`"),
+    ] {
         let more = more.replace("--clip -1", "--clip=-1");
         let text = settings(&more).check().expect_err("refused");
         assert!(text.contains(name) && text.contains("expected"), "{text}");

@@ -21,7 +21,7 @@ fn save(path: &Path, size: [usize; 2], gray: Vec<u8>) {
 }
 
 /// Twelve pictures of discs, none like another, and their masks.
-fn pictures(folder: &Path) {
+pub fn pictures(folder: &Path) {
     for i in 0..12usize {
         let mut example = disc(i, [64, 48], 1.0);
         let noise = |k: usize| (k.wrapping_mul(2_654_435_761).wrapping_add(i * 7_919) >> 7) as u8 % 90;
@@ -35,7 +35,7 @@ fn pictures(folder: &Path) {
     }
 }
 
-fn refused(settings: Settings, word: &str) {
+pub fn refused(settings: Settings, word: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let text = format!("{:#}", start(settings, &run, Backend::Flex).expect_err("refused"));
