@@ -115,17 +115,13 @@ impl Conv {
 
     /// The ways to divide it among blocks, what is probably fastest first.
     pub fn tactics(&self) -> Vec<String> {
-        self.divisions().iter().map(ToString::to_string).collect()
+        Division::all(&self.shape, self.up * self.up, steps(&self.shape)).iter().map(ToString::to_string).collect()
     }
 
     /// The same by one of its tactics; none by another.
     pub fn by(self, tactic: &str) -> Option<Self> {
-        let division = self.divisions().into_iter().find(|own| own.to_string() == tactic)?;
+        let division = Division::named(tactic, &self.shape, self.up * self.up, steps(&self.shape))?;
         Some(Self { division, ..self })
-    }
-
-    fn divisions(&self) -> Vec<Division> {
-        Division::all(&self.shape, self.up * self.up, steps(&self.shape))
     }
 
     /// Numbers of a row of packed weights: taps × input channels, each to whole steps.

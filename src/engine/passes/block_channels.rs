@@ -4,9 +4,8 @@
 //! read; what is given or asked for from outside, and what knows planes alone, stays planar. Where the two meet, a copy
 //! converts.
 
-use std::collections::HashMap;
-
 use super::super::graph::{Graph, Op, Step};
+use super::conversions::Conversions;
 use super::grids;
 use crate::backend::cpu::blocked::Repeat;
 use crate::backend::cpu::layout::{BLOCK, Grid, Layout};
@@ -16,55 +15,27 @@ const FEWEST: usize = BLOCK;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) {
-    let steps = Vec::with_capacity(graph.steps.len());
-    let mut pass = Pass { steps, grids: grids::of(graph), converted: HashMap::new() };
-    for step in std::mem::take(&mut graph.steps) {
-        pass.step(graph, step);
-    }
-    graph.steps = pass.steps;
+    let pass = Pass { grids: grids::of(graph) };
+    Conversions::rewrite(graph, |to, graph, step| pass.step(to, graph, step));
 }
 
 struct Pass {
-    steps: Vec<Step>,
     /// The grid of each value that is to be kept as bytes.
     grids: Vec<Option<Grid>>,
-    /// Values that were converted already.
-    converted: HashMap<(usize, Layout), usize>,
 }
 
 impl Pass {
-    fn step(&mut self, graph: &mut Graph, mut step: Step) {
-        let blocks = writes_blocks(graph, &mut step);
-        let output = step.output;
-        match blocks {
-            false => {
-                let first_may_be_blocked = matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. });
-                for i in 0..step.inputs.len() {
-                    if i > 0 || !first_may_be_blocked {
-                        step.inputs[i] = self.converted(graph, step.inputs[i], Layout::Planar);
-                    }
-                }
-                self.steps.push(step);
+    fn step(&self, to: &mut Conversions, graph: &mut Graph, mut step: Step) {
+        if !writes_blocks(graph, &mut step) {
+            let first_may_be_blocked = matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. });
+            for i in usize::from(first_may_be_blocked)..step.inputs.len() {
+                step.inputs[i] = to.converted(graph, step.inputs[i], Layout::Planar, kind(Layout::Planar));
             }
-            true => {
-                let layout = self.layout(graph, &step);
-                self.read_blocks(graph, &mut step, layout);
-                if graph.is_output(output) {
-                    // Outside they are known as planes.
-                    let (name, shape) = (&graph.values[output].name, graph.values[output].shape.clone());
-                    let blocked = graph.value(format!("{name}/blocks"), shape);
-                    graph.values[blocked].layout = layout;
-                    step.output = blocked;
-                    let name = format!("{}/planes", step.name);
-                    self.steps.push(step);
-                    self.steps.push(Step { name, op: Op::Copy, inputs: vec![blocked], output });
-                    self.converted.insert((output, layout), blocked);
-                } else {
-                    graph.values[output].layout = layout;
-                    self.steps.push(step);
-                }
-            }
+            return to.push(step);
         }
+        let layout = self.layout(graph, &step);
+        self.read_blocks(to, graph, &mut step, layout);
+        to.push_kept(graph, step, layout, ["blocks", "planes"]);
     }
 
     /// How the output of a step that writes blocks is kept.
@@ -77,7 +48,7 @@ impl Pass {
     }
 
     /// Brings what a step that writes blocks reads into the layout that it needs; its output has `layout`.
-    fn read_blocks(&mut self, graph: &mut Graph, step: &mut Step, layout: Layout) {
+    fn read_blocks(&self, to: &mut Conversions, graph: &mut Graph, step: &mut Step, layout: Layout) {
         let repeat = match step.op {
             Op::Binary(_) => repeat(graph, step.inputs[0], step.inputs[1], step.output),
             _ => None,
@@ -97,28 +68,17 @@ impl Pass {
                 Op::Binary(_) if i == 1 && repeat == Some(Repeat::Channels) => Layout::Planar,
                 _ => layout,
             };
-            step.inputs[i] = self.converted(graph, step.inputs[i], layout);
+            step.inputs[i] = to.converted(graph, step.inputs[i], layout, kind(layout));
         }
     }
+}
 
-    fn converted(&mut self, graph: &mut Graph, value: usize, layout: Layout) -> usize {
-        if graph.values[value].layout == layout {
-            return value;
-        }
-        if let Some(&known) = self.converted.get(&(value, layout)) {
-            return known;
-        }
-        let kind = match layout {
-            Layout::Planar => "planes",
-            Layout::BlockedU8(_) => "bytes",
-            _ => "blocks",
-        };
-        let name = format!("{}/{kind}", graph.values[value].name);
-        let new = graph.value(name.clone(), graph.values[value].shape.clone());
-        graph.values[new].layout = layout;
-        self.steps.push(Step { name, op: Op::Copy, inputs: vec![value], output: new });
-        self.converted.insert((value, layout), new);
-        new
+/// What a value that was converted is called.
+fn kind(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Planar => "planes",
+        Layout::BlockedU8(_) => "bytes",
+        _ => "blocks",
     }
 }
 

@@ -4,9 +4,8 @@
 //! poolings and joins; all else reads and writes halves. Where the two meet, a copy converts.
 //! [`super::block_channels`] decides the same for the CPU.
 
-use std::collections::HashMap;
-
 use super::super::graph::{Graph, Op, Step};
+use super::conversions::Conversions;
 use super::grids;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
@@ -15,54 +14,33 @@ use crate::backend::cuda::conv::int8::{CHUNK, ConvInt8};
 
 /// Runs the pass; without calibration it changes nothing.
 pub fn run(graph: &mut Graph) {
-    let grids = grids::of(graph);
-    if grids.iter().all(Option::is_none) {
-        return;
+    let pass = Pass { grids: grids::of(graph) };
+    if pass.grids.iter().any(Option::is_some) {
+        Conversions::rewrite(graph, |to, graph, step| pass.step(to, graph, step));
     }
-    let mut pass = Pass { steps: Vec::with_capacity(graph.steps.len()), grids, converted: HashMap::new() };
-    for step in std::mem::take(&mut graph.steps) {
-        pass.step(graph, step);
-    }
-    graph.steps = pass.steps;
 }
 
 struct Pass {
-    steps: Vec<Step>,
     /// The grid of each value that is to be kept as codes.
     grids: Vec<Option<Grid>>,
-    /// Values that were converted already, to codes or to halves.
-    converted: HashMap<(usize, Layout), usize>,
 }
 
 impl Pass {
-    fn step(&mut self, graph: &mut Graph, mut step: Step) {
+    fn step(&self, to: &mut Conversions, graph: &mut Graph, mut step: Step) {
         let reads_codes = self.reads_codes(graph, &step);
         for i in 0..step.inputs.len() {
-            let input = step.inputs[i];
-            let layout = match (reads_codes, self.grid(graph, input)) {
+            let (layout, kind) = match (reads_codes, self.grid(graph, step.inputs[i])) {
                 // What is added is taken as it is.
                 (true, _) if i > 0 && !grids::passes_codes_on(&step) => continue,
-                (true, Some(grid)) => Layout::BlockedU8(grid),
-                _ => Layout::Planar,
+                (true, Some(grid)) => (Layout::BlockedU8(grid), "codes"),
+                _ => (Layout::Planar, "numbers"),
             };
-            step.inputs[i] = self.converted(graph, input, layout);
+            step.inputs[i] = to.converted(graph, step.inputs[i], layout, kind);
         }
-        let output = step.output;
-        let made =
-            self.grid(graph, output).filter(|_| reads_codes && ends_in_bounds(&step) && adds_whole(graph, &step));
-        let Some(grid) = made else { return self.steps.push(step) };
-        let layout = Layout::BlockedU8(grid);
-        if graph.is_output(output) {
-            // Outside they are known as numbers.
-            let (name, shape) = (graph.values[output].name.clone(), graph.values[output].shape.clone());
-            step.output = graph.value(format!("{name}/codes"), shape);
-            graph.values[step.output].layout = layout;
-            let copy = Step { name: format!("{}/numbers", step.name), op: Op::Copy, inputs: vec![step.output], output };
-            self.converted.insert((output, layout), step.output);
-            self.steps.extend([step, copy]);
-        } else {
-            graph.values[output].layout = layout;
-            self.steps.push(step);
+        let writes_codes = reads_codes && ends_in_bounds(&step) && adds_whole(graph, &step);
+        match self.grid(graph, step.output).filter(|_| writes_codes) {
+            Some(grid) => to.push_kept(graph, step, Layout::BlockedU8(grid), ["codes", "numbers"]),
+            None => to.push(step),
         }
     }
 
@@ -83,22 +61,6 @@ impl Pass {
                 grid.is_some_and(|grid| convolves(op, grid))
             }
         }
-    }
-
-    fn converted(&mut self, graph: &mut Graph, value: usize, layout: Layout) -> usize {
-        if graph.values[value].layout == layout {
-            return value;
-        }
-        if let Some(&known) = self.converted.get(&(value, layout)) {
-            return known;
-        }
-        let kind = if layout == Layout::Planar { "numbers" } else { "codes" };
-        let name = format!("{}/{kind}", graph.values[value].name);
-        let new = graph.value(name.clone(), graph.values[value].shape.clone());
-        graph.values[new].layout = layout;
-        self.steps.push(Step { name, op: Op::Copy, inputs: vec![value], output: new });
-        self.converted.insert((value, layout), new);
-        new
     }
 }
 

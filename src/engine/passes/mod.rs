@@ -5,6 +5,7 @@ pub mod affine;
 pub mod alias_reshape;
 pub mod alias_slice;
 pub mod block_channels;
+mod conversions;
 pub mod drop_unused;
 pub mod fold_batch_norm;
 pub mod fold_pad;

@@ -50,6 +50,11 @@ impl Division {
         std::iter::once(guess).chain(others).collect()
     }
 
+    /// The one of this name among those that are worth timing.
+    pub fn named(tactic: &str, shape: &ConvShape, phases: usize, steps: usize) -> Option<Self> {
+        Self::all(shape, phases, steps).into_iter().find(|own| own.to_string() == tactic)
+    }
+
     /// Blocks for pixels, for channels, and for `phases`: the pixels of a square where it is transposed, else 1.
     pub fn blocks(self, shape: &ConvShape, phases: usize) -> [usize; 3] {
         let [height, width] = shape.out_size();

@@ -148,17 +148,13 @@ impl ConvInt8 {
 
     /// The ways to divide it among blocks, what is probably fastest first.
     pub fn tactics(&self) -> Vec<String> {
-        self.divisions().iter().map(ToString::to_string).collect()
+        Division::all(&self.shape, self.phases(), steps(&self.shape)).iter().map(ToString::to_string).collect()
     }
 
     /// The same by one of its tactics, to the same bits; none by another.
     pub fn by(self, tactic: &str) -> Option<Self> {
-        let division = self.divisions().into_iter().find(|own| own.to_string() == tactic)?;
+        let division = Division::named(tactic, &self.shape, self.phases(), steps(&self.shape))?;
         Some(Self { division, ..self })
-    }
-
-    fn divisions(&self) -> Vec<Division> {
-        Division::all(&self.shape, self.phases(), steps(&self.shape))
     }
 
     /// Codes of a row of packed weights.
