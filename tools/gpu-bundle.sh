@@ -17,9 +17,10 @@ cp "$(built bin build --bin sonoplex)" "$to/sonoplex"
 cp "$(built test test --test gpu --no-run)" "$to/kernels"
 cp "$(built bench build --bench cuda)" "$to/bench"
 strip "$to/sonoplex" "$to/kernels" "$to/bench"
-# gpu-check.sh unpacks them: all that travels is to stay under 30 MB.
-gzip -9 "$to/sonoplex" "$to/kernels" "$to/bench"
-cp models/*.onnx "$to/models/"
+# All that travels is to stay under 30 MB: in one archive the model and the kernels that all three have are stored once.
+# gpu-check.sh unpacks it.
+tar -C "$to" --remove-files -cf - sonoplex kernels bench | xz -6 --lzma2=preset=6,dict=128MiB >"$to/programs.tar.xz"
+cp models/nerve-vessel.onnx "$to/models/"
 cp tools/gpu-check.sh "$to/"
 cp benches/peers/gpu.py "$to/peers.py"
 # Real frames, where they are at hand; they stay in this folder and in no repository.

@@ -12,9 +12,11 @@ failed=0
 say() { echo "$@" | tee -a "$log"; }
 rm -f "$out/bench.json" "$out/streams.json" "$out"/int8-*.json
 
-for packed in sonoplex kernels bench; do
-  [ -e "$here/$packed" ] || gunzip --keep "$here/$packed.gz" || failed=1
-done
+if [ ! -e "$here/sonoplex" ]; then
+  tar -C "$here" -xJf "$here/programs.tar.xz" 2>/dev/null ||
+    python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$here/programs.tar.xz" "$here" ||
+    { echo "gpu-check: cannot unpack programs.tar.xz: install xz or python3" >&2; exit 1; }
+fi
 say "commit $(cat "$here/COMMIT"), $(date -u +%FT%TZ)"
 smi() { command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu="$1" --format=csv,noheader | head -n 1; }
 say "$(smi name,driver_version,memory.total,clocks.max.sm || echo "nvidia-smi is not there")"
