@@ -102,12 +102,8 @@ extern "C" __global__ void conv_sum(
 ) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x, pixel = i / outs, channel = i % outs;
     if (pixel >= pixels) return;
-    const float* from = part_sums + (u64)pixel * pitch + channel;
-    float sum = 0;
-    // The loads of several parts are on their way at once.
-#pragma unroll 4
-    for (u32 part = 0; part < parts; part++) sum += from[(u64)part * pixels * pitch];
-    sum += bias[channel];
+    const float* first = part_sums + (u64)pixel * pitch + channel;
+    float sum = joined(first, parts, (u64)pixels * pitch) + bias[channel];
     if (residual_pitch > 0) sum += from_half(residual[(u64)pixel * residual_pitch + channel]);
     dst[(u64)pixel * out_pitch + channel] = to_half(clipped(sum, low, high));
 }

@@ -2,7 +2,6 @@
 #pragma once
 #include "tensor.cuh"
 
-
 constexpr u32 WARPS = 4;
 constexpr u32 STAGES = 3;
 // Words of 16 bits of a step: input channels, two of them in a word where they are codes.
@@ -14,6 +13,16 @@ constexpr u32 TILE_PITCH = DEPTH + 8;
 // What is not a number stays so.
 __device__ inline float clipped(float value, float low, float high) {
     return value < low ? low : (value > high ? high : value);
+}
+
+// The parts of a sum that was split, in order, each `stride` after the one before.
+template <typename Sum>
+__device__ inline Sum joined(const Sum* first, u32 parts, u64 stride) {
+    Sum sum = 0;
+    // The loads of several parts are on their way at once.
+#pragma unroll 4
+    for (u32 part = 0; part < parts; part++) sum += first[part * stride];
+    return sum;
 }
 
 // Words of 16 bits: of a pixel `ins`, from one to the next `pitch`.

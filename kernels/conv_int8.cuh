@@ -111,11 +111,7 @@ extern "C" __global__ void conv_int8_sum(
     const u32 pixels = out_height * out_width * up * up;
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x, place = i / outs, channel = i % outs;
     if (place >= pixels) return;
-    const int* from = part_sums + (u64)place * pitch + channel;
-    int sum = 0;
-    // The loads of several parts are on their way at once.
-#pragma unroll 4
-    for (u32 part = 0; part < parts; part++) sum += from[(u64)part * pixels * pitch];
+    const int sum = joined(part_sums + (u64)place * pitch + channel, parts, (u64)pixels * pitch);
     const u32 y = place / (out_width * up), x = place % (out_width * up), phase = y % up * up + x % up;
     const Codes to = {starts, scales, bias, residual, residual_pitch, added_halves, ratio, dst, out_pitch, outs, halves, low, high};
     put(to, sum, phase * outs + channel, place, channel);

@@ -9,6 +9,7 @@ use sonoplex::engine::{
 };
 
 use super::engine_networks::wide;
+use super::kernels_cuda_net_int8::deviation;
 use super::naive::Random;
 use super::onnx_writer::{Set, Writer};
 
@@ -37,12 +38,6 @@ fn calibrated(images: usize) -> (Network, Vec<Vec<f32>>, Calibration) {
         calibrator.observe(&mut context).expect("a run");
     }
     (network, inputs, calibrator.calibration(Threshold::Max))
-}
-
-/// Root of the mean square of the difference, as a share of that of the expected values.
-fn deviation(found: &[f32], expected: &[f32]) -> f64 {
-    let sum = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
-    (sum(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / sum(&mut expected.iter().copied())).sqrt()
 }
 
 fn in_bytes(plan: &Plan) -> Vec<String> {

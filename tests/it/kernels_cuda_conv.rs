@@ -102,6 +102,14 @@ pub fn shape(
     }
 }
 
+/// A transposed convolution whose output has twice as many rows and columns, of taps that do not overlap.
+pub fn doubling(in_channels: usize, out_channels: usize, in_size: [usize; 2]) -> ConvTransposeShape {
+    let two = [2, 2];
+    let (pads, dilation, output_padding) = ([0; 4], [1, 1], [0; 2]);
+    let (kernel, stride) = (two, two);
+    ConvTransposeShape { in_channels, out_channels, groups: 1, in_size, kernel, stride, pads, dilation, output_padding }
+}
+
 /// Sizes that fill tiles and that do not; every way to fuse; sums in one part and in several, as long as each other and not.
 /// Returns what was written: the same bits on every run.
 pub fn check_convs(machine: &mut dyn Machine) -> Vec<Vec<u8>> {
@@ -146,17 +154,7 @@ pub fn check_convs(machine: &mut dyn Machine) -> Vec<Vec<u8>> {
     }
     let transposed = [(8, 4, [3, 5], 1), (64, 32, [6, 6], 1), (32, 70, [1, 9], 1), (792, 35, [3, 2], 2)];
     for (ins, outs, in_size, parts) in transposed {
-        let s = ConvTransposeShape {
-            in_channels: ins,
-            out_channels: outs,
-            groups: 1,
-            in_size,
-            kernel: [2, 2],
-            stride: [2, 2],
-            pads: [0; 4],
-            dilation: [1, 1],
-            output_padding: [0; 2],
-        };
+        let s = doubling(ins, outs, in_size);
         let conv = Conv::transposed(&s).expect("one that the kernel computes");
         let input = halves(&mut random, ins * in_size[0] * in_size[1], 1.0);
         let weights = halves(&mut random, ins * outs * 4, 0.2);

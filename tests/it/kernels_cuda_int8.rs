@@ -10,7 +10,7 @@ use sonoplex::backend::cuda::conv::int8::{Codes, ConvInt8, Kept};
 use sonoplex::backend::cuda::{layout, max_pool};
 
 use super::kernels_cuda::Machine;
-use super::kernels_cuda_conv::shape;
+use super::kernels_cuda_conv::{doubling, shape};
 use super::naive::Random;
 
 /// What stands in channels that are not part of a slice.
@@ -39,18 +39,7 @@ enum Added {
 
 impl Given {
     fn transposed(&self) -> ConvTransposeShape {
-        let s = &self.shape;
-        ConvTransposeShape {
-            in_channels: s.in_channels,
-            out_channels: s.out_channels,
-            groups: 1,
-            in_size: s.in_size,
-            kernel: [2, 2],
-            stride: [2, 2],
-            pads: [0; 4],
-            dilation: [1, 1],
-            output_padding: [0; 2],
-        }
+        doubling(self.shape.in_channels, self.shape.out_channels, self.shape.in_size)
     }
 
     fn out_pixels(&self) -> usize {

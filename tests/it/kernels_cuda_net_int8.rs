@@ -111,7 +111,7 @@ fn run(plan: Plan, picture: &[f32]) -> Vec<(String, Vec<f32>)> {
 }
 
 /// Root of the mean square of the difference, as a share of that of the expected values.
-fn deviation(found: &[f32], expected: &[f32]) -> f64 {
+pub fn deviation(found: &[f32], expected: &[f32]) -> f64 {
     let sum = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
     (sum(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / sum(&mut expected.iter().copied())).sqrt()
 }

@@ -54,9 +54,9 @@ impl Halves {
     }
 }
 
-/// Steps of the sum: for each tap the input channels.
-fn steps(shape: &ConvShape) -> usize {
-    shape.kernel.iter().product::<usize>() * shape.in_channels.div_ceil(DEPTH)
+/// Steps of a sum: for each tap the input channels, `depth` at once.
+fn steps(shape: &ConvShape, depth: usize) -> usize {
+    shape.kernel.iter().product::<usize>() * shape.in_channels.div_ceil(depth)
 }
 
 /// A transposed convolution of 2 × 2 taps that do not overlap as one of a single tap, for each pixel of a square; none where it
@@ -109,24 +109,27 @@ impl Conv {
     }
 
     fn guessed(shape: ConvShape, up: usize) -> Self {
-        let division = Division::guess(&shape, up * up, steps(&shape));
+        let division = Division::guess(&shape, up * up, steps(&shape, DEPTH));
         Self { shape, up, division }
     }
 
     /// The ways to divide it among blocks, what is probably fastest first.
     pub fn tactics(&self) -> Vec<String> {
-        Division::all(&self.shape, self.up * self.up, steps(&self.shape)).iter().map(ToString::to_string).collect()
+        Division::all(&self.shape, self.up * self.up, steps(&self.shape, DEPTH))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// The same by one of its tactics; none by another.
     pub fn by(self, tactic: &str) -> Option<Self> {
-        let division = Division::named(tactic, &self.shape, self.up * self.up, steps(&self.shape))?;
+        let division = Division::named(tactic, &self.shape, self.up * self.up, steps(&self.shape, DEPTH))?;
         Some(Self { division, ..self })
     }
 
     /// Numbers of a row of packed weights: taps × input channels, each to whole steps.
     fn row(&self) -> usize {
-        steps(&self.shape) * DEPTH
+        steps(&self.shape, DEPTH) * DEPTH
     }
 
     fn out_pixels(&self) -> usize {

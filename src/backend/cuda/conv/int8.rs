@@ -1,7 +1,7 @@
 //! Launches `kernels/conv.cu` on codes: bytes that stand for the numbers of a grid.
 
 use super::division::Division;
-use super::{DEPTH, Halves, THREADS, painted};
+use super::{DEPTH, Halves, THREADS, painted, steps};
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::layout::Grid;
@@ -87,11 +87,6 @@ impl Kept {
     }
 }
 
-/// Steps of the sum: for each tap the input channels.
-fn steps(shape: &ConvShape) -> usize {
-    shape.kernel.iter().product::<usize>() * shape.in_channels.div_ceil(CODES)
-}
-
 /// What a grid is where it is none: halves are their own numbers.
 fn scale_and_zero(grid: Option<Grid>) -> (f32, f32) {
     grid.map_or((1.0, 0.0), |grid| (grid.scale, f32::from(grid.zero)))
@@ -142,24 +137,24 @@ impl ConvInt8 {
     }
 
     fn guessed(shape: &ConvShape, up: usize, grid: Grid, made: Option<Grid>) -> Self {
-        let division = Division::guess(shape, up * up, steps(shape));
+        let division = Division::guess(shape, up * up, steps(shape, CODES));
         Self { shape: shape.clone(), up, grid, made, added: None, division }
     }
 
     /// The ways to divide it among blocks, what is probably fastest first.
     pub fn tactics(&self) -> Vec<String> {
-        Division::all(&self.shape, self.phases(), steps(&self.shape)).iter().map(ToString::to_string).collect()
+        Division::all(&self.shape, self.phases(), steps(&self.shape, CODES)).iter().map(ToString::to_string).collect()
     }
 
     /// The same by one of its tactics, to the same bits; none by another.
     pub fn by(self, tactic: &str) -> Option<Self> {
-        let division = Division::named(tactic, &self.shape, self.phases(), steps(&self.shape))?;
+        let division = Division::named(tactic, &self.shape, self.phases(), steps(&self.shape, CODES))?;
         Some(Self { division, ..self })
     }
 
     /// Codes of a row of packed weights.
     fn row(&self) -> usize {
-        steps(&self.shape) * CODES
+        steps(&self.shape, CODES) * CODES
     }
 
     /// Pixels of each square where it is transposed; else 1.
