@@ -296,4 +296,16 @@ fn what_the_kernel_does_not_compute_is_left_to_others() {
     ] {
         assert!(Conv::convolution(&other).is_none(), "{other:?}");
     }
+    let good = doubling(16, 4, [8, 8]);
+    assert!(Conv::transposed(&good).is_some());
+    for other in [
+        ConvTransposeShape { groups: 2, ..good.clone() },
+        ConvTransposeShape { stride: [1, 1], ..good.clone() },
+        ConvTransposeShape { pads: [1; 4], ..good.clone() },
+        // Its taps fall on those of the next.
+        ConvTransposeShape { dilation: [2, 2], ..good.clone() },
+        ConvTransposeShape { output_padding: [1, 1], ..good },
+    ] {
+        assert!(Conv::transposed(&other).is_none(), "{other:?}");
+    }
 }

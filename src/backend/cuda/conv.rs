@@ -65,6 +65,7 @@ fn painted(shape: &ConvTransposeShape) -> Option<ConvShape> {
     let plain = shape.groups == 1
         && shape.kernel == [2, 2]
         && shape.stride == [2, 2]
+        && shape.dilation == [1, 1]
         && shape.pads == [0; 4]
         && shape.output_padding == [0; 2];
     plain.then_some(ConvShape {
