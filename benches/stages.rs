@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use sonoplex::backend::cpu::despeckle::{Despeckle, Scratch};
 use sonoplex::backend::cpu::pool::Pool;
 use sonoplex::display::{Compositor, Hud, Scene, Style};
-use sonoplex::frame::Frame;
+use sonoplex::frame::{Frame, PixelFormat, Yuv, YuvLayout};
 use sonoplex::geometry::Size;
 use sonoplex::latency::Clock;
 use sonoplex::segmentation::Segmentation;
@@ -71,5 +71,24 @@ fn source(c: &mut Criterion) {
     c.bench_function("phantom 580x420", |b| b.iter(|| source.next().expect("a frame")));
 }
 
-criterion_group!(benches, source, despeckle, segment, compose);
+/// What a network and a screen make of frames as cards give them.
+fn layouts(c: &mut Criterion) {
+    let size = Size::new(1920, 1080);
+    let mut group = c.benchmark_group("1920x1080");
+    let video = |layout| PixelFormat::Yuv(Yuv::studio(layout));
+    for (name, format) in [
+        ("I420", video(YuvLayout::I420)),
+        ("NV12", video(YuvLayout::Nv12)),
+        ("YUYV", video(YuvLayout::Yuyv)),
+        ("RGB", PixelFormat::Rgb8),
+    ] {
+        let pixels = (0..format.bytes(size)).map(|i| (i * 7919 % 251) as u8).collect();
+        let frame = Frame::new(0, size, format, pixels);
+        let mut buffer = Vec::new();
+        group.bench_function(format!("{name} to grey"), |b| b.iter(|| frame.gray(&mut buffer).len()));
+        group.bench_function(format!("{name} to colours"), |b| b.iter(|| frame.plain(&mut buffer).0.len()));
+    }
+}
+
+criterion_group!(benches, source, layouts, despeckle, segment, compose);
 criterion_main!(benches);

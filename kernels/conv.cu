@@ -11,9 +11,13 @@
 // Where there are few pixels the sum is split, so that more blocks run ("split-K"): each up² layers of blocks compute a part
 // of the steps as floats, which `conv_sum` adds in order, so that every run gives the same bits.
 //
+// `…_pool` writes the largest of each square of 2 × 2 pixels too, from the registers: `backend/cpu/max_pool.rs`. Its output has even
+// sides, is not split, and `up` is 1.
+//
 // Shapes      channels last, halves. src: in_height × in_width pixels, `in_pitch` halves from one to the next, of which
 //             `ins` are read; dst, residual: as the output, `out_pitch` and `residual_pitch` apart, so that a tensor may be a
-//             slice of a joined one; `ins` and pitches multiples of 8, which the launcher sees to.
+//             slice of a joined one; pooled: half as high and as wide, `pooled_pitch` apart; `ins` and pitches multiples of 8,
+//             which the launcher sees to.
 //             weights: up² × outs (to whole tiles) × taps × ins (to whole steps), zeros beyond; bias: outs floats;
 //             sums: where it is split, parts × the output's pixels × outs (to whole tiles) floats.
 // A warp      computes 32 pixels × 32 channels, of a block of four warps: 64 × 64 or 128 × 32. Steps of 32 input channels of
@@ -24,11 +28,11 @@
 #include "conv.cuh"
 #include "conv_int8.cuh"
 
-template <int DOWN, int ACROSS>
+template <int DOWN, int ACROSS, bool POOLED>
 __device__ inline void convolve(
     const Input& src, const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs, const Window& window, u32 up,
-    float low, float high, float* part_sums
+    float low, float high, float* part_sums, u16* pooled, u32 pooled_pitch
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
     const u32 steps = window.height * window.width * ((src.ins + DEPTH - 1) / DEPTH);
@@ -37,7 +41,7 @@ __device__ inline void convolve(
     const u32 first_pixel = blockIdx.x * PIXELS, first_channel = blockIdx.y * CHANNELS;
     const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * steps * DEPTH;
     float sums[2][4][4] = {};
-    products<DOWN, ACROSS>(sums, src, own_weights, window, out_width, first_step, own_steps);
+    products<DOWN, ACROSS, POOLED>(sums, src, own_weights, window, out_width, first_step, own_steps);
     const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
 
@@ -47,11 +51,13 @@ __device__ inline void convolve(
     for (u32 m = 0; m < 2; m++) {
 #pragma unroll
         for (u32 h = 0; h < 2; h++) {
-            const u32 pixel = first_pixel + warp_pixel + m * 16 + h * 8 + lane / 4;
-            if (pixel >= pixels) continue;
-            const u32 y = pixel / out_width * up + phase / up, x = pixel % out_width * up + phase % up;
+            const u32 index = first_pixel + warp_pixel + m * 16 + h * 8 + lane / 4;
+            const bool there = index < pixels;
+            if (!POOLED && !there) continue;
+            const Pixel pixel = pixel_at<POOLED>(index, out_width);
+            const u32 y = pixel.y * up + phase / up, x = pixel.x * up + phase % up;
             const u64 at = (u64)y * (out_width * up) + x;
-            if (parts > 1) {
+            if (!POOLED && parts > 1) {
                 const u32 channel = first_channel + warp_channel + lane % 4 * 2;
                 float* to = part_sums + ((u64)part * (pixels * up * up) + at) * (gridDim.y * CHANNELS) + channel;
 #pragma unroll
@@ -60,36 +66,46 @@ __device__ inline void convolve(
             }
 #pragma unroll
             for (u32 n = 0; n < 4; n++) {
+                u16 halves[2] = {};
+                const u32 channel = first_channel + warp_channel + n * 8 + lane % 4 * 2;
 #pragma unroll
                 for (u32 e = 0; e < 2; e++) {
-                    const u32 channel = first_channel + warp_channel + n * 8 + lane % 4 * 2 + e;
-                    if (channel >= outs) continue;
-                    float value = sums[m][n][h * 2 + e] + bias[channel];
-                    if (residual_pitch > 0) value += from_half(residual[at * residual_pitch + channel]);
-                    dst[at * out_pitch + channel] = to_half(clipped(value, low, high));
+                    if (!there || channel + e >= outs) continue;
+                    float value = sums[m][n][h * 2 + e] + bias[channel + e];
+                    if (residual_pitch > 0) value += from_half(residual[at * residual_pitch + channel + e]);
+                    halves[e] = to_half(clipped(value, low, high));
+                    dst[at * out_pitch + channel + e] = halves[e];
                 }
+                if (!POOLED) continue;
+                pool_square<false>(halves);
+                if (!there || index % 4 != 0) continue;
+                u16* square = pooled + ((u64)(y / 2) * (out_width / 2) + x / 2) * pooled_pitch + channel;
+                for (u32 e = 0; e < 2 && channel + e < outs; e++) square[e] = halves[e];
             }
         }
     }
 }
 
-#define CONV(name, down, across)                                                                                     \
+#define CONV(name, down, across, with_pool)                                                                          \
     extern "C" __global__ void name(                                                   \
         const u16* src, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,                                          \
         const u16* weights, const float* bias, const u16* residual, u32 residual_pitch,                              \
         u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,                                            \
         u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,                    \
-        float low, float high, float* part_sums                                                                      \
+        float low, float high, float* part_sums, u16* pooled, u32 pooled_pitch                                       \
     ) {                                                                                                              \
-        convolve<down, across>(                                                                                      \
+        convolve<down, across, with_pool>(                                                                           \
             {src, nullptr, in_height, in_width, in_pitch, ins}, weights, bias, residual, residual_pitch,             \
             dst, out_height, out_width, out_pitch, outs,                                                             \
-            {kernel_height, kernel_width, stride, dilation, top, left}, up, low, high, part_sums);                   \
+            {kernel_height, kernel_width, stride, dilation, top, left}, up, low, high, part_sums,                    \
+            pooled, pooled_pitch);                                                                                   \
     }
 
 // Few channels: more pixels instead.
-CONV(conv_128x32, 4, 1)
-CONV(conv_64x64, 2, 2)
+CONV(conv_128x32, 4, 1, false)
+CONV(conv_64x64, 2, 2, false)
+CONV(conv_128x32_pool, 4, 1, true)
+CONV(conv_64x64_pool, 2, 2, true)
 
 // The sums of a convolution that was split, with bias, residual and clipping.
 //

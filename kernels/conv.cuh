@@ -25,6 +25,32 @@ __device__ inline Sum joined(const Sum* first, u32 parts, u64 stride) {
     return sum;
 }
 
+struct Pixel {
+    u32 y, x;
+};
+
+// Pixel `index` of an output of `width`: row by row; with SQUARES one square of 2 × 2 after the other, so that the four that are
+// pooled are in four neighbouring groups of lanes.
+template <bool SQUARES>
+__device__ inline Pixel pixel_at(u32 index, u32 width) {
+    if (!SQUARES) return {index / width, index % width};
+    const u32 square = index / 4, across = width / 2;
+    return {square / across * 2 + index / 2 % 2, square % across * 2 + index % 2};
+}
+
+// The largest of a square, of two channels, in the lanes that have its first pixel: 4 lanes apart is the neighbour across, 8 apart
+// that below. All lanes of a warp take part.
+template <bool CODES>
+__device__ inline void pool_square(u16 (&words)[2]) {
+    for (u32 i = 0; i < 2; i++) words[i] = larger<CODES>(LEAST<CODES>, words[i]);
+#pragma unroll
+    for (u32 apart = 4; apart <= 8; apart *= 2) {
+        const u32 other = shuffle((u32)words[0] | (u32)words[1] << 16, apart);
+        words[0] = larger<CODES>(words[0], (u16)other);
+        words[1] = larger<CODES>(words[1], (u16)(other >> 16));
+    }
+}
+
 // Words of 16 bits: of a pixel `ins`, from one to the next `pitch`.
 struct Input {
     const u16* words;
@@ -38,7 +64,7 @@ struct Window {
 };
 
 // The sums of a block over `own_steps` steps, of pixels of an output of `out_width`; `weights` are those of its first channel.
-template <int DOWN, int ACROSS, typename Sum>
+template <int DOWN, int ACROSS, bool SQUARES, typename Sum>
 __device__ inline void products(
     Sum (&sums)[2][4][4], const Input& src, const u16* weights, const Window& window, u32 out_width,
     u32 first_step, u32 own_steps
@@ -57,10 +83,9 @@ __device__ inline void products(
     int window_y[COPIES], window_x[COPIES];
 #pragma unroll
     for (u32 n = 0; n < COPIES; n++) {
-        const u32 pixel = first_pixel + thread / CHUNKS + n * (THREADS / CHUNKS);
-        const u32 y = pixel / out_width, x = pixel % out_width;
-        window_y[n] = (int)(y * window.stride) - (int)window.top;
-        window_x[n] = (int)(x * window.stride) - (int)window.left;
+        const Pixel pixel = pixel_at<SQUARES>(first_pixel + thread / CHUNKS + n * (THREADS / CHUNKS), out_width);
+        window_y[n] = (int)(pixel.y * window.stride) - (int)window.top;
+        window_x[n] = (int)(pixel.x * window.stride) - (int)window.left;
     }
     auto load = [&](u32 step, u32 stage) {
         const u32 tap = step / blocks, word = step % blocks * DEPTH + thread % CHUNKS * 8;

@@ -6,6 +6,8 @@
 // where start = −zero · Σ w takes the grid's zero from all codes, taps outside of the picture read zero itself, and scale, bias
 // and bounds are in steps of the output's grid already, or, where the result is halves, numbers.
 //
+// `…_pool` writes the largest of each square of 2 × 2 pixels too, as in `conv.cu`.
+//
 // Where the sum is split, each up² layers of blocks compute a part of the steps, which `conv_int8_sum` adds.
 //
 // Shapes      channels last. src: bytes, `in_pitch` and `ins` in pairs, multiples of 8; weights: up² × outs (to whole
@@ -28,8 +30,8 @@ struct Codes {
     float low, high;
 };
 
-// Output channel `channel` of pixel `place`, whose numbers are at `own`.
-__device__ inline void put(const Codes& to, int sum, u32 own, u32 place, u32 channel) {
+// Output channel `channel` of pixel `place`, whose numbers are at `own`; returns the half or the code.
+__device__ inline u16 put(const Codes& to, int sum, u32 own, u32 place, u32 channel) {
     float value = fmaf((float)(sum + to.starts[own]), to.scales[own], to.bias[own]);
     if (to.residual_pitch > 0) {
         const u64 from = (u64)place * to.residual_pitch + channel;
@@ -38,17 +40,19 @@ __device__ inline void put(const Codes& to, int sum, u32 own, u32 place, u32 cha
     }
     value = clipped(value, to.low, to.high);
     const u64 at = (u64)place * to.out_pitch + channel;
+    const u16 word = to.halves != 0 ? to_half(value) : (u8)rintf(value);
     if (to.halves != 0) {
-        ((u16*)to.dst)[at] = to_half(value);
+        ((u16*)to.dst)[at] = word;
     } else {
-        to.dst[at] = (u8)rintf(value);
+        to.dst[at] = (u8)word;
     }
+    return word;
 }
 
-template <int DOWN, int ACROSS>
+template <int DOWN, int ACROSS, bool POOLED>
 __device__ inline void convolve_codes(
     const Input& src, const u16* weights, const Codes& to, u32 out_height, u32 out_width, const Window& window, u32 up,
-    int* part_sums
+    int* part_sums, u8* pooled, u32 pooled_pitch
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
     const u32 steps = window.height * window.width * ((src.ins + DEPTH - 1) / DEPTH);
@@ -57,47 +61,72 @@ __device__ inline void convolve_codes(
     const u32 first_channel = blockIdx.y * CHANNELS;
     const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * steps * DEPTH;
     int sums[2][4][4] = {};
-    products<DOWN, ACROSS>(sums, src, own_weights, window, out_width, first_step, own_steps);
+    products<DOWN, ACROSS, POOLED>(sums, src, own_weights, window, out_width, first_step, own_steps);
     const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 own_pixel = blockIdx.x * PIXELS + warp % DOWN * 32 + lane / 4;
     const u32 own_channel = first_channel + warp / DOWN * 32 + lane % 4 * 2;
     // A lane has two neighbouring channels of four pixels of each fragment.
 #pragma unroll
     for (u32 m = 0; m < 4; m++) {
-        const u32 pixel = own_pixel + m * 8;
-        if (pixel >= out_height * out_width) continue;
-        const u32 y = pixel / out_width * up + phase / up, x = pixel % out_width * up + phase % up;
+        const u32 index = own_pixel + m * 8;
+        const bool there = index < out_height * out_width;
+        if (!POOLED && !there) continue;
+        const Pixel pixel = pixel_at<POOLED>(index, out_width);
+        const u32 y = pixel.y * up + phase / up, x = pixel.x * up + phase % up;
         const u32 place = y * (out_width * up) + x;
 #pragma unroll
-        for (u32 n = 0; n < 8; n++) {
-            const u32 channel = own_channel + n / 2 * 8 + n % 2;
-            const int sum = sums[m / 2][n / 2][m % 2 * 2 + n % 2];
-            if (parts > 1) {
-                const u64 row = (u64)part * (out_height * out_width * up * up) + place;
-                part_sums[row * (gridDim.y * CHANNELS) + channel] = sum;
-            } else if (channel < to.outs) {
-                put(to, sum, phase * to.outs + channel, place, channel);
+        for (u32 n = 0; n < 4; n++) {
+            u16 words[2] = {};
+            const u32 channel = own_channel + n * 8;
+#pragma unroll
+            for (u32 e = 0; e < 2; e++) {
+                const int sum = sums[m / 2][n][m % 2 * 2 + e];
+                if (!POOLED && parts > 1) {
+                    const u64 row = (u64)part * (out_height * out_width * up * up) + place;
+                    part_sums[row * (gridDim.y * CHANNELS) + channel + e] = sum;
+                } else if (there && channel + e < to.outs) {
+                    words[e] = put(to, sum, phase * to.outs + channel + e, place, channel + e);
+                }
+            }
+            if (!POOLED) continue;
+            if (to.halves != 0) {
+                pool_square<false>(words);
+            } else {
+                pool_square<true>(words);
+            }
+            if (!there || index % 4 != 0) continue;
+            const u64 square = ((u64)(y / 2) * (out_width / 2) + x / 2) * pooled_pitch + channel;
+            for (u32 e = 0; e < 2 && channel + e < to.outs; e++) {
+                if (to.halves != 0) {
+                    ((u16*)pooled)[square + e] = words[e];
+                } else {
+                    pooled[square + e] = (u8)words[e];
+                }
             }
         }
     }
 }
 
-#define CONV_INT8(name, down, across)                                                                                \
+#define CONV_INT8(name, down, across, with_pool)                                                                     \
     extern "C" __global__ void name(                                                   \
         const u16* src, const u16* outside, u32 in_height, u32 in_width, u32 in_pitch, u32 ins,                      \
         const u16* weights, const int* starts, const float* scales, const float* bias,                               \
         const u8* residual, u32 residual_pitch, u32 added_halves, float ratio,                                       \
         u8* dst, u32 out_pitch, u32 outs, u32 halves, float low, float high, u32 out_height, u32 out_width, u32 up,  \
-        u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, int* part_sums             \
+        u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, int* part_sums,            \
+        u8* pooled, u32 pooled_pitch                                                                                 \
     ) {                                                                                                              \
-        convolve_codes<down, across>(                                                                                \
+        convolve_codes<down, across, with_pool>(                                                                     \
             {src, outside, in_height, in_width, in_pitch, ins}, weights,                                             \
             {starts, scales, bias, residual, residual_pitch, added_halves, ratio, dst, out_pitch, outs, halves, low, high}, \
-            out_height, out_width, {kernel_height, kernel_width, stride, dilation, top, left}, up, part_sums);       \
+            out_height, out_width, {kernel_height, kernel_width, stride, dilation, top, left}, up, part_sums,         \
+            pooled, pooled_pitch);                                                                                   \
     }
 
-CONV_INT8(conv_int8_128x32, 4, 1)
-CONV_INT8(conv_int8_64x64, 2, 2)
+CONV_INT8(conv_int8_128x32, 4, 1, false)
+CONV_INT8(conv_int8_64x64, 2, 2, false)
+CONV_INT8(conv_int8_128x32_pool, 4, 1, true)
+CONV_INT8(conv_int8_64x64_pool, 2, 2, true)
 
 // The sums of a convolution that was split, as codes or halves.
 //

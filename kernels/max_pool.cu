@@ -6,15 +6,6 @@
 // Tolerance   none: equal to the CPU on the same halves or codes; what is not a number is passed over there too.
 #include "tensor.cuh"
 
-// The larger of two halves, or of codes the larger of either byte.
-template <bool CODES>
-__device__ inline u16 larger(u16 a, u16 b) {
-    if (!CODES) return from_half(b) > from_half(a) ? b : a;
-    const u32 low = (a & 0xff) > (b & 0xff) ? a & 0xff : b & 0xff;
-    const u32 high = (a & 0xff00) > (b & 0xff00) ? a & 0xff00 : b & 0xff00;
-    return (u16)(low | high);
-}
-
 template <bool CODES>
 __device__ inline void pool(
     const u16* src, u32 in_height, u32 in_width, u32 in_pitch,
@@ -28,7 +19,7 @@ __device__ inline void pool(
     const u32 y = pixel / out_width * stride - top, x = pixel % out_width * stride - left;
     u16 largest[8];
 #pragma unroll
-    for (u32 c = 0; c < 8; c++) largest[c] = CODES ? 0 : 0xfc00;  // none is less
+    for (u32 c = 0; c < 8; c++) largest[c] = LEAST<CODES>;
     for (u32 i = 0; i < kernel_height; i++) {
         for (u32 j = 0; j < kernel_width; j++) {
             // Wraps to something large before the picture.

@@ -1,6 +1,6 @@
 // Tiles for tensor cores: halves, copies that run beside the computation, fragments and their product.
 //
-// All threads of a warp call `load_fragments` and `multiply` together. On compute capability 7.5 copies are plain and a
+// All threads of a warp call `shuffle`, `load_fragments` and `multiply` together. On compute capability 7.5 copies are plain and a
 // product is several smaller ones. On the host `host/emulation.hpp` does the same with the fragments' layout as the PTX
 // manual gives it ("Matrix Fragments for mma.m16n8k16", "for mma.m16n8k32", "ldmatrix").
 #pragma once
@@ -69,6 +69,13 @@ __device__ inline void wait_async() {
 #endif
 }
 
+// What the lane has whose number differs in the bits of `mask`.
+__device__ inline u32 shuffle(u32 word, u32 mask) {
+    u32 other;
+    asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;" : "=r"(other) : "r"(word), "r"(mask));
+    return other;
+}
+
 // Loads four matrices of 8 × 8 halves: lane 8·i + r gives the address of row r of matrix i, 16 bytes.
 __device__ inline void load_fragments(u32 (&matrices)[4], const u16* row) {
     const u32 shared = (u32)__cvta_generic_to_shared(row);
@@ -117,3 +124,16 @@ __device__ inline void multiply(int (&sums)[4], const u32 (&a)[4], u32 b0, u32 b
 }
 
 #endif
+
+// The larger of two halves, or of codes the larger of either byte; what is not a number is not larger.
+template <bool CODES>
+__device__ inline u16 larger(u16 a, u16 b) {
+    if (!CODES) return from_half(b) > from_half(a) ? b : a;
+    const u32 low = (a & 0xff) > (b & 0xff) ? a & 0xff : b & 0xff;
+    const u32 high = (a & 0xff00) > (b & 0xff00) ? a & 0xff00 : b & 0xff00;
+    return (u16)(low | high);
+}
+
+// What no half and no code is less than.
+template <bool CODES>
+constexpr u16 LEAST = CODES ? 0 : 0xfc00;

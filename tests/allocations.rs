@@ -95,7 +95,7 @@ fn no_operation_of_an_exported_network_allocates() {
 /// The same as a curved array shows it: black beside a sector, and a mark there.
 fn in_a_sector(mut frame: Frame) -> Frame {
     let sector = Sector { apex: [160.0, -40.0], edges: [-0.6, 0.6], near: 50.0, far: Some(270.0) };
-    let bytes = frame.format.bytes();
+    let bytes = frame.format.bytes(Size::new(1, 1));
     for (i, pixel) in frame.pixels.chunks_exact_mut(bytes).enumerate() {
         let (x, y) = (i as u32 % frame.size.width, i as u32 / frame.size.width);
         let mark = (2..12).contains(&x) && (2..12).contains(&y);

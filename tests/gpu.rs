@@ -14,6 +14,8 @@ mod kernels_cuda_int8;
 mod kernels_cuda_net;
 #[path = "it/kernels_cuda_net_int8.rs"]
 mod kernels_cuda_net_int8;
+#[path = "it/kernels_cuda_pool.rs"]
+mod kernels_cuda_pool;
 #[path = "it/kernels_cuda_values.rs"]
 mod kernels_cuda_values;
 #[allow(dead_code)] // not everything has a kernel yet
@@ -39,6 +41,7 @@ use kernels_cuda_conv::{check_convs, check_ends};
 use kernels_cuda_int8::{check_codes, check_int8};
 use kernels_cuda_net::{check_networks, shipped};
 use kernels_cuda_net_int8::check_int8_networks;
+use kernels_cuda_pool::check_pooling;
 use kernels_cuda_values::{check_elementwise, check_reductions};
 use naive::Random;
 use segmenter_gpu::{check_frames, check_hard_frames};
@@ -131,6 +134,7 @@ fn check_all(device: &mut Device) {
     check_convs(device);
     check_ends(device);
     check_int8(device);
+    check_pooling(device);
     check_codes(device);
     check_networks(device);
     check_int8_networks(device);

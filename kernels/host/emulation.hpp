@@ -181,6 +181,13 @@ inline void wait_async() {
     emulation::wait_async(PENDING);
 }
 
+// What the lane has whose number differs in the bits of `mask`.
+inline uint32_t shuffle(
+    uint32_t word, unsigned mask, const char* file = __builtin_FILE(), int line = __builtin_LINE()
+) {
+    return emulation::exchange({{word}, nullptr}, file, line)[(threadIdx.x % 32) ^ mask].words[0];
+}
+
 // Row `lane / 4` of each matrix, halves 2·(lane % 4) and the next.
 inline void load_fragments(
     uint32_t (&matrices)[4], const uint16_t* row, const char* file = __builtin_FILE(), int line = __builtin_LINE()

@@ -215,9 +215,7 @@ fn recording(args: &InspectArgs) -> anyhow::Result<String> {
     let mut first = None;
     for _ in 0..LOOK {
         let Some(frame) = source.next()? else { break };
-        gray.resize(frame.size.area(), 0);
-        frame.write_gray(&mut gray);
-        found = Some(finder.update(&gray, frame.size));
+        found = Some(finder.update(frame.gray(&mut gray), frame.size));
         first.get_or_insert((frame.size, frame.spacing));
     }
     let mut info = source.info().clone();

@@ -31,12 +31,12 @@ impl EdgeFinder {
     /// `height × width` of the frame.
     pub fn find(&mut self, frame: &Frame) -> &[u8] {
         let n = frame.size.area();
-        for plane in [&mut self.gray, &mut self.smooth, &mut self.edges] {
+        for plane in [&mut self.smooth, &mut self.edges] {
             plane.resize(n, 0);
         }
-        frame.write_gray(&mut self.gray);
         let median = Median { radius: RADIUS };
-        median.run(&self.pool, frame.size, &self.gray, &mut self.smooth, &mut self.scratch);
+        let gray = frame.gray(&mut self.gray);
+        median.run(&self.pool, frame.size, gray, &mut self.smooth, &mut self.scratch);
         Canny::default().run(&self.pool, frame.size, &self.smooth, &mut self.edges, &mut self.scratch);
         &self.edges
     }

@@ -58,6 +58,7 @@ pub struct Scaler {
     down: Axis,
     rows: Vec<u8>,
     sums: Vec<i32>,
+    plain: Vec<u8>,
 }
 
 impl Scaler {
@@ -74,9 +75,9 @@ impl Scaler {
             self.down.prepare(h, oh);
             self.sizes = Some((frame.size, area.size()));
         }
-        let channels = frame.format.bytes();
+        let (pixels, channels) = frame.plain(&mut self.plain);
         self.rows.resize(h * ow * channels, 0);
-        for (row, out) in frame.pixels.chunks_exact(w * channels).zip(self.rows.chunks_exact_mut(ow * channels)) {
+        for (row, out) in pixels.chunks_exact(w * channels).zip(self.rows.chunks_exact_mut(ow * channels)) {
             match channels {
                 1 => across::<1>(&self.across, row, out),
                 _ => across::<3>(&self.across, row, out),

@@ -8,7 +8,7 @@ use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 use super::disk::{Disk, OsDisk};
 use super::score::Scoring;
 use super::{Event, RecordError};
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::Frame;
 use crate::geometry::Size;
 use crate::latency::{Counts, LatencySummary, Moment};
 use crate::segmentation::{Class, Segmentation};
@@ -25,6 +25,7 @@ pub struct Recorder {
     scoring: Scoring,
     frames: u64,
     png: Vec<u8>,
+    plain: Vec<u8>,
     line: Vec<u8>,
 }
 
@@ -65,6 +66,7 @@ impl Recorder {
             scoring: Scoring::default(),
             frames: 0,
             png: Vec::new(),
+            plain: Vec::new(),
             line: Vec::new(),
         };
         recorder.append("frames.jsonl", &[])?;
@@ -99,12 +101,12 @@ impl Recorder {
             spacing: frame.spacing,
             ..FrameRow::default()
         };
-        let color = match frame.format {
-            PixelFormat::Gray8 => ColorType::Grayscale,
-            PixelFormat::Rgb8 => ColorType::Rgb,
-        };
+        let mut plain = std::mem::take(&mut self.plain);
+        let (pixels, channels) = frame.plain(&mut plain);
+        let color = if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb };
         let imprint = Imprint { id: row.id, time_ns: row.time_ns, captured_ns: frame.stamps.get(Moment::Captured) };
-        self.picture(frame.id, &row.frame, &frame.pixels, frame.size, color, Some(imprint))?;
+        self.picture(frame.id, &row.frame, pixels, frame.size, color, Some(imprint))?;
+        self.plain = plain;
         let mut stamps = segmentation.map_or(frame.stamps, |seg| seg.stamps);
         if let Some(shown) = frame.shown.get() {
             stamps.add(shown);

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use crate::backend::cpu::despeckle::Despeckle;
 use crate::engine::cuda::{Program, Runner};
 use crate::engine::{Device, EngineError, ExecutionContext, Plan, Precision};
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::Frame;
 use crate::geometry::{Rect, Sector, Size};
 use crate::latency::{Clock, Moment};
 use crate::segmentation::{Class, Segmentation};
@@ -240,16 +240,9 @@ impl Segmenter {
         out.frame_id = frame.id;
         out.size = size;
 
-        let gray: &[u8] = match frame.format {
-            PixelFormat::Gray8 => &frame.pixels,
-            // A GPU makes grey of colours itself.
-            PixelFormat::Rgb8 if self.choice != CropChoice::Auto && matches!(self.compute, Compute::Gpu(_)) => &[],
-            PixelFormat::Rgb8 => {
-                self.gray.resize(size.area(), 0);
-                frame.write_gray(&mut self.gray);
-                &self.gray
-            }
-        };
+        // A GPU makes grey of colours itself.
+        let unread = self.choice != CropChoice::Auto && matches!(self.compute, Compute::Gpu(_));
+        let gray = if unread { &[] } else { frame.gray(&mut self.gray) };
         let found = match self.choice {
             CropChoice::Auto => self.tracker.update(gray, size),
             CropChoice::Full => given(size.full()),

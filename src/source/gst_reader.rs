@@ -7,9 +7,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
 use gstreamer_video::prelude::*;
-use gstreamer_video::{VideoFormat, VideoFrameRef, VideoInfo};
+use gstreamer_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 
-use crate::frame::PixelFormat;
+use crate::frame::{Matrix, PixelFormat, Yuv, YuvLayout};
 use crate::geometry::Size;
 
 /// How long one look at the sink lasts before the bus is asked again. A picture that comes earlier ends it.
@@ -176,9 +176,11 @@ pub(super) fn element(factory: &str) -> Result<gst::Element, Fault> {
     gst::ElementFactory::make(factory).build().map_err(|_| missing_plugin(factory, factory))
 }
 
-/// The sink of every source: pictures in GRAY8 or RGB, at most `queue` of them waiting, no waiting for the clock.
+/// The sink of every source: pictures in a format of [`PixelFormat`], so that what most decoders and cards give stays as it is; at most `queue` of them waiting, no waiting for the clock.
 pub(super) fn picture_sink(queue: u32) -> AppSink {
-    let caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(["GRAY8", "RGB"])).build();
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", gst::List::new(["GRAY8", "GRAY16_LE", "I420", "NV12", "YUY2", "UYVY", "RGB"]))
+        .build();
     let sink = AppSink::builder().name("sonoplex").caps(&caps).sync(false).max_buffers(queue).build();
     sink.set_enable_last_sample(false);
     sink
@@ -234,28 +236,46 @@ pub(super) fn picture(sample: &gst::Sample) -> Result<(Size, PixelFormat, Vec<u8
     let info = VideoInfo::from_caps(caps).map_err(|_| bad("whose caps are no video"))?;
     let buffer = sample.buffer().ok_or_else(|| bad("without bytes"))?;
     let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|_| bad("that cannot be mapped"))?;
-    let format = match info.format() {
-        VideoFormat::Gray8 => PixelFormat::Gray8,
-        VideoFormat::Rgb => PixelFormat::Rgb8,
-        _ => return Err(bad("that is neither grey nor RGB")),
-    };
+    let format = format(&info).ok_or_else(|| bad("of a format that was not asked for"))?;
     let size = Size::new(info.width(), info.height());
     if size.area() > MAX_PIXELS {
         return Err(bad("larger than 64 million pixels"));
     }
-    let row = size.width as usize * format.bytes();
-    let stride = usize::try_from(frame.plane_stride()[0]).map_err(|_| bad("that is upside down"))?;
-    let data = frame.plane_data(0).map_err(|_| bad("without a plane"))?;
-    let mut pixels = Vec::with_capacity(row * size.height as usize);
-    if stride == row {
-        pixels.extend_from_slice(data.get(..row * size.height as usize).ok_or_else(|| bad("that is too short"))?);
-    } else {
-        for y in 0..size.height as usize {
-            let line = data.get(y * stride..y * stride + row).ok_or_else(|| bad("that is too short"))?;
-            pixels.extend_from_slice(line);
+    let mut pixels = Vec::with_capacity(format.bytes(size));
+    for (plane, (row, rows)) in format.planes(size).into_iter().enumerate().filter(|(_, (_, rows))| *rows > 0) {
+        let stride = usize::try_from(frame.plane_stride()[plane]).map_err(|_| bad("that is upside down"))?;
+        let data = frame.plane_data(plane as u32).map_err(|_| bad("without a plane"))?;
+        if stride == row {
+            pixels.extend_from_slice(data.get(..row * rows).ok_or_else(|| bad("that is too short"))?);
+        } else {
+            for y in 0..rows {
+                pixels
+                    .extend_from_slice(data.get(y * stride..y * stride + row).ok_or_else(|| bad("that is too short"))?);
+            }
         }
     }
     Ok((size, format, pixels))
+}
+
+/// What the bytes of such a picture mean; colours of rarer standards than BT.601 count as those of the one that is nearest.
+fn format(info: &VideoInfo) -> Option<PixelFormat> {
+    let layout = match info.format() {
+        VideoFormat::Gray8 => return Some(PixelFormat::Gray8),
+        VideoFormat::Gray16Le => return Some(PixelFormat::Gray16),
+        VideoFormat::Rgb => return Some(PixelFormat::Rgb8),
+        VideoFormat::I420 => YuvLayout::I420,
+        VideoFormat::Nv12 => YuvLayout::Nv12,
+        VideoFormat::Yuy2 => YuvLayout::Yuyv,
+        VideoFormat::Uyvy => YuvLayout::Uyvy,
+        _ => return None,
+    };
+    let colours = info.colorimetry();
+    let matrix = match colours.matrix() {
+        VideoColorMatrix::Bt709 | VideoColorMatrix::Smpte240m | VideoColorMatrix::Bt2020 => Matrix::Bt709,
+        _ => Matrix::Bt601,
+    };
+    let full_range = colours.range() == VideoColorRange::Range0_255;
+    Some(PixelFormat::Yuv(Yuv { layout, matrix, full_range }))
 }
 
 /// No scanner has more; a stream that says so lies.

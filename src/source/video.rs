@@ -342,18 +342,10 @@ fn start(path: &Path, streams: &Arc<Mutex<Streams>>) -> Result<Reader, Fault> {
             gst::element_error!(decode, gst::StreamError::WrongType, ["it holds no pictures that can be decoded"]);
         }
     });
-    let grey = sink.downgrade();
     decode.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let Some(format) = caps.structure(0).filter(|s| s.name() == "video/x-raw") else { return };
-        if target.is_linked() {
+        if target.is_linked() || caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
             return;
-        }
-        // Colour stays colour; only what is stored as grey is delivered as grey.
-        let stored_grey = format.get::<&str>("format").is_ok_and(|f| f.starts_with("GRAY"));
-        let wanted = if stored_grey { "GRAY8" } else { "RGB" };
-        if let Some(sink) = grey.upgrade() {
-            sink.set_caps(Some(&gst::Caps::builder("video/x-raw").field("format", wanted).build()));
         }
         // A refusal shows on the bus as `not-linked`.
         let _ = pad.link(&target);

@@ -100,7 +100,7 @@ fn looks_like(frame: &Frame) -> String {
     let level = |y: u32| match frame.format {
         PixelFormat::Gray8 => y as u8,
         // BT.601, studio range.
-        PixelFormat::Rgb8 => ((298 * (y as i32 - 16) + 128) >> 8).clamp(0, 255) as u8,
+        _ => ((298 * (y as i32 - 16) + 128) >> 8).clamp(0, 255) as u8,
     };
     let places = || (0..SIZE.height).step_by(7).flat_map(|y| (0..SIZE.width).step_by(3).map(move |x| (x, y)));
     let errors = |n: u32| {

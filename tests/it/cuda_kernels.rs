@@ -22,10 +22,9 @@ use sonoplex::backend::cuda::module::MODULES;
 use sonoplex::backend::cuda::{
     activation, components, crop, layout, mask, max_pool, reduce, resize, resize_tensor, softmax,
 };
-use sonoplex::frame::PixelFormat;
 use sonoplex::geometry::Size;
 
-use super::kernels_cuda::filters;
+use super::kernels_cuda::{filters, formats};
 use super::kernels_cuda_conv::shape;
 
 fn root() -> PathBuf {
@@ -75,8 +74,8 @@ fn launched() -> Vec<Launch> {
     let of =
         |filter: &Despeckle| launches(filter, size, region(area), region(area), region(scratch_bytes(filter, size)));
     let mut all: Vec<Launch> = filters().iter().flat_map(of).collect();
-    for format in [PixelFormat::Gray8, PixelFormat::Rgb8] {
-        let frame = region(area * format.bytes() as u64);
+    for format in formats() {
+        let frame = region(format.bytes(size) as u64);
         all.push(crop::launch((size, format), size.full(), frame, region(area), region(area)));
     }
     let (resampler, scale) = (Resampler::new(size, size, Filter::Area), [[1.0, 0.0]]);
@@ -119,13 +118,18 @@ fn launched() -> Vec<Launch> {
         let tensor = |channels: usize| Halves::slice(region(32 * channels as u64), 16, channels, 0, channels);
         let bias = region(4 * outs as u64);
         all.extend(conv.launches(tensor(8), (packed, bias), None, tensor(outs), [0.0, 1.0], region(0)));
+        let quarter = Halves::slice(region(8 * outs as u64), 4, outs, 0, outs);
+        let pooling = conv.clone().pooling(quarter);
+        all.extend(pooling.launches(tensor(8), (packed, bias), None, tensor(outs), [0.0, 1.0], region(0)));
         all.push(head::launch(16, [8, outs], tensor(8), [region(32 * outs as u64), bias], region(64 * outs as u64)));
         let codes = ConvShape { in_channels: 16, kernel: [1, 1], pads: [0; 4], ..shape.clone() };
         let int8 = ConvInt8::convolution(&codes, Grid::WHOLE, None).expect("one that the kernel computes");
         let constants = region(int8.pack(&vec![0.0; outs * 16], &vec![0.0; outs], false).len() as u64);
         let bytes = Codes::slice(region(256), 16, 16, 0, 16);
         let sixteen = Halves::slice(region(512), 16, 16, 0, 16);
-        all.extend(int8.launches(bytes, constants, None, Kept::Halves(tensor(outs)), [0.0, 1.0], region(0)));
+        for int8 in [int8.clone(), int8.pooling(Kept::Halves(quarter))] {
+            all.extend(int8.launches(bytes, constants, None, Kept::Halves(tensor(outs)), [0.0, 1.0], region(0)));
+        }
         all.push(layout::to_codes([16, 16], sixteen, Grid::WHOLE, bytes));
         all.push(layout::to_halves([16, 16], bytes, Grid::WHOLE, sixteen));
         all.push(layout::copy([16, 16], Kept::Codes(bytes), Kept::Codes(bytes)));

@@ -8,7 +8,7 @@ use sonoplex::backend::cpu::{Filter, Pool, Resampler};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::backend::cuda::{components, crop, despeckle, mask as cuda_mask, resize};
 use sonoplex::engine::cuda::Recording;
-use sonoplex::frame::PixelFormat;
+use sonoplex::frame::{Matrix, PixelFormat, Yuv, YuvLayout};
 use sonoplex::geometry::{Rect, Size};
 
 use super::naive::Random;
@@ -136,16 +136,27 @@ pub fn check_masks(machine: &mut dyn Machine) {
     }
 }
 
-/// Crops of both formats, equal to the CPU's.
+/// Every format of a frame.
+pub fn formats() -> Vec<PixelFormat> {
+    let layouts = [YuvLayout::Yuyv, YuvLayout::Uyvy, YuvLayout::Nv12, YuvLayout::I420];
+    let of = |layout| {
+        let kinds = [(Matrix::Bt601, false), (Matrix::Bt601, true), (Matrix::Bt709, false), (Matrix::Bt709, true)];
+        kinds.map(|(matrix, full_range)| PixelFormat::Yuv(Yuv { layout, matrix, full_range }))
+    };
+    let plain = [PixelFormat::Gray8, PixelFormat::Gray16, PixelFormat::Rgb8];
+    plain.into_iter().chain(layouts.into_iter().flat_map(of)).collect()
+}
+
+/// Crops of every format, equal to the CPU's.
 pub fn check_crops(machine: &mut dyn Machine) {
     let mut random = Random(61);
     for size in [Size::new(1, 1), Size::new(41, 30), Size::new(97, 13)] {
-        for format in [PixelFormat::Gray8, PixelFormat::Rgb8] {
+        for format in formats() {
             let (w, h) = (size.width, size.height);
             let middle = Rect { x: w / 3, y: h / 4, width: (w / 2).max(1), height: (h / 2).max(1) };
             let corner = Rect { x: w - 1, y: h - 1, width: 1, height: 1 };
             for rect in [size.full(), middle, corner] {
-                let pixels = random.bytes(size.area() * format.bytes());
+                let pixels = random.bytes(format.bytes(size));
                 let inside: Vec<u8> = random.bytes(rect.size().area()).iter().map(|v| (v & 1) * 255).collect();
                 let mut expected = vec![0; inside.len()];
                 sonoplex::backend::cpu::crop::crop(&pixels, (size, format), rect, &inside, &mut expected);

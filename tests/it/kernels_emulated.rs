@@ -22,6 +22,7 @@ use super::kernels_cuda_conv::{check_convs, check_ends};
 use super::kernels_cuda_int8::{check_codes, check_int8};
 use super::kernels_cuda_net::check_networks;
 use super::kernels_cuda_net_int8::check_int8_networks;
+use super::kernels_cuda_pool::check_pooling;
 use super::kernels_cuda_values::{check_elementwise, check_reductions};
 use super::naive::Random;
 use super::segmenter_gpu::{check_frames, check_hard_frames};
@@ -74,6 +75,7 @@ fn convolutions_agree_with_naive_ones_in_any_order_of_threads_and_copies() {
     let written = ORDERS.map(|order| {
         check_ends(&mut Memory::in_order(order));
         check_int8(&mut Memory::in_order(order));
+        check_pooling(&mut Memory::in_order(order));
         check_codes(&mut Memory::in_order(order));
         check_convs(&mut Memory::in_order(order))
     });

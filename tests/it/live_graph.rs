@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use sonoplex::frame::PixelFormat;
+use sonoplex::frame::{Matrix, PixelFormat, Yuv, YuvLayout};
 use sonoplex::geometry::Size;
 use sonoplex::source::{Source, SourceError, gst as live};
 
@@ -21,6 +21,35 @@ fn a_graph_of_ones_own_is_a_live_source() {
     let mut paced =
         live::open("videotestsrc is-live=true num-buffers=5 ! video/x-raw,format=GRAY8,framerate=50/1").unwrap();
     assert!(read_all(&mut *paced).iter().all(|f| f.format == PixelFormat::Gray8));
+}
+
+/// Of what cards give nothing is converted on the way, and its colours are those that GStreamer makes of it, whose fast conversions
+/// make 253 of white; another matrix is 15 levels away, exchanged colours 80.
+#[test]
+fn pictures_of_cards_come_as_they_are() {
+    for (name, layout, matrix) in [
+        ("YUY2", YuvLayout::Yuyv, Matrix::Bt601),
+        ("UYVY", YuvLayout::Uyvy, Matrix::Bt709),
+        ("NV12", YuvLayout::Nv12, Matrix::Bt709),
+        ("I420", YuvLayout::I420, Matrix::Bt601),
+    ] {
+        let standard = if matrix == Matrix::Bt601 { "bt601" } else { "bt709" };
+        let caps = format!("video/x-raw,format={name},width=161,height=121,colorimetry={standard}");
+        let graph = format!("videotestsrc num-buffers=2 pattern=smpte100 ! {caps}");
+        let frames = read_all(&mut *live::open(&graph).unwrap());
+        let converted = format!("{graph} ! videoconvert chroma-resampler=nearest ! video/x-raw,format=RGB");
+        let expected = read_all(&mut *live::open(&converted).unwrap());
+        assert_eq!((frames.len(), expected.len()), (2, 2), "{name}");
+        for (frame, expected) in frames.iter().zip(&expected) {
+            assert_eq!(frame.format, PixelFormat::Yuv(Yuv { layout, matrix, full_range: false }), "{name}");
+            let mut buffer = Vec::new();
+            let (found, _) = frame.plain(&mut buffer);
+            let apart: u64 = found.iter().zip(&expected.pixels).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            assert!(apart as f64 / (found.len() as f64) < 6.0, "{name}: {apart} levels of {} bytes", found.len());
+        }
+    }
+    let deep = "videotestsrc num-buffers=1 ! video/x-raw,format=GRAY16_LE,width=64,height=48";
+    assert_eq!(read_all(&mut *live::open(deep).unwrap())[0].format, PixelFormat::Gray16);
 }
 
 #[test]

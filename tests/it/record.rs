@@ -14,6 +14,7 @@ use sonoplex::record::{Disk, Event, EventKind, OsDisk, RecordError, Recorder};
 use sonoplex::segmentation::{Finding, Segmentation, State};
 use sonoplex::session::{Imprint, Session};
 
+use crate::kernels_cuda::formats;
 use crate::pipeline_fakes::{classes, session};
 
 /// A disk with room for so many bytes. What does not fit is not written, as the real one sees to.
@@ -55,7 +56,7 @@ impl Disk for FullDisk {
 }
 
 fn frame(id: u64, size: Size, format: PixelFormat) -> Frame {
-    let pixels = (0..size.area() * format.bytes()).map(|i| (i as u64 * 7 + id * 13) as u8).collect();
+    let pixels = (0..format.bytes(size)).map(|i| (i as u64 * 7 + id * 13) as u8).collect();
     let mut frame = Frame::new(id, size, format, pixels);
     frame.time = Duration::from_micros(33_367 * id);
     frame.spacing = Some(Spacing { x_mm: 0.1, y_mm: 0.125 });
@@ -79,6 +80,26 @@ fn segmentation(frame: &Frame) -> Segmentation {
     seg.stamps = frame.stamps;
     seg.stamps.set(Moment::Segmented, 500 + frame.id);
     seg
+}
+
+/// So a session proves its masks, whatever the card gave.
+#[test]
+fn video_is_stored_in_colours_of_the_same_grey() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("session");
+    let mut recorder = Recorder::create(&to, session()).unwrap();
+    let frames: Vec<Frame> =
+        formats().into_iter().zip(0..).map(|(format, id)| frame(id, Size::new(21, 9), format)).collect();
+    for frame in &frames {
+        recorder.write(frame, None).unwrap();
+    }
+    recorder.finish(Counts::default(), LatencySummary::new(), "end of recording").unwrap();
+    let recorded = Recorded::open(&to).unwrap();
+    for (row, frame) in recorded.rows.iter().zip(&frames) {
+        let read = recorded.frame(row).unwrap();
+        assert_eq!(read.gray(&mut Vec::new()), frame.gray(&mut Vec::new()), "{:?}", frame.format);
+        assert_eq!(read.rgb(20, 8), frame.rgb(20, 8), "{:?}", frame.format);
+    }
 }
 
 #[test]

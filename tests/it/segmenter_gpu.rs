@@ -6,7 +6,7 @@ use prost::Message;
 use sonoplex::backend::cpu::components::Components;
 use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::engine::onnx::StringStringEntryProto;
-use sonoplex::frame::{Frame, PixelFormat};
+use sonoplex::frame::{Frame, PixelFormat, Yuv, YuvLayout};
 use sonoplex::geometry::{Rect, Size};
 use sonoplex::latency::Clock;
 use sonoplex::segmentation::Segmentation;
@@ -74,7 +74,12 @@ fn picture(random: &mut Random, id: u64, size: Size, format: PixelFormat) -> Fra
     };
     let pixels = match format {
         PixelFormat::Gray8 => (0..size.area()).map(level).collect(),
-        PixelFormat::Rgb8 => (0..size.area()).flat_map(|i| [level(i), level(i) / 2 + 60, 255 - level(i)]).collect(),
+        PixelFormat::Yuv(yuv) => {
+            assert_eq!(yuv.layout, YuvLayout::Nv12);
+            let differences = format.bytes(size) - size.area();
+            (0..size.area()).map(level).chain((0..differences).map(|i| 100 + noise[i] / 4)).collect()
+        }
+        _ => (0..size.area()).flat_map(|i| [level(i), level(i) / 2 + 60, 255 - level(i)]).collect(),
     };
     Frame::new(id, size, format, pixels)
 }
@@ -130,10 +135,17 @@ pub fn check_frames(open: Opened) {
         let (mut expected, mut found) = (Segmenter::open(&config).expect("a sound model"), open(&config));
         let (mut a, mut b) = (Segmentation::default(), Segmentation::default());
         let mut classes = Vec::new();
-        // Twice the same, another place, colours, another size, and back.
-        let kinds = [(90, 64, false), (90, 64, false), (90, 64, true), (71, 80, false), (90, 64, false)];
-        for (id, (width, height, colours)) in kinds.into_iter().enumerate() {
-            let format = if colours { PixelFormat::Rgb8 } else { PixelFormat::Gray8 };
+        // Twice the same, another place, colours, another size, back, and video.
+        let (gray, nv12) = (PixelFormat::Gray8, PixelFormat::Yuv(Yuv::studio(YuvLayout::Nv12)));
+        let kinds = [
+            (90, 64, gray),
+            (90, 64, gray),
+            (90, 64, PixelFormat::Rgb8),
+            (71, 80, gray),
+            (90, 64, gray),
+            (71, 64, nv12),
+        ];
+        for (id, (width, height, format)) in kinds.into_iter().enumerate() {
             let frame = picture(&mut random, id as u64, Size::new(width, height), format);
             let name = format!("case {number}, frame {id}");
             expected.segment(&frame, &Clock::manual(), &mut a).unwrap_or_else(|e| panic!("{name}: {e}"));

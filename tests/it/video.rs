@@ -6,7 +6,7 @@ use std::process::Command;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use sonoplex::frame::{Frame, PixelFormat};
+use sonoplex::frame::{Frame, PixelFormat, Yuv, YuvLayout};
 use sonoplex::geometry::Size;
 use sonoplex::source::{Source, video};
 
@@ -108,10 +108,9 @@ fn compare(path: &Path, tolerance: f64) {
         assert!((time - wanted).abs() < 1.1, "{} frame {i}: {time} ms, OpenCV {wanted} ms", path.display());
         let rgb = &expected.rgb[at..at + frame.size.area() * 3];
         at += rgb.len();
-        let ours: Vec<u8> = match frame.format {
-            PixelFormat::Rgb8 => frame.pixels.clone(),
-            PixelFormat::Gray8 => frame.pixels.iter().flat_map(|&v| [v; 3]).collect(),
-        };
+        let mut buffer = Vec::new();
+        let (plain, channels) = frame.plain(&mut buffer);
+        let ours: Vec<u8> = plain.iter().flat_map(|&v| std::iter::repeat_n(v, 3 / channels)).collect();
         let d = mean_difference(&ours, rgb);
         assert!(d <= tolerance, "{} frame {i}: mean difference {d}", path.display());
         worst = d.max(worst);
@@ -166,9 +165,14 @@ fn noise_video(path: &Path, format: &str, size: Size, times_ms: &[u64], encoder:
     let pipeline = gst::parse::launch(&graph).unwrap();
     let source = pipeline.downcast_ref::<gst::Pipeline>().unwrap().by_name("in").unwrap();
     let source = source.downcast::<gstreamer_app::AppSrc>().unwrap();
-    let bytes = if format == "GRAY8" { 1 } else { 4 };
+    let bytes = match format {
+        "GRAY8" => size.area(),
+        "I420" => size.area() * 3 / 2,
+        "GRAY16_LE" => size.area() * 2,
+        _ => size.area() * 4,
+    };
     for (i, &ms) in times_ms.iter().enumerate() {
-        let mut buffer = gst::Buffer::from_mut_slice(noise(i as u32, size.area() * bytes));
+        let mut buffer = gst::Buffer::from_mut_slice(noise(i as u32, bytes));
         let times_of = buffer.get_mut().unwrap();
         times_of.set_pts(gst::ClockTime::from_mseconds(ms));
         times_of.set_duration(gst::ClockTime::from_mseconds(40));
@@ -202,6 +206,16 @@ fn lossless_video_gives_back_its_bytes() {
         assert!(frame.format == PixelFormat::Rgb8 && frame.pixels == rgb, "frame {i}");
     }
     compare(&path, 0.0);
+    // What decoders and cards give stays as it is.
+    let i420 = PixelFormat::Yuv(Yuv::studio(YuvLayout::I420));
+    for (name, format) in [("GRAY16_LE", PixelFormat::Gray16), ("I420", i420)] {
+        let path = dir.path().join(format!("{name}.mkv"));
+        noise_video(&path, name, size, &times, "avenc_ffv1 ! matroskamux");
+        for (i, frame) in read_all(&mut *open(&path)).iter().enumerate() {
+            assert_eq!(frame.format, format, "{name}, frame {i}");
+            assert!(frame.pixels == noise(i as u32, format.bytes(size)), "{name}, frame {i}");
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use self::division::Division;
 use super::launch::{Arg, Launch, Region};
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+use crate::backend::cpu::max_pool::PoolShape;
 
 /// Input channels of one step of the kernel.
 const DEPTH: usize = 32;
@@ -88,6 +89,8 @@ pub struct Conv {
     /// Pixels of the output for each of the input, down and across, where it is transposed; else 1.
     up: usize,
     division: Division,
+    /// Where the largest of each square of 2 × 2 of its output goes.
+    pooled: Option<Halves>,
 }
 
 impl Conv {
@@ -111,7 +114,7 @@ impl Conv {
 
     fn guessed(shape: ConvShape, up: usize) -> Self {
         let division = Division::guess(&shape, up * up, steps(&shape, DEPTH));
-        Self { shape, up, division }
+        Self { shape, up, division, pooled: None }
     }
 
     /// The ways to divide it among blocks, what is probably fastest first.
@@ -126,6 +129,19 @@ impl Conv {
     pub fn by(self, tactic: &str) -> Option<Self> {
         let division = Division::named(tactic, &self.shape, self.up * self.up, steps(&self.shape, DEPTH))?;
         Some(Self { division, ..self })
+    }
+
+    /// Whether it can pool its output so on the way.
+    pub fn pools(&self, pool: &PoolShape) -> bool {
+        self.up == 1 && self.division.pools(&self.shape, pool)
+    }
+
+    /// The same, writing the largest of each square of 2 × 2 of its output to `pooled`.
+    ///
+    /// # Panics
+    /// Where [`Conv::pools`] would say no, when it is launched.
+    pub fn pooling(self, pooled: Halves) -> Self {
+        Self { pooled: Some(pooled), ..self }
     }
 
     /// Numbers of a row of packed weights: taps × input channels, each to whole steps.
@@ -222,8 +238,15 @@ impl Conv {
         let parts = self.division.parts;
         // Where it is not split nobody reads or writes sums: any floats stand for them.
         args.push(Arg::Region(if parts > 1 { scratch } else { bias }));
+        args.extend(self.pooled.map_or([to, Arg::U32(0)], |own| {
+            assert!(parts == 1 && self.up == 1 && height % 2 == 0 && width % 2 == 0, "{self:?} pools");
+            own.args(out_pixels / 4, outs, "the pooled")
+        }));
         let [across, down, deep] = self.division.blocks(s, self.up * self.up).map(|n| n as u32);
-        let kernel = self.division.kernel(["conv_128x32", "conv_64x64"]);
+        let kernel = self.division.kernel(match self.pooled {
+            None => ["conv_128x32", "conv_64x64"],
+            Some(_) => ["conv_128x32_pool", "conv_64x64_pool"],
+        });
         let mut launches = vec![Launch::tiles(kernel, [across, down, deep * parts as u32], THREADS, args)];
         if parts > 1 {
             let mut args = vec![Arg::Region(scratch)];

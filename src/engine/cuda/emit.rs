@@ -12,7 +12,7 @@ use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cpu::resize_tensor::ResizeTensor;
 use crate::backend::cuda::conv::depthwise::ConvDepthwise;
 use crate::backend::cuda::conv::first::ConvFirst;
-use crate::backend::cuda::conv::int8::Kept;
+use crate::backend::cuda::conv::int8::{ConvInt8, Kept};
 use crate::backend::cuda::conv::{Conv, Halves, head};
 use crate::backend::cuda::launch::{Launch, Region};
 use crate::backend::cuda::{activation, elementwise, layout, max_pool, resize_tensor, softmax};
@@ -130,6 +130,8 @@ impl<'a> Emit<'a> {
                 let weights = spread(&weights, (&from.places, from.width), (&to.places, to.width));
                 self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
             }
+            // The convolution before it has done it.
+            Op::MaxPool(_) if self.tensors.is_pooled(step.output) => {}
             Op::MaxPool(shape) => {
                 let wide = PoolShape { channels: from.width, ..shape.clone() };
                 let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.whole(v));
@@ -173,6 +175,10 @@ impl<'a> Emit<'a> {
             added => added.map(|&v| self.tensors.halves(v)),
         };
         let scratch = self.tensors.scratch(step.output);
+        let conv = match self.tensors.pooled(step.output) {
+            Some(Kept::Halves(pooled)) => &conv.clone().pooling(pooled),
+            _ => conv,
+        };
         self.held(to, dst, activation, |bounds| conv.launches(src, constants, added, dst, bounds, scratch))
     }
 
@@ -198,6 +204,7 @@ impl<'a> Emit<'a> {
         let constants = self.constant(conv.pack(&weights, &bias, added.is_some()));
         let held = bounds(activation).unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
         let dst = self.tensors.whole(step.output);
+        let conv = self.tensors.pooled(step.output).into_iter().fold(conv, ConvInt8::pooling);
         let scratch = self.tensors.scratch(step.output);
         self.launches.extend(conv.launches(src, constants, added, dst, held, scratch));
         match (bounds(activation), dst) {

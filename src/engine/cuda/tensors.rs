@@ -1,6 +1,8 @@
 //! How the tensors of a plan lie in the memory of a GPU: as planes of floats at the ends of a network, between them channels
 //! last as halves or codes, the parts of a joined one in slices of its pixels; and what a step works in beside them.
 
+use std::collections::BTreeMap;
+
 use super::super::graph::{Op, Then};
 use super::super::memory::{Lifetime, arrange};
 use super::super::plan::{Header, Place, PlanStep};
@@ -9,6 +11,7 @@ use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::layout::{Grid, Layout};
+use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cuda::conv::first::ConvFirst;
 use crate::backend::cuda::conv::int8::{self, Codes, ConvInt8, Kept};
 use crate::backend::cuda::conv::{Conv, Halves};
@@ -52,13 +55,15 @@ impl Tensor {
 /// All tensors of a plan.
 pub(super) struct Tensors {
     own: Vec<Tensor>,
+    /// What convolutions write on their way, beside their output: theirs, pooled.
+    pooled: BTreeMap<usize, usize>,
 }
 
 impl Tensors {
     /// Decides how each tensor lies, and where, and says where their memory ends; with `share` two that are never needed at the
     /// same time share it.
     pub fn new(header: &Header, share: bool) -> Result<(Self, u64), CudaError> {
-        let mut tensors = Self { own: Vec::new() };
+        let mut tensors = Self { own: Vec::new(), pooled: BTreeMap::new() };
         for value in &header.values {
             let (channels, pixels) = match value.shape[..] {
                 [1, channels, h, w] => (channels, h * w),
@@ -88,6 +93,7 @@ impl Tensors {
         tensors.forms(header);
         tensors.widths(header);
         tensors.join(header);
+        tensors.pooled = header.steps.iter().filter_map(|step| tensors.pools(header, step)).collect();
         let end = tensors.place(header, share);
         Ok((tensors, end))
     }
@@ -167,6 +173,32 @@ impl Tensors {
         }
     }
 
+    /// The output of a convolution and what is pooled of it on the way: squares of 2 × 2, where it is held between bounds.
+    fn pools(&self, header: &Header, step: &PlanStep) -> Option<(usize, usize)> {
+        let Op::Conv { activation, .. } = &step.op else { return None };
+        activation.bounds()?;
+        let can = |pool: &PoolShape| match self.conv(header, step) {
+            Some(conv) => conv.pools(pool),
+            None => self.conv_int8(step).is_some_and(|conv| conv.pools(pool)),
+        };
+        let kept = |v: usize| (&self.own[v].places, self.own[v].width, self.own[v].grid);
+        let pool = header.steps.iter().find(|other| {
+            matches!(&other.op, Op::MaxPool(pool) if other.inputs[0] == step.output && can(pool))
+                && kept(other.output) == kept(step.output)
+        })?;
+        Some((step.output, pool.output))
+    }
+
+    /// Where the convolution that makes a value writes it pooled too, if it does.
+    pub fn pooled(&self, value: usize) -> Option<Kept> {
+        self.pooled.get(&value).map(|&pooled| self.whole(pooled))
+    }
+
+    /// Whether a value, which is another pooled, is written by the step that makes that.
+    pub fn is_pooled(&self, value: usize) -> bool {
+        self.pooled.values().any(|&pooled| pooled == value)
+    }
+
     /// Whether `part` lies at place `first` of `whole` already.
     pub fn is_part(&self, part: usize, whole: usize, first: usize) -> bool {
         self.own[part].part == Some((whole, first))
@@ -196,6 +228,9 @@ impl Tensors {
                 touch(3 * v + 1, index, index);
             }
             touch(3 * step.output + 2, index, index);
+            if let Some(&pooled) = self.pooled.get(&step.output) {
+                touch(3 * self.root(pooled).0, index, index);
+            }
             let of_codes = self.conv_int8(step).map_or(0, |conv| conv.scratch_bytes());
             let bytes = self.conv(header, step).map_or(of_codes, |conv| conv.scratch_bytes());
             scratch[step.output] = bytes as usize;

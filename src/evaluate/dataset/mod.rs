@@ -277,7 +277,7 @@ fn gray(picture: decode::Picture) -> Vec<u8> {
     let frame = Frame::new(0, picture.size, picture.format, picture.pixels);
     match frame.format {
         PixelFormat::Gray8 => frame.pixels,
-        PixelFormat::Rgb8 => {
+        _ => {
             let mut gray = vec![0; frame.size.area()];
             frame.write_gray(&mut gray);
             gray

@@ -126,9 +126,9 @@ impl Source for MetaImage {
             return Ok(None);
         };
         self.samples.read(index, &mut self.buffer)?;
-        let mut pixels = Vec::with_capacity(self.stored.area() * self.format.bytes());
+        let mut pixels = Vec::with_capacity(self.format.bytes(self.stored));
         self.levels.write(self.element, self.big_endian, &self.buffer, &mut pixels);
-        let pixels = self.upright.apply(pixels, self.stored, self.format.bytes());
+        let pixels = self.upright.apply(pixels, self.stored, if self.format == PixelFormat::Rgb8 { 3 } else { 1 });
         let mut frame = Frame::new(self.id, self.upright.size(self.stored), self.format, pixels);
         frame.time = time;
         frame.spacing = self.spacing;

@@ -1,6 +1,7 @@
 //! How a convolution is divided among the blocks of a GPU.
 
 use crate::backend::cpu::conv::ConvShape;
+use crate::backend::cpu::max_pool::PoolShape;
 
 /// Blocks that a sum is split for: two for each of the 132 multiprocessors of the largest devices. A number, not asked of the
 /// device, so that the guess has the same bits on all of them.
@@ -53,6 +54,13 @@ impl Division {
     /// The one of this name among those that are worth timing.
     pub fn named(tactic: &str, shape: &ConvShape, phases: usize, steps: usize) -> Option<Self> {
         Self::all(shape, phases, steps).into_iter().find(|own| own.to_string() == tactic)
+    }
+
+    /// Whether a convolution that is divided so can pool its output on the way: a square of 2 × 2 lies in one warp, whose sums are whole.
+    pub fn pools(self, shape: &ConvShape, pool: &PoolShape) -> bool {
+        let squares = pool.kernel == [2, 2] && pool.stride == [2, 2] && pool.pads == [0; 4] && pool.dilation == [1, 1];
+        let even = pool.in_size == shape.out_size() && pool.in_size.iter().all(|n| n.is_multiple_of(2));
+        self.parts == 1 && squares && even
     }
 
     /// Blocks for pixels, for channels, and for `phases`: the pixels of a square where it is transposed, else 1.

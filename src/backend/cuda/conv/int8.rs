@@ -5,6 +5,7 @@ use super::{DEPTH, Halves, THREADS, painted, steps};
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::layout::Grid;
+use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cuda::launch::{Arg, Launch, Region};
 
 /// Codes that are copied at once.
@@ -106,6 +107,8 @@ pub struct ConvInt8 {
     /// Of what is added, where that is codes.
     added: Option<Grid>,
     division: Division,
+    /// Where the largest of each square of 2 × 2 of its output goes.
+    pooled: Option<Kept>,
 }
 
 impl ConvInt8 {
@@ -138,7 +141,7 @@ impl ConvInt8 {
 
     fn guessed(shape: &ConvShape, up: usize, grid: Grid, made: Option<Grid>) -> Self {
         let division = Division::guess(shape, up * up, steps(shape, CODES));
-        Self { shape: shape.clone(), up, grid, made, added: None, division }
+        Self { shape: shape.clone(), up, grid, made, added: None, division, pooled: None }
     }
 
     /// The ways to divide it among blocks, what is probably fastest first.
@@ -150,6 +153,19 @@ impl ConvInt8 {
     pub fn by(self, tactic: &str) -> Option<Self> {
         let division = Division::named(tactic, &self.shape, self.phases(), steps(&self.shape, CODES))?;
         Some(Self { division, ..self })
+    }
+
+    /// Whether it can pool its output so on the way.
+    pub fn pools(&self, pool: &PoolShape) -> bool {
+        self.up == 1 && self.division.pools(&self.shape, pool)
+    }
+
+    /// The same, writing the largest of each square of 2 × 2 of its output to `pooled`, which is kept as the output is.
+    ///
+    /// # Panics
+    /// Where [`ConvInt8::pools`] would say no, when it is launched.
+    pub fn pooling(self, pooled: Kept) -> Self {
+        Self { pooled: Some(pooled), ..self }
     }
 
     /// Codes of a row of packed weights.
@@ -301,8 +317,17 @@ impl ConvInt8 {
         args.extend([s.kernel[0], s.kernel[1], s.stride[0], s.dilation[0], s.pads[0], s.pads[1]].map(number));
         // Where it is not split nobody reads or writes sums: any whole numbers stand for them.
         args.push(if parts > 1 { Arg::Region(scratch) } else { starts });
+        args.extend(self.pooled.map_or([to[0], Arg::U32(0)], |own| {
+            assert!(parts == 1 && self.up == 1 && height % 2 == 0 && width % 2 == 0, "{self:?} pools");
+            let (args, own) = own.args(out_pixels / 4, outs, "the pooled");
+            assert_eq!(own, halves, "it is kept as the output is");
+            args
+        }));
         let [across, down, deep] = self.division.blocks(s, self.phases()).map(|n| n as u32);
-        let kernel = self.division.kernel(["conv_int8_128x32", "conv_int8_64x64"]);
+        let kernel = self.division.kernel(match self.pooled {
+            None => ["conv_int8_128x32", "conv_int8_64x64"],
+            Some(_) => ["conv_int8_128x32_pool", "conv_int8_64x64_pool"],
+        });
         let mut launches = vec![Launch::tiles(kernel, [across, down, deep * parts as u32], THREADS, args)];
         if parts > 1 {
             let mut args = vec![Arg::Region(scratch), number(parts), number(self.columns())];

@@ -7,31 +7,16 @@ use crate::geometry::{Size, Spacing};
 use crate::latency::Stamps;
 use crate::mask::Mask;
 
-/// How the bytes of a picture are laid out; rows follow each other without padding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PixelFormat {
-    /// One byte a pixel, 0 black, 255 white.
-    Gray8,
-    /// Three bytes a pixel: red, green, blue.
-    Rgb8,
-}
+mod pixels;
 
-impl PixelFormat {
-    /// Bytes of one pixel.
-    pub const fn bytes(self) -> usize {
-        match self {
-            Self::Gray8 => 1,
-            Self::Rgb8 => 3,
-        }
-    }
-}
+pub use pixels::{Factors, Matrix, PixelFormat, Samples, Yuv, YuvLayout, YuvSamples, luma};
 
 /// One picture from a source.
 ///
 /// Shared as `Arc<Frame>`: the segmenter, the display and the recorder read the same pixels.
 ///
 /// # Shapes
-/// `pixels` is `height × width × format.bytes()`, row-major, top row first.
+/// `pixels` is `format.bytes(size)` long, row-major, top row first.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// Position in what the source delivered, from 0, without gaps.
@@ -62,9 +47,9 @@ impl Frame {
     /// A frame of the given pixels at time zero, with nothing else known.
     ///
     /// # Panics
-    /// When `pixels` has not `size.area() * format.bytes()` bytes.
+    /// When `pixels` has not `format.bytes(size)` bytes.
     pub fn new(id: u64, size: Size, format: PixelFormat, pixels: Vec<u8>) -> Self {
-        assert_eq!(pixels.len(), size.area() * format.bytes(), "pixels of a {size} frame");
+        assert_eq!(pixels.len(), format.bytes(size), "pixels of a {size} frame");
         Self {
             id,
             size,
@@ -82,7 +67,8 @@ impl Frame {
 
     /// The grey level of every pixel, written to `out`.
     ///
-    /// Colour becomes luma, (77 R + 150 G + 29 B + 128) / 256.
+    /// Colour becomes luma, (77 R + 150 G + 29 B + 128) / 256, whatever it is stored as; 16 bits become 8, rounded. So a frame that was
+    /// recorded as grey or RGB has the same levels.
     ///
     /// # References
     /// ITU-R BT.601, weights 0.299, 0.587, 0.114 in 8-bit fixed point.
@@ -91,39 +77,37 @@ impl Frame {
     /// When `out` has not `size.area()` bytes.
     pub fn write_gray(&self, out: &mut [u8]) {
         assert_eq!(out.len(), self.size.area(), "grey plane of a {} frame", self.size);
+        let rows = out.chunks_exact_mut(self.size.width.max(1) as usize).enumerate();
+        rows.for_each(|(y, row)| self.format.write_gray(self.size, &self.pixels, (0, y), row));
+    }
+
+    /// The grey level of every pixel: those of the frame, or what [`Frame::write_gray`] writes to `buffer`.
+    pub fn gray<'a>(&'a self, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+        if self.format == PixelFormat::Gray8 {
+            return &self.pixels;
+        }
+        buffer.resize(self.size.area(), 0);
+        self.write_gray(buffer);
+        buffer
+    }
+
+    /// The picture with one byte of grey or three of red, green and blue a pixel, and which of both: its own bytes, or what is written to
+    /// `buffer` where they are laid out otherwise.
+    pub fn plain<'a>(&'a self, buffer: &'a mut Vec<u8>) -> (&'a [u8], usize) {
         match self.format {
-            PixelFormat::Gray8 => out.copy_from_slice(&self.pixels),
-            PixelFormat::Rgb8 => {
-                for (o, p) in out.iter_mut().zip(self.pixels.chunks_exact(3)) {
-                    *o = luma(p[0], p[1], p[2]);
-                }
+            PixelFormat::Gray8 => (&self.pixels, 1),
+            PixelFormat::Rgb8 => (&self.pixels, 3),
+            PixelFormat::Gray16 => (self.gray(buffer), 1),
+            PixelFormat::Yuv(yuv) => {
+                buffer.resize(3 * self.size.area(), 0);
+                yuv.write_rgb(self.size, &self.pixels, buffer);
+                (buffer, 3)
             }
         }
     }
 
     /// Red, green and blue of the pixel at column `x`, row `y`.
     pub fn rgb(&self, x: u32, y: u32) -> [u8; 3] {
-        let i = y as usize * self.size.width as usize + x as usize;
-        match self.format {
-            PixelFormat::Gray8 => [self.pixels[i]; 3],
-            PixelFormat::Rgb8 => [self.pixels[3 * i], self.pixels[3 * i + 1], self.pixels[3 * i + 2]],
-        }
-    }
-}
-
-/// BT.601 luma in 8-bit fixed point; see [`Frame::write_gray`].
-pub const fn luma(r: u8, g: u8, b: u8) -> u8 {
-    ((77 * r as u32 + 150 * g as u32 + 29 * b as u32 + 128) >> 8) as u8
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grey_colours_keep_their_level() {
-        for v in 0..=255 {
-            assert_eq!(luma(v, v, v), v);
-        }
+        self.format.rgb(self.size, &self.pixels, (x as usize, y as usize))
     }
 }
