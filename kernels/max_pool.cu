@@ -1,9 +1,10 @@
-// The largest of each window, channels-last halves or codes: `backend/cpu/max_pool.rs`.
+// The largest of each window, channels-last halves or codes, or the average, of halves: `backend/cpu/max_pool.rs`.
 //
 // Shapes      src: in_height × in_width pixels, `in_pitch` words of 16 bits apart; dst: out_height × out_width, `out_pitch`
 //             apart; `channels` words are computed, a multiple of eight as the pitches are. A word is a half, or two codes.
 // A thread    computes eight words of one pixel.
-// Tolerance   none: equal to the CPU on the same halves or codes; what is not a number is passed over there too.
+// Tolerance   none: equal to the CPU on the same halves or codes; what is not a number is passed over there too. Of an
+//             average one rounding to a half.
 #include "tensor.cuh"
 
 template <bool CODES>
@@ -46,3 +47,36 @@ __device__ inline void pool(
 
 MAX_POOL(max_pool, false)
 MAX_POOL(max_pool_codes, true)
+
+// The average of the values of each window that lie in the picture; with `padded` what is around it counts as zeros, as far as
+// `bottom` and `right` say.
+extern "C" __global__ void average_pool(
+    const u16* src, u32 in_height, u32 in_width, u32 in_pitch,
+    u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,
+    u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left, u32 bottom, u32 right, u32 padded
+) {
+    const u32 groups = channels / 8;
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    const u32 pixel = thread / groups, channel = thread % groups * 8;
+    if (pixel >= out_height * out_width) return;
+    const u32 y = pixel / out_width * stride, x = pixel % out_width * stride;
+    float sums[8] = {};
+    u32 there = 0;
+    for (u32 i = 0; i < kernel_height; i++) {
+        for (u32 j = 0; j < kernel_width; j++) {
+            // Wraps to something large before the picture.
+            const u32 v = y + i - top, u = x + j - left;
+            const bool own = v < in_height && u < in_width;
+            if (own || (padded && y + i < top + in_height + bottom && x + j < left + in_width + right)) there++;
+            if (!own) continue;
+            u16 halves[8];
+            load_chunk(halves, src + ((u64)v * in_width + u) * in_pitch + channel);
+#pragma unroll
+            for (u32 c = 0; c < 8; c++) sums[c] += from_half(halves[c]);
+        }
+    }
+    u16 halves[8];
+#pragma unroll
+    for (u32 c = 0; c < 8; c++) halves[c] = to_half(sums[c] / (float)(there > 0 ? there : 1));
+    store_chunk(dst + (u64)pixel * out_pitch + channel, halves);
+}

@@ -42,7 +42,7 @@ use kernels_cuda_int8::{check_codes, check_int8};
 use kernels_cuda_net::{check_networks, shipped};
 use kernels_cuda_net_int8::check_int8_networks;
 use kernels_cuda_pool::check_pooling;
-use kernels_cuda_values::{check_elementwise, check_reductions};
+use kernels_cuda_values::{check_averages, check_elementwise, check_normalizations, check_reductions};
 use naive::Random;
 use segmenter_gpu::{check_frames, check_hard_frames};
 
@@ -130,6 +130,8 @@ fn check_all(device: &mut Device) {
     check_resizes(device);
     check_elementwise(device);
     check_reductions(device);
+    check_normalizations(device);
+    check_averages(device);
     check_components(device);
     check_convs(device);
     check_ends(device);

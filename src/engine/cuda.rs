@@ -10,6 +10,7 @@ use super::plan::{Plan, PlanStep};
 use crate::backend::cuda::launch::{Launch, Region};
 
 mod emit;
+mod kernels;
 mod pointwise;
 mod tensors;
 

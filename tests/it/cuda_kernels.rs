@@ -9,6 +9,7 @@ use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::backend::cpu::elementwise::Arithmetic;
 use sonoplex::backend::cpu::layout::Grid;
 use sonoplex::backend::cpu::mask::Meaning;
+use sonoplex::backend::cpu::normalize::Normalize;
 use sonoplex::backend::cpu::resize_tensor::{Coordinates, Interpolation, ResizeShape, ResizeTensor};
 use sonoplex::backend::cpu::{ConvShape, Filter, PoolShape, Resampler};
 use sonoplex::backend::cuda::conv::depthwise::ConvDepthwise;
@@ -19,6 +20,7 @@ use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::elementwise::{self, Operand};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 use sonoplex::backend::cuda::module::MODULES;
+use sonoplex::backend::cuda::normalize::Groups;
 use sonoplex::backend::cuda::{
     activation, components, crop, layout, mask, max_pool, reduce, resize, resize_tensor, softmax,
 };
@@ -149,6 +151,7 @@ fn launched() -> Vec<Launch> {
             ceil_mode: false,
         };
         all.extend(max_pool::launch(&pool, Kept::Halves(tensor(outs)), Kept::Halves(tensor(outs))));
+        all.extend(max_pool::average(&pool, true, tensor(outs), tensor(outs)));
         let codes = PoolShape { channels: 16, ..pool };
         all.extend(max_pool::launch(&codes, Kept::Codes(bytes), Kept::Codes(bytes)));
         let sizes = [16, outs];
@@ -156,6 +159,12 @@ fn launched() -> Vec<Launch> {
         let silu = Activation::Silu;
         all.extend(elementwise::affine(sizes, tensor(outs), None, tensor(outs), silu));
         all.extend(elementwise::binary(Arithmetic::Mul, sizes, [operand; 2], tensor(outs), silu));
+        let norm = Normalize { groups: outs, length: 16, epsilon: 1e-5, centered: true, plane: 16, channels: outs };
+        let groups = Groups::new(&norm, [16, outs, outs]).expect("whole channels");
+        let scratch = region(groups.scratch_bytes());
+        all.extend(
+            groups.launches(tensor(outs), region(12 * outs as u64), tensor(outs), scratch, silu).expect("a kernel"),
+        );
         all.push(reduce::pixels(sizes, tensor(outs), one(outs), false));
         let (sizes, planes) = ([outs, 16], region(64 * outs as u64));
         all.push(layout::to_last(sizes, planes, tensor(outs), outs));

@@ -198,6 +198,45 @@ fn separable() -> Writer {
     w
 }
 
+/// Norms of instances, of groups and of all channels, with functions and before joins, means of windows, and convolutions in groups.
+fn normed() -> Writer {
+    let mut w = Writer::new(21);
+    let x = w.input("image", &[1, 1, 36, 44]);
+    let norm = |w: &mut Writer, x: &str, operator: &str, channels: usize, groups: i64| {
+        let (scale, bias) = (w.weights(&[channels], 8), w.weights(&[channels], 8));
+        let settings = if groups > 0 { &[("num_groups", Set::Int(groups))][..] } else { &[] };
+        w.node(operator, &[x, &scale, &bias], settings)
+    };
+    let a = w.conv(&x, 1, 12, 3);
+    let a = norm(&mut w, &a, "InstanceNormalization", 12, 0);
+    let a = w.node("LeakyRelu", &[&a], &[("alpha", Set::Float(0.01))]);
+    let settings = [("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))];
+    let b = w.node("AveragePool", &[&a], &settings);
+    let b = w.conv(&b, 12, 20, 3);
+    let b = norm(&mut w, &b, "GroupNormalization", 20, 4);
+    let b = w.node("Relu", &[&b], &[]);
+    let wide =
+        [("kernel_shape", Set::Ints(&[3, 3])), ("pads", Set::Ints(&[1, 1, 1, 1])), ("count_include_pad", Set::Int(1))];
+    let c = w.node("AveragePool", &[&b], &wide);
+    // In groups of five channels, and of one that become two.
+    let grouped = |w: &mut Writer, x: &str, [outs, own]: [usize; 2], groups: i64| {
+        let (weight, bias) = (w.weights(&[outs, own, 3, 3], own * 9), w.weights(&[outs], 8));
+        w.node("Conv", &[x, &weight, &bias], &[("group", Set::Int(groups)), ("pads", Set::Ints(&[1, 1, 1, 1]))])
+    };
+    let c = grouped(&mut w, &c, [40, 5], 4);
+    let c = w.node("Relu", &[&c], &[]);
+    let c = grouped(&mut w, &c, [80, 1], 40);
+    let c = w.conv(&c, 80, 20, 1);
+    let c = norm(&mut w, &c, "GroupNormalization", 20, 1);
+    let c = w.node("Add", &[&c, &b], &[]);
+    let u = up(&mut w, &c, 20, 12);
+    let x = join(&mut w, &[&a, &u]);
+    let x = norm(&mut w, &x, "InstanceNormalization", 24, 0);
+    let x = w.conv(&x, 24, 2, 1);
+    w.output(&x);
+    w
+}
+
 /// Layers of single pixels from the input straight to an output, and one that is read on.
 fn straight() -> Writer {
     let mut w = Writer::new(20);
@@ -230,6 +269,7 @@ pub fn check_networks(machine: &mut dyn Machine) {
         ("gated", gated()),
         ("separable", separable()),
         ("straight", straight()),
+        ("normed", normed()),
         ("deep", deep()),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
@@ -332,8 +372,9 @@ fn what_has_no_kernel_is_named_with_what_helps() {
         assert!(said.contains("--device cpu"), "{said}");
         said
     };
-    let said = refused(&|w, x| w.node("AveragePool", &[x], &[("kernel_shape", Set::Ints(&[2, 2]))]));
-    assert!(said.contains("averagepool_2"), "{said}");
+    let holes = [("kernel_shape", Set::Ints(&[2, 2])), ("dilations", Set::Ints(&[2, 2]))];
+    let said = refused(&|w, x| w.node("MaxPool", &[x], &holes));
+    assert!(said.contains("maxpool_2"), "{said}");
     let said = refused(&|w, x| w.node("Concat", &[x, x], &[("axis", Set::Int(2))]));
     assert!(said.contains("concat_2") && said.contains("that axis"), "{said}");
     // Means of channels that lie along the rows, since they have fewer dimensions: as many as there are channels.

@@ -3,9 +3,13 @@
 use half::f16;
 use sonoplex::backend::cpu::activation::Activation;
 use sonoplex::backend::cpu::elementwise::Arithmetic;
+use sonoplex::backend::cpu::max_pool::{PoolShape, average_pool, average_pool_padded};
+use sonoplex::backend::cpu::normalize::Normalize;
+use sonoplex::backend::cpu::pool::Pool;
 use sonoplex::backend::cuda::conv::Halves;
 use sonoplex::backend::cuda::elementwise::{self, Operand};
-use sonoplex::backend::cuda::reduce;
+use sonoplex::backend::cuda::normalize::Groups;
+use sonoplex::backend::cuda::{max_pool, reduce};
 
 use super::kernels_cuda::Machine;
 use super::naive::Random;
@@ -123,6 +127,108 @@ pub fn check_reductions(machine: &mut dyn Machine) {
                 };
                 let apart = (found - expected).abs();
                 assert!(apart <= 1e-3 * expected.abs() + 1e-4, "{pixels} pixels, channel {c}: {found} {expected}");
+            }
+        }
+    }
+}
+
+fn halves_of(numbers: &[f16]) -> Vec<u8> {
+    numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// Planes as channels last, each at its place of `width`; zeros where none is.
+fn placed(planes: &[f16], places: &[usize], width: usize) -> Vec<f16> {
+    let pixels = planes.len() / places.len();
+    let mut last = vec![f16::ZERO; pixels * width];
+    planes.iter().enumerate().for_each(|(i, &x)| last[i % pixels * width + places[i / pixels]] = x);
+    last
+}
+
+fn planes_of(last: &[u8], places: &[usize], width: usize) -> Vec<f32> {
+    let values: Vec<f32> = last.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect();
+    places.iter().flat_map(|place| values.iter().skip(*place).step_by(width).copied()).collect()
+}
+
+/// Instances, groups and all channels, of one pixel and of so many that several blocks share them, far from zero and all the same,
+/// in joined tensors with nothing between their parts.
+pub fn check_normalizations(machine: &mut dyn Machine) {
+    let mut random = Random(66);
+    let side_by_side: Vec<usize> = (0..16).collect();
+    let apart: Vec<usize> = (0..10).chain(16..22).collect();
+    for (pixels, group, centered, places, width) in [
+        (1, 16, true, &side_by_side, 16),
+        (35, 1, true, &apart, 24),
+        (35, 4, false, &side_by_side, 16),
+        (777, 16, true, &apart, 24),
+        (5003, 1, true, &side_by_side, 16),
+        (2100, 8, true, &apart, 24),
+    ] {
+        let channels = places.len();
+        let (length, groups) = (group * pixels, channels / group);
+        let sizes = Normalize { groups, length, epsilon: 1e-5, centered, plane: pixels, channels };
+        let values: Vec<f16> = (0..channels)
+            .flat_map(|c| random.floats(pixels).into_iter().map(move |x| (c, x)).collect::<Vec<_>>())
+            .map(|(c, x)| match c {
+                // Far from zero, and always the same.
+                3 => 60.0 + x,
+                5 => -7.25,
+                _ => 3.0 * x - 0.5,
+            })
+            .map(f16::from_f32)
+            .collect();
+        let (scales, biases) = (random.floats(channels), random.floats(channels));
+        let input: Vec<f32> = values.iter().map(|x| x.to_f32()).collect();
+        let mut expected = vec![0.0; input.len()];
+        sizes.run(&Pool::new(1), &scales, &biases, &input, &mut expected);
+        let kernel = Groups::new(&sizes, [pixels, channels, width]).expect("whole channels");
+        machine.clear();
+        let given = machine.upload(&halves_of(&placed(&values, places, width)));
+        let constants = machine.upload(&kernel.pack(places, &scales, &biases));
+        let (to, scratch) = (machine.allocate(given.bytes), machine.allocate(kernel.scratch_bytes()));
+        let [src, dst] = [given, to].map(|region| Halves::slice(region, pixels, width, 0, width));
+        let launches = kernel.launches(src, constants, dst, scratch, Activation::Clip(-2.0, 2.0)).expect("a kernel");
+        let several = launches[0].grid()[1] > 1;
+        assert_eq!(several, pixels > 2048, "{sizes:?}: {:?}", launches[0].grid());
+        machine.run(&launches).unwrap_or_else(|e| panic!("{sizes:?}: {e}"));
+        let found = planes_of(&machine.download(to), places, width);
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let expected = expected.clamp(-2.0, 2.0);
+            let allowed = expected.abs() / 1024.0 + 1e-3;
+            assert!((found - expected).abs() <= allowed, "{sizes:?}, channel {}: {found} {expected}", i / pixels);
+        }
+    }
+}
+
+/// Windows in the picture and across its border, whose outside counts or does not, and a last one that does not fit.
+pub fn check_averages(machine: &mut dyn Machine) {
+    let mut random = Random(67);
+    for (in_size, kernel, stride, pads, ceil_mode) in [
+        ([6, 10], [2, 2], [2, 2], [0; 4], false),
+        ([7, 9], [3, 3], [2, 2], [1, 1, 1, 1], true),
+        ([5, 5], [3, 2], [1, 1], [1, 0, 2, 1], false),
+        ([8, 8], [3, 3], [3, 3], [0, 1, 0, 1], true),
+    ] {
+        let shape = PoolShape { channels: 16, in_size, kernel, stride, pads, dilation: [1, 1], ceil_mode };
+        let values: Vec<f16> = random.floats(shape.in_len()).into_iter().map(f16::from_f32).collect();
+        let input: Vec<f32> = values.iter().map(|x| x.to_f32()).collect();
+        let places: Vec<usize> = (0..16).collect();
+        for padded in [false, true] {
+            let mut expected = vec![0.0; shape.out_len()];
+            let average = if padded { average_pool_padded } else { average_pool };
+            average(&Pool::new(1), &shape, &input, &mut expected);
+            machine.clear();
+            let (given, to) = (
+                machine.upload(&halves_of(&placed(&values, &places, 16))),
+                machine.allocate(2 * shape.out_len() as u64),
+            );
+            let src = Halves::slice(given, in_size[0] * in_size[1], 16, 0, 16);
+            let dst = Halves::slice(to, shape.out_len() / 16, 16, 0, 16);
+            let launch = max_pool::average(&shape, padded, src, dst).expect("a kernel");
+            machine.run(&[launch]).unwrap_or_else(|e| panic!("{shape:?}: {e}"));
+            let found = planes_of(&machine.download(to), &places, 16);
+            for (found, expected) in found.iter().zip(&expected) {
+                let allowed = expected.abs() / 2048.0 + 1e-6;
+                assert!((found - expected).abs() <= allowed, "{shape:?}, padded {padded}: {found} {expected}");
             }
         }
     }

@@ -23,7 +23,7 @@ use super::kernels_cuda_int8::{check_codes, check_int8};
 use super::kernels_cuda_net::check_networks;
 use super::kernels_cuda_net_int8::check_int8_networks;
 use super::kernels_cuda_pool::check_pooling;
-use super::kernels_cuda_values::{check_elementwise, check_reductions};
+use super::kernels_cuda_values::{check_averages, check_elementwise, check_normalizations, check_reductions};
 use super::naive::Random;
 use super::segmenter_gpu::{check_frames, check_hard_frames};
 
@@ -63,6 +63,8 @@ fn what_is_around_convolutions_agrees_with_its_cpu_twins_in_any_order_of_threads
         check_resizes(&mut Memory::in_order(order));
         check_elementwise(&mut Memory::in_order(order));
         check_reductions(&mut Memory::in_order(order));
+        check_normalizations(&mut Memory::in_order(order));
+        check_averages(&mut Memory::in_order(order));
         check_components(&mut Memory::in_order(order));
     }
 }

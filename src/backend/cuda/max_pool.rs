@@ -1,5 +1,6 @@
 //! Launches `kernels/max_pool.cu`.
 
+use super::conv::Halves;
 use super::conv::int8::Kept;
 use super::launch::{Arg, Launch};
 use crate::backend::cpu::max_pool::PoolShape;
@@ -13,8 +14,28 @@ use crate::backend::cpu::max_pool::PoolShape;
 /// # Panics
 /// When a region has another length or does not lie as its numbers must, or one of them is codes and the other is not.
 pub fn launch(shape: &PoolShape, src: Kept, dst: Kept) -> Option<Launch> {
-    let [height, width] = shape.out_size();
     let own = Kept::channels_of_a_word(src, dst);
+    let args = windows(shape, src, dst, own)?;
+    Some(Launch::line(["max_pool", "max_pool_codes"][own - 1], threads(shape, own), args))
+}
+
+/// The average of each window, or with `padded` one where what is around the picture counts as zeros; none where the kernel does not
+/// compute it, as for [`launch`].
+///
+/// # Shapes
+/// `src` and `dst` the pixels of the input and the output.
+///
+/// # Panics
+/// When a region has another length or does not lie as its numbers must.
+pub fn average(shape: &PoolShape, padded: bool, src: Halves, dst: Halves) -> Option<Launch> {
+    let mut args = windows(shape, Kept::Halves(src), Kept::Halves(dst), 1)?;
+    args.extend([shape.pads[2], shape.pads[3], usize::from(padded)].map(|n| Arg::U32(n as u32)));
+    Some(Launch::line("average_pool", threads(shape, 1), args))
+}
+
+/// Where and what is pooled, of words of `own` channels.
+fn windows(shape: &PoolShape, src: Kept, dst: Kept, own: usize) -> Option<Vec<Arg>> {
+    let [height, width] = shape.out_size();
     let fits = shape.channels.is_multiple_of(8 * own)
         && shape.dilation == [1, 1]
         && shape.stride[0] == shape.stride[1]
@@ -29,9 +50,11 @@ pub fn launch(shape: &PoolShape, src: Kept, dst: Kept) -> Option<Launch> {
     args.extend([to, number(height), number(width), to_pitch, number(shape.channels / own)]);
     let window = [shape.kernel[0], shape.kernel[1], shape.stride[0], shape.pads[0], shape.pads[1]];
     args.extend(window.map(number));
-    Some(Launch::line(
-        ["max_pool", "max_pool_codes"][own - 1],
-        (height * width * shape.channels / own / 8) as u32,
-        args,
-    ))
+    Some(args)
+}
+
+/// One for eight words of each pixel.
+fn threads(shape: &PoolShape, own: usize) -> u32 {
+    let [height, width] = shape.out_size();
+    (height * width * shape.channels / own / 8) as u32
 }

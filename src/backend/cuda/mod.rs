@@ -21,6 +21,7 @@ pub mod max_pool;
 mod median;
 pub mod module;
 mod nlm;
+pub mod normalize;
 pub mod reduce;
 pub mod resize;
 pub mod resize_tensor;

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use super::super::graph::{Op, Then};
 use super::super::plan::{Header, Plan, PlanStep};
-use super::tensors::{ALIGN, Tensor, Tensors, is_head, reads_planes};
+use super::kernels::{is_head, reads_planes};
+use super::tensors::{ALIGN, Tensor, Tensors};
 use super::{CudaError, Program};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cpu::resize_tensor::ResizeTensor;
-use crate::backend::cuda::conv::depthwise::ConvDepthwise;
 use crate::backend::cuda::conv::first::ConvFirst;
 use crate::backend::cuda::conv::int8::{ConvInt8, Kept};
 use crate::backend::cuda::conv::{Conv, Halves, head};
@@ -65,7 +65,7 @@ impl<'a> Emit<'a> {
         Ok(())
     }
 
-    fn constant(&mut self, bytes: Vec<u8>) -> Region {
+    pub fn constant(&mut self, bytes: Vec<u8>) -> Region {
         let region = Region { offset: self.end, bytes: bytes.len() as u64 };
         self.end = (self.end + region.bytes).next_multiple_of(ALIGN as u64);
         self.constants.push((region, bytes));
@@ -103,11 +103,8 @@ impl<'a> Emit<'a> {
                     self.launches.push(activation::sigmoid(to.channels * to.pixels, dst));
                 }
             }
-            Op::Conv { shape, activation, then: None, .. } if shape.groups > 1 => {
-                let wide =
-                    ConvShape { groups: to.width, in_channels: to.width, out_channels: to.width, ..shape.clone() };
-                let each = shape.groups == shape.in_channels && from.places == to.places && step.inputs.len() == 1;
-                let conv = ConvDepthwise::new(&wide).filter(|_| each).ok_or_else(no_kernel)?;
+            Op::Conv { activation, .. } if self.tensors.depthwise(step).is_some() => {
+                let conv = self.tensors.depthwise(step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
                 let [weights, bias] = [weights, bias].map(|own| spread(&own, (&to.places, to.width), (&[0], 1)));
                 let constants = [self.constant(conv.pack(&weights)), self.floats(&bias)];
@@ -118,9 +115,10 @@ impl<'a> Emit<'a> {
             Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } if from.grid.is_some() => {
                 self.conv_int8(step, *activation).ok_or_else(no_kernel)?;
             }
-            Op::Conv { activation, then: None, .. } => {
+            Op::Conv { shape, activation, then: None, .. } => {
                 let conv = self.tensors.conv(header, step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
+                let weights = dense(shape, weights);
                 let weights = spread(&weights, (&to.places, to.width), (&from.places, from.width));
                 self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
             }
@@ -136,6 +134,11 @@ impl<'a> Emit<'a> {
                 let wide = PoolShape { channels: from.width, ..shape.clone() };
                 let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.whole(v));
                 self.launches.push(max_pool::launch(&wide, src, dst).ok_or_else(no_kernel)?);
+            }
+            Op::AveragePool { shape, padded } => {
+                let wide = PoolShape { channels: from.width, ..shape.clone() };
+                let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+                self.launches.push(max_pool::average(&wide, *padded, src, dst).ok_or_else(no_kernel)?);
             }
             Op::Resize(shape) => {
                 let resize = ResizeTensor::new(shape.clone()).map_err(|e| CudaError::of(step, e.to_string()))?;
@@ -258,6 +261,20 @@ fn spread(weights: &[f32], outer: (&[usize], usize), inner: (&[usize], usize)) -
         spread[place * taps..][..taps].copy_from_slice(run);
     }
     spread
+}
+
+/// The weights of a convolution in groups as those of one of all channels: zeros between the groups.
+fn dense(shape: &ConvShape, weights: Vec<f32>) -> Vec<f32> {
+    if shape.groups == 1 {
+        return weights;
+    }
+    let taps = shape.kernel[0] * shape.kernel[1];
+    let (ins, outs) = (shape.in_channels / shape.groups * taps, shape.out_channels / shape.groups);
+    let mut dense = vec![0.0; shape.out_channels * shape.in_channels * taps];
+    for (o, own) in weights.chunks_exact(ins).enumerate() {
+        dense[o * shape.in_channels * taps + o / outs * ins..][..ins].copy_from_slice(own);
+    }
+    dense
 }
 
 /// What an activation holds values between; none where it is more than that.

@@ -32,8 +32,28 @@ impl Emit<'_> {
             Op::Binary(op) => self.binary(step, *op, Activation::None),
             Op::Tensor(TensorOp::Binary { op, activation }) => self.binary(step, *op, *activation),
             Op::Tensor(TensorOp::Reduce(reduce)) => self.reduce(step, reduce),
+            Op::Tensor(TensorOp::Normalize { numbers, activation, .. }) => self.normalize(step, *numbers, *activation),
             _ => None,
         }
+    }
+
+    /// By mean and variance of groups of channels, each with its scale and bias.
+    fn normalize(&mut self, step: &PlanStep, numbers: [usize; 2], activation: Activation) -> Option<()> {
+        let own = self.tensors.of(step.output);
+        if self.tensors.of(step.inputs[0]).places != own.places {
+            return None;
+        }
+        let groups = self.tensors.groups(step)?;
+        let Op::Tensor(TensorOp::Normalize { sizes, .. }) = &step.op else { return None };
+        let [scales, biases] = numbers.map(|n| {
+            let list = &self.plan.weights[n];
+            (0..own.channels).map(|c| list[c * own.pixels / sizes.plane % sizes.channels]).collect::<Vec<f32>>()
+        });
+        let constants = self.constant(groups.pack(&own.places, &scales, &biases));
+        let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
+        let scratch = self.tensors.scratch(step.output);
+        self.launches.extend(groups.launches(src, constants, dst, scratch, activation)?);
+        Some(())
     }
 
     /// The same numbers in the same order, as codes or halves.

@@ -3,18 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::super::graph::{Op, Then};
+use super::super::graph::Op;
 use super::super::memory::{Lifetime, arrange};
 use super::super::plan::{Header, Place, PlanStep};
 use super::CudaError;
-use crate::backend::cpu::activation::Activation;
-use crate::backend::cpu::conv::ConvShape;
-use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+use super::kernels::{is_head, reads_planes};
 use crate::backend::cpu::layout::{Grid, Layout};
 use crate::backend::cpu::max_pool::PoolShape;
-use crate::backend::cuda::conv::first::ConvFirst;
-use crate::backend::cuda::conv::int8::{self, Codes, ConvInt8, Kept};
-use crate::backend::cuda::conv::{Conv, Halves};
+use crate::backend::cuda::conv::Halves;
+use crate::backend::cuda::conv::int8::{self, Codes, Kept};
 use crate::backend::cuda::launch::Region;
 
 /// Halves that are copied at once.
@@ -232,8 +229,8 @@ impl Tensors {
                 touch(3 * self.root(pooled).0, index, index);
             }
             let of_codes = self.conv_int8(step).map_or(0, |conv| conv.scratch_bytes());
-            let bytes = self.conv(header, step).map_or(of_codes, |conv| conv.scratch_bytes());
-            scratch[step.output] = bytes as usize;
+            let of_halves = self.conv(header, step).map_or(of_codes, |conv| conv.scratch_bytes());
+            scratch[step.output] = self.groups(step).map_or(of_halves, |groups| groups.scratch_bytes()) as usize;
         }
         // They may be bound once and run twice, or read at any time.
         for &v in header.inputs.iter().chain(header.outputs.iter().map(|(_, v)| v)) {
@@ -323,66 +320,4 @@ impl Tensors {
     pub fn regions(&self) -> impl Iterator<Item = Region> {
         self.own.iter().flat_map(|own| [own.last_at, own.planes_at, own.scratch_at]).filter(|region| region.bytes > 0)
     }
-
-    /// A step as a convolution of codes; none where it is no such, or one that the kernel does not compute.
-    pub fn conv_int8(&self, step: &PlanStep) -> Option<ConvInt8> {
-        let (from, to) = (&self.own[step.inputs[0]], &self.own[step.output]);
-        let (in_channels, out_channels) = (from.width, to.width);
-        let conv = match &step.op {
-            Op::Conv { shape, then: None, .. } => {
-                ConvInt8::convolution(&ConvShape { in_channels, out_channels, ..shape.clone() }, from.grid?, to.grid)
-            }
-            Op::ConvTranspose { shape, .. } => {
-                let shape = ConvTransposeShape { in_channels, out_channels, ..shape.clone() };
-                ConvInt8::transposed(&shape, from.grid?, to.grid)
-            }
-            _ => None,
-        }?;
-        let conv = if step.tactic.is_empty() { conv } else { conv.by(&step.tactic)? };
-        let added = step.inputs.get(1).and_then(|&v| self.own[v].grid);
-        Some(added.into_iter().fold(conv, ConvInt8::adding))
-    }
-
-    /// A step as a convolution between halves; none where it is no such, or one that the kernel does not compute.
-    pub fn conv(&self, header: &Header, step: &PlanStep) -> Option<Conv> {
-        let (from, to) = (&self.own[step.inputs[0]], &self.own[step.output]);
-        if reads_planes(header, step) || to.made_as_planes || from.grid.is_some() {
-            return None;
-        }
-        let (in_channels, out_channels) = (from.width, to.width);
-        let conv = match &step.op {
-            Op::Conv { shape, then: None, .. } => {
-                Conv::convolution(&ConvShape { in_channels, out_channels, ..shape.clone() })
-            }
-            Op::ConvTranspose { shape, .. } => {
-                Conv::transposed(&ConvTransposeShape { in_channels, out_channels, ..shape.clone() })
-            }
-            _ => None,
-        }?;
-        if step.tactic.is_empty() { Some(conv) } else { conv.by(&step.tactic) }
-    }
-
-    /// The tactics of a step, the one that is probably fastest first; none where there is one way only.
-    pub fn tactics(&self, header: &Header, step: &PlanStep) -> Vec<String> {
-        let of_codes = || self.conv_int8(step).map_or(Vec::new(), |conv| conv.tactics());
-        self.conv(header, step).map_or_else(of_codes, |conv| conv.tactics())
-    }
-}
-
-/// Whether a step computes from planes what is given.
-pub(super) fn reads_planes(header: &Header, step: &PlanStep) -> bool {
-    let Op::Conv { shape, activation, then: None, .. } = &step.op else { return false };
-    let plain = step.inputs.len() == 1 && activation.bounds().is_some();
-    plain && header.inputs.contains(&step.inputs[0]) && ConvFirst::new(shape).is_some()
-}
-
-/// Whether a step is the last convolution of a network: of single pixels, with what may follow at the end.
-pub(super) fn is_head(step: &PlanStep) -> bool {
-    let Op::Conv { shape, activation, then, .. } = &step.op else { return false };
-    let follows = match then {
-        None => matches!(activation, Activation::None | Activation::Sigmoid),
-        Some(then) => *then == Then::Softmax && *activation == Activation::None,
-    };
-    let single = [shape.kernel, shape.stride] == [[1, 1]; 2] && shape.pads == [0; 4] && shape.groups == 1;
-    follows && single && step.inputs.len() == 1
 }
