@@ -1,12 +1,12 @@
-// Convolution on tensor cores, with bias, residual and clipping: `backend/cpu/conv.rs`; and, with one tap and `up` 2, the
-// transposed convolution of 2 × 2 taps that do not overlap: `backend/cpu/conv_transpose.rs`.
+// Convolution on tensor cores, with bias, residual and clipping: `backend/cpu/conv.rs`; and, with `up` 2, the transposed
+// convolution that doubles height and width: `backend/cpu/conv_transpose.rs`.
 //
 //   out(y, x, o) = clip(bias(o) + Σ src(y·stride + i·dilation − top, x·stride + j·dilation − left, c) · w(o, i, j, c)
 //                       + residual(y, x, o))
 //
 // as one product of matrices that is never written down: rows are pixels of the output, columns output channels, the sum
 // runs over taps and input channels ("implicit GEMM": Chetlur et al., cuDNN, 2014). With `up` 2, block z computes the pixels
-// at (z / 2, z % 2) of every square of 2 × 2 from weights of their own.
+// at (z / 2, z % 2) of every square of 2 × 2 from weights of their own, zeros where one has no tap.
 //
 // Where there are few pixels the sum is split, so that more blocks run ("split-K"): each up² layers of blocks compute a part
 // of the steps as floats, which `conv_sum` adds in order, so that every run gives the same bits.

@@ -152,12 +152,23 @@ pub fn check_convs(machine: &mut dyn Machine) -> Vec<Vec<u8>> {
             compare(machine, (&own, parts), of, numbers, wanted.clone(), &format!("{s:?} by {tactic}"));
         }
     }
-    let transposed = [(8, 4, [3, 5], 1), (64, 32, [6, 6], 1), (32, 70, [1, 9], 1), (792, 35, [3, 2], 2)];
-    for (ins, outs, in_size, parts) in transposed {
-        let s = doubling(ins, outs, in_size);
+    let apart = [(8, 4, [3, 5], 1), (64, 32, [6, 6], 1), (32, 70, [1, 9], 1), (792, 35, [3, 2], 2)];
+    let apart = apart.map(|(ins, outs, in_size, parts)| (doubling(ins, outs, in_size), parts));
+    let overlapping = [
+        (8, 9, [4, 3], [3, 3], [1; 4], [1, 1], 1),
+        (24, 33, [5, 2], [4, 4], [1; 4], [0, 0], 1),
+        (16, 5, [2, 7], [2, 3], [0, 0, 0, 1], [0, 0], 1),
+        (8, 8, [3, 4], [1, 6], [0, 2, 0, 2], [1, 0], 1),
+        (200, 12, [3, 3], [3, 3], [1; 4], [1, 1], 2),
+    ]
+    .map(|(ins, outs, in_size, kernel, pads, output_padding, parts)| {
+        (ConvTransposeShape { kernel, pads, output_padding, ..doubling(ins, outs, in_size) }, parts)
+    });
+    for (s, parts) in apart.into_iter().chain(overlapping) {
+        let (ins, outs, in_size) = (s.in_channels, s.out_channels, s.in_size);
         let conv = Conv::transposed(&s).expect("one that the kernel computes");
         let input = halves(&mut random, ins * in_size[0] * in_size[1], 1.0);
-        let weights = halves(&mut random, ins * outs * 4, 0.2);
+        let weights = halves(&mut random, ins * outs * s.kernel[0] * s.kernel[1], 0.2);
         let bias = random.floats(outs);
         let expected = naive::conv_transpose(&s, &input, &weights, &bias);
         let numbers = (&input[..], &weights[..], &bias[..]);

@@ -227,9 +227,22 @@ fn normed() -> Writer {
     let c = w.node("Relu", &[&c], &[]);
     let c = grouped(&mut w, &c, [80, 1], 40);
     let c = w.conv(&c, 80, 20, 1);
+    // As PyTorch writes one of five groups.
+    let (ones, zeros) = (w.floats(&[5], vec![1.0; 5]), w.floats(&[5], vec![0.0; 5]));
+    let (split, whole) = (w.ints(&[0, 5, -1]), w.ints(&[1, 20, 18, 22]));
+    let groups = w.node("Reshape", &[&c, &split], &[]);
+    let groups = w.node("InstanceNormalization", &[&groups, &ones, &zeros], &[]);
+    let groups = w.node("Reshape", &[&groups, &whole], &[]);
+    let (scale, bias) = (w.weights(&[20, 1, 1], 2), w.weights(&[20, 1, 1], 8));
+    let c = w.node("Mul", &[&groups, &scale], &[]);
+    let c = w.node("Add", &[&c, &bias], &[]);
     let c = norm(&mut w, &c, "GroupNormalization", 20, 1);
     let c = w.node("Add", &[&c, &b], &[]);
-    let u = up(&mut w, &c, 20, 12);
+    // Windows that overlap, as MONAI has them.
+    let (weight, bias) = (w.weights(&[20, 12, 3, 3], 180), w.weights(&[12], 8));
+    let settings =
+        [("strides", Set::Ints(&[2, 2])), ("pads", Set::Ints(&[1, 1, 1, 1])), ("output_padding", Set::Ints(&[1, 1]))];
+    let u = w.node("ConvTranspose", &[&c, &weight, &bias], &settings);
     let x = join(&mut w, &[&a, &u]);
     let x = norm(&mut w, &x, "InstanceNormalization", 24, 0);
     let x = w.conv(&x, 24, 2, 1);

@@ -60,32 +60,73 @@ fn steps(shape: &ConvShape, depth: usize) -> usize {
     shape.kernel.iter().product::<usize>() * shape.in_channels.div_ceil(depth)
 }
 
-/// A transposed convolution of 2 × 2 taps that do not overlap as one of a single tap, for each pixel of a square; none where it
-/// is another.
-fn painted(shape: &ConvTransposeShape) -> Option<ConvShape> {
-    let plain = shape.groups == 1
-        && shape.kernel == [2, 2]
-        && shape.stride == [2, 2]
-        && shape.dilation == [1, 1]
-        && shape.pads == [0; 4]
-        && shape.output_padding == [0; 2];
-    plain.then_some(ConvShape {
-        in_channels: shape.in_channels,
-        out_channels: shape.out_channels,
-        groups: 1,
-        in_size: shape.in_size,
-        kernel: [1, 1],
-        stride: [1, 1],
-        pads: [0; 4],
-        dilation: [1, 1],
-    })
+/// How the taps of a transposed convolution that doubles height and width fall on the four pixels of each square of its output: the
+/// pixel at `phase` reads a window of the input that is the same for all of them, and each tap of it counts as one of the
+/// kernel's, or as none.
+#[derive(Clone, Copy, Debug)]
+struct Phases {
+    /// Height and width of the kernel.
+    kernel: [usize; 2],
+    /// Rows and columns that are cut off above and on the left.
+    cut: [usize; 2],
+    /// Rows and columns of the window before the pixel of the input.
+    before: [usize; 2],
+    /// And of all of it.
+    window: [usize; 2],
 }
 
-/// A convolution, or a transposed one whose taps do not overlap, as the kernel computes it.
+impl Phases {
+    /// None where height and width are not doubled, or taps are apart.
+    fn new(shape: &ConvTransposeShape) -> Option<Self> {
+        let doubles = shape.out_size() == shape.in_size.map(|n| 2 * n);
+        if shape.groups != 1 || shape.stride != [2, 2] || shape.dilation != [1, 1] || !doubles {
+            return None;
+        }
+        let cut = [shape.pads[0], shape.pads[1]];
+        // Tap k paints pixel 2·i + k − cut, so pixel 2·y + phase is painted from i = y + (phase + cut − k) / 2.
+        let before = [0, 1].map(|i| shape.kernel[i].saturating_sub(1 + cut[i]) / 2);
+        let after = cut.map(|own| own.div_ceil(2));
+        Some(Self { kernel: shape.kernel, cut, before, window: [0, 1].map(|i| before[i] + 1 + after[i]) })
+    }
+
+    /// The convolution of each phase.
+    fn convolution(&self, shape: &ConvTransposeShape) -> ConvShape {
+        let [top, left] = self.before;
+        let [bottom, right] = [0, 1].map(|i| self.window[i] - 1 - self.before[i]);
+        ConvShape {
+            in_channels: shape.in_channels,
+            out_channels: shape.out_channels,
+            groups: 1,
+            in_size: shape.in_size,
+            kernel: self.window,
+            stride: [1, 1],
+            pads: [top, left, bottom, right],
+            dilation: [1, 1],
+        }
+    }
+
+    /// Which tap of the kernel that of the window is for a phase.
+    fn tap(&self, phase: usize, tap: usize) -> Option<usize> {
+        let place = [tap / self.window[1], tap % self.window[1]];
+        let phase = [phase / 2, phase % 2];
+        let own = [0, 1].map(|i| (phase[i] + self.cut[i] + 2 * self.before[i]).checked_sub(2 * place[i]));
+        let [Some(y), Some(x)] = own else { return None };
+        (y < self.kernel[0] && x < self.kernel[1]).then_some(y * self.kernel[1] + x)
+    }
+
+    /// Whether taps do not overlap: each phase has one of its own.
+    fn is_apart(&self) -> bool {
+        self.kernel == [2, 2] && self.cut == [0, 0]
+    }
+}
+
+/// A convolution, or a transposed one that doubles height and width, as the kernel computes it.
 #[derive(Clone, Debug)]
 pub struct Conv {
-    /// With one tap where it is transposed; then one of the pixels of each square.
+    /// Where it is transposed, that of one of the pixels of each square.
     shape: ConvShape,
+    /// Where it is transposed.
+    phases: Option<Phases>,
     /// Pixels of the output for each of the input, down and across, where it is transposed; else 1.
     up: usize,
     division: Division,
@@ -106,15 +147,17 @@ impl Conv {
         fits.then(|| Self::guessed(shape.clone(), 1))
     }
 
-    /// A transposed convolution of 2 × 2 taps, 2 apart; none where it is another.
+    /// A transposed convolution that doubles height and width by steps of 2; none where it is another, or the kernel does not
+    /// compute it.
     pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
-        let one = painted(shape).filter(|one| one.in_channels.is_multiple_of(CHUNK))?;
-        Some(Self::guessed(one, 2))
+        let phases = Phases::new(shape)?;
+        let one = Self::convolution(&phases.convolution(shape))?;
+        Some(Self { phases: Some(phases), ..Self::guessed(one.shape, 2) })
     }
 
     fn guessed(shape: ConvShape, up: usize) -> Self {
         let division = Division::guess(&shape, up * up, steps(&shape, DEPTH));
-        Self { shape, up, division, pooled: None }
+        Self { shape, phases: None, up, division, pooled: None }
     }
 
     /// The ways to divide it among blocks, what is probably fastest first.
@@ -168,25 +211,25 @@ impl Conv {
     /// The weights as the kernel reads them.
     ///
     /// # Shapes
-    /// out × in × height × width, of a transposed convolution in × out × 2 × 2.
+    /// out × in × height × width, of a transposed convolution in × out × height × width.
     ///
     /// # Panics
     /// When there are more or fewer.
     pub fn pack(&self, weights: &[f32]) -> Vec<u8> {
         let s = &self.shape;
         let (taps, phases) = (s.kernel.iter().product::<usize>(), self.up * self.up);
-        assert_eq!(weights.len(), s.out_channels * s.in_channels * taps * phases, "weights");
+        let own = self.phases.map_or(taps, |phases| phases.kernel.iter().product());
+        assert_eq!(weights.len(), s.out_channels * s.in_channels * own, "weights");
         let deep = s.in_channels.next_multiple_of(DEPTH);
         let mut packed = vec![f16::ZERO; phases * self.columns() * self.row()];
         for (phase, o) in (0..phases).flat_map(|phase| (0..s.out_channels).map(move |o| (phase, o))) {
             let row = &mut packed[(phase * self.columns() + o) * self.row()..][..self.row()];
             for (tap, c) in (0..taps).flat_map(|tap| (0..s.in_channels).map(move |c| (tap, c))) {
-                // One of the two is a loop of one round.
-                let at = match self.up {
-                    1 => (o * s.in_channels + c) * taps + tap,
-                    _ => (c * s.out_channels + o) * phases + phase,
+                let at = match self.phases {
+                    None => Some((o * s.in_channels + c) * own + tap),
+                    Some(phases) => phases.tap(phase, tap).map(|tap| (c * s.out_channels + o) * own + tap),
                 };
-                row[tap * deep + c] = f16::from_f32(weights[at]);
+                row[tap * deep + c] = at.map_or(f16::ZERO, |at| f16::from_f32(weights[at]));
             }
         }
         packed.iter().flat_map(|half| half.to_le_bytes()).collect()

@@ -1,5 +1,5 @@
 //! Normalisations that exporters write out of means, differences and roots become one step, and so do the scale and the
-//! offset that follow one, perhaps behind a reshape.
+//! offset that follow one, perhaps behind a reshape, and the reshape before it.
 //!
 //! # References
 //! How PyTorch and TensorFlow export `LayerNorm`, `GroupNorm` and `InstanceNorm` before ONNX had them (opset 17, 18).
@@ -24,6 +24,16 @@ pub fn run(graph: &mut Graph) {
     }
     super::drop_unused::run(graph);
     super::at_every_step(graph, scale);
+    super::at_every_step(graph, reshaped);
+    super::drop_unused::run(graph);
+}
+
+/// Lets the normalisation at `at` read what was only given another shape for it: its runs are the same.
+fn reshaped(graph: &mut Graph, at: usize) -> Option<()> {
+    let Op::Tensor(TensorOp::Normalize { .. }) = &graph.steps[at].op else { return None };
+    let (Op::Copy, inputs) = made(graph, graph.steps[at].inputs[0])? else { return None };
+    graph.steps[at].inputs = vec![inputs[0]];
+    Some(())
 }
 
 /// What made `value`: the operation and what it read.

@@ -1,7 +1,7 @@
 //! Launches `kernels/conv.cu` on codes: bytes that stand for the numbers of a grid.
 
 use super::division::Division;
-use super::{DEPTH, Halves, THREADS, painted, steps};
+use super::{DEPTH, Halves, Phases, THREADS, steps};
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
 use crate::backend::cpu::layout::Grid;
@@ -130,7 +130,8 @@ impl ConvInt8 {
 
     /// A transposed convolution of 2 × 2 taps, 2 apart; none where it is another, or the kernel does not compute it.
     pub fn transposed(shape: &ConvTransposeShape, grid: Grid, made: Option<Grid>) -> Option<Self> {
-        let one = Self::convolution(&painted(shape)?, grid, made)?;
+        let phases = Phases::new(shape).filter(Phases::is_apart)?;
+        let one = Self::convolution(&phases.convolution(shape), grid, made)?;
         Some(Self::guessed(&one.shape, 2, grid, made))
     }
 

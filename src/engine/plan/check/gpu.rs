@@ -61,14 +61,15 @@ fn sides(op: &Op) -> Vec<[usize; 2]> {
 
 /// Numbers of the weights, filled up; none where they cannot be counted.
 fn packed(op: &Op) -> Option<usize> {
-    let (ins, outs, [height, width]) = match op {
-        Op::Conv { shape, .. } => (shape.in_channels, shape.out_channels, shape.kernel),
-        Op::ConvTranspose { shape, .. } => (shape.in_channels, shape.out_channels, shape.kernel),
+    let (ins, outs, [height, width], phases) = match op {
+        Op::Conv { shape, .. } => (shape.in_channels, shape.out_channels, shape.kernel, 1),
+        // Each pixel of a square has zeros where the others have taps.
+        Op::ConvTranspose { shape, .. } => (shape.in_channels, shape.out_channels, shape.kernel, 4),
         _ => return Some(0),
     };
     // Parts of joined tensors are filled up each.
     let filled = |channels: usize| channels.checked_next_multiple_of(FILLED);
-    filled(ins)?.checked_mul(filled(outs)?)?.checked_mul(height)?.checked_mul(width)
+    filled(ins)?.checked_mul(filled(outs)?)?.checked_mul(height)?.checked_mul(width)?.checked_mul(phases)
 }
 
 /// What keeps codes as they are gets and makes codes of one grid, what does not know them gets and makes none.
