@@ -1,5 +1,5 @@
-// Convolution on tensor cores, with bias, residual and clipping: `backend/cpu/conv.rs`; and, with `up` 2, the transposed
-// convolution that doubles height and width: `backend/cpu/conv_transpose.rs`.
+// Convolution on tensor cores, with bias, residual and clipping: `backend/cpu/conv.rs`; and, with `up` 2, the
+// transposed convolution that doubles height and width: `backend/cpu/conv_transpose.rs`.
 //
 //   out(y, x, o) = clip(bias(o) + Σ src(y·stride + i·dilation − top, x·stride + j·dilation − left, c) · w(o, i, j, c)
 //                       + residual(y, x, o))
@@ -11,8 +11,8 @@
 // Where there are few pixels the sum is split, so that more blocks run ("split-K"): each up² layers of blocks compute a part
 // of the steps as floats, which `conv_sum` adds in order, so that every run gives the same bits.
 //
-// `…_pool` writes the largest of each square of 2 × 2 pixels too, from the registers: `backend/cpu/max_pool.rs`. Its output has even
-// sides, is not split, and `up` is 1.
+// `…_pool` writes the largest of each square of 2 × 2 pixels too, from the registers: `backend/cpu/max_pool.rs`. Its
+// output has even sides, is not split, and `up` is 1.
 //
 // Shapes      channels last, halves. src: in_height × in_width pixels, `in_pitch` halves from one to the next, of which
 //             `ins` are read; dst, residual: as the output, `out_pitch` and `residual_pitch` apart, so that a tensor may be a

@@ -29,8 +29,8 @@ struct Pixel {
     u32 y, x;
 };
 
-// Pixel `index` of an output of `width`: row by row; with SQUARES one square of 2 × 2 after the other, so that the four that are
-// pooled are in four neighbouring groups of lanes.
+// Pixel `index` of an output of `width`: row by row; with SQUARES one square of 2 × 2 after the other, so that the four
+// that are pooled are in four neighbouring groups of lanes.
 template <bool SQUARES>
 __device__ inline Pixel pixel_at(u32 index, u32 width) {
     if (!SQUARES) return {index / width, index % width};
@@ -38,8 +38,8 @@ __device__ inline Pixel pixel_at(u32 index, u32 width) {
     return {square / across * 2 + index / 2 % 2, square % across * 2 + index % 2};
 }
 
-// The largest of a square, of two channels, in the lanes that have its first pixel: 4 lanes apart is the neighbour across, 8 apart
-// that below. All lanes of a warp take part.
+// The largest of a square, of two channels, in the lanes that have its first pixel: 4 lanes apart is the neighbour
+// across, 8 apart that below. All lanes of a warp take part.
 template <bool CODES>
 __device__ inline void pool_square(u16 (&words)[2]) {
     for (u32 i = 0; i < 2; i++) words[i] = larger<CODES>(LEAST<CODES>, words[i]);

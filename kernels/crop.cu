@@ -3,7 +3,8 @@
 //   grey = (77 R + 150 G + 29 B + 128) / 256,  black where `inside` is 0
 //   R = (luma (Y - black) + rv (V - 128) + 128) / 256,  G and B likewise;  16 bits become 8, rounded
 //
-// ITU-R BT.601 in fixed point; what a YUV frame's colours mean (BT.601 or BT.709, studio or full range) its factors say.
+// ITU-R BT.601 in fixed point; what a YUV frame's colours mean (BT.601 or BT.709, studio or full range) its factors
+// say.
 //
 // Shapes      src: rows of `frame_width` pixels, 1 byte (grey), 2 (16 bits, the lower first) or 3 (RGB) each, from the first
 //             pixel of the crop on; of YUV the whole frame. inside, dst: height × width bytes.
@@ -49,8 +50,8 @@ extern "C" __global__ void crop_rgb8(
     dst[at] = luma(pixel[0], pixel[1], pixel[2]) & inside[at];
 }
 
-// Where samples lie: Y of column x and row y at `first_y + y * pitch_y + x * step_y`; U and V at their own firsts, of every second
-// column, and of every `rows`th row. The crop begins at (left, top).
+// Where samples lie: Y of column x and row y at `first_y + y * pitch_y + x * step_y`; U and V at their own firsts, of
+// every second column, and of every `rows`th row. The crop begins at (left, top).
 extern "C" __global__ void crop_yuv(
     const u8* src, const u8* inside, u8* dst, u32 left, u32 top, u32 width, u32 height,
     u32 first_y, u32 pitch_y, u32 step_y, u32 first_u, u32 first_v, u32 pitch, u32 step, u32 rows,

@@ -48,8 +48,8 @@ __device__ inline void pool(
 MAX_POOL(max_pool, false)
 MAX_POOL(max_pool_codes, true)
 
-// The average of the values of each window that lie in the picture; with `padded` what is around it counts as zeros, as far as
-// `bottom` and `right` say.
+// The average of the values of each window that lie in the picture; with `padded` what is around it counts as zeros, as
+// far as `bottom` and `right` say.
 extern "C" __global__ void average_pool(
     const u16* src, u32 in_height, u32 in_width, u32 in_pitch,
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,

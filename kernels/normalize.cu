@@ -1,27 +1,32 @@
-// Normalisation by the mean and variance of groups of channels over all pixels, channels-last halves: `backend/cpu/normalize.rs`.
+// Normalisation by the mean and variance of groups of channels over all pixels, channels-last halves:
+// `backend/cpu/normalize.rs`.
 //
 //   dst(p, c) = (src(p, c) − mean) / √(variance + ε) · scale(c) + bias(c) = src(p, c) · factor(c) + addend(c)
 //
-// `normalize_parts` sums, `normalize_numbers` makes factors and addends of the sums, `affine` (`elementwise.cu`) applies them.
-// What is summed is the difference from the channel's first pixel, so that a mean far from zero costs no digits, and the
-// variances of channels are put together to that of their group: Chan, Golub, LeVeque, "Algorithms for computing the sample
-// variance", The American Statistician, 1983.
+// `normalize_parts` sums, `normalize_numbers` makes factors and addends of the sums, `affine` (`elementwise.cu`)
+// applies them. What is summed is the difference from a pixel of the same part and channel, so that a mean far from
+// zero costs no digits, and variances of parts and channels are put together to that of their group: Chan, Golub,
+// LeVeque, "Algorithms for computing the sample variance", The American Statistician, 1983.
 //
-// Tolerance   some units of the last place of a half: sums are floats, the CPU's are doubles.
+// Tolerance   some units of the last place of a half, as long as the pixel in the middle of a part is within some hundred
+//             deviations of the others: sums are floats, the CPU's are doubles.
 #include "tensor.cuh"
 
 constexpr u32 NORMALIZE_THREADS = 256;
 
+// The first pixel of a part.
+__device__ inline u32 first_of(u32 part, u32 parts, u32 pixels) { return (u32)((u64)pixels * part / parts); }
+
 // Shapes      src: `pixels` pixels, `pitch` halves apart, of which as many channels are taken as there are blocks of eight;
-//             sums: for each part (blocks down) and channel Σ d and Σ d², d = src(p, c) − src(0, c).
+//             moments: for each part (blocks down) and channel the mean and the sum of squared differences from it.
 // A block     takes eight channels of a part of the pixels: 256 threads every 256th each, then two and two together, in one
 //             order always.
-extern "C" __global__ void normalize_parts(const u16* src, u32 pixels, u32 pitch, float* sums) {
+extern "C" __global__ void normalize_parts(const u16* src, u32 pixels, u32 pitch, float* moments) {
     __shared__ float parts[16][NORMALIZE_THREADS];
     const u32 channel = blockIdx.x * 8, channels = gridDim.x * 8, thread = threadIdx.x;
-    const u32 first = (u32)((u64)pixels * blockIdx.y / gridDim.y), end = (u32)((u64)pixels * (blockIdx.y + 1) / gridDim.y);
+    const u32 first = first_of(blockIdx.y, gridDim.y, pixels), end = first_of(blockIdx.y + 1, gridDim.y, pixels);
     u16 origins[8];
-    load_chunk(origins, src + channel);
+    load_chunk(origins, src + (u64)((first + end) / 2) * pitch + channel);
     float own[16] = {};
     for (u32 pixel = first + thread; pixel < end; pixel += NORMALIZE_THREADS) {
         u16 halves[8];
@@ -42,34 +47,42 @@ extern "C" __global__ void normalize_parts(const u16* src, u32 pixels, u32 pitch
         for (u32 i = 0; i < 16; i++) parts[i][thread] += parts[i][thread + step];
     }
     if (thread > 0) return;
-    float* to = sums + 2 * ((u64)blockIdx.y * channels + channel);
+    float* to = moments + 2 * ((u64)blockIdx.y * channels + channel);
+    const float count = (float)(end - first);
 #pragma unroll
-    for (u32 c = 0; c < 8; c++) store_pair(to + 2 * c, parts[c][0], parts[8 + c][0]);
+    for (u32 c = 0; c < 8; c++) {
+        const float mean = parts[c][0] / count, apart = parts[8 + c][0] - parts[c][0] * mean;
+        // What is not a number stays so.
+        store_pair(to + 2 * c, from_half(origins[c]) + mean, apart < 0.0f ? 0.0f : apart);
+    }
 }
 
-// Shapes      sums: `parts` × `width` × 2, as above; places: where in a pixel each of `channels` is; scales, biases: one of
-//             each a channel; moments: mean and squared differences from it, a pair a channel, to work in; numbers: a
-//             factor for each of `width` places, then an addend for each; zeros where no channel is.
+// Shapes      of_parts: `parts` × `width` pairs, as above; places: where in a pixel each of `channels` is; scales, biases: one of
+//             each a channel; moments: the same pair of all pixels, one a channel, to work in; numbers: a factor for each of
+//             `width` places, then an addend for each; zeros where no channel is.
 // A block     the only one: its threads take every 256th channel each. `group` channels make a group; without `centered` the
 //             mean is not taken away.
 extern "C" __global__ void normalize_numbers(
-    const u16* src, u32 pixels, const float* sums, u32 parts, u32 width, const u32* places, const float* scales, const float* biases,
+    const float* of_parts, u32 pixels, u32 parts, u32 width, const u32* places, const float* scales, const float* biases,
     u32 channels, u32 group, u32 centered, float epsilon, float* moments, float* numbers
 ) {
     for (u32 place = threadIdx.x; place < 2 * width; place += NORMALIZE_THREADS) numbers[place] = 0.0f;
-    const float count = (float)pixels;
     for (u32 c = threadIdx.x; c < channels; c += NORMALIZE_THREADS) {
-        float sum = 0.0f, squares = 0.0f;
+        const float* own = of_parts + 2 * places[c];
+        float mean = 0.0f, apart = 0.0f;
         for (u32 part = 0; part < parts; part++) {
-            const float* own = sums + 2 * ((u64)part * width + places[c]);
-            sum += own[0];
-            squares += own[1];
+            const u32 count = first_of(part + 1, parts, pixels) - first_of(part, parts, pixels);
+            mean += own[(u64)part * 2 * width] * ((float)count / (float)pixels);
         }
-        const float apart = squares - sum * sum / count;
-        // What is not a number stays so.
-        store_pair(moments + 2 * c, from_half(src[places[c]]) + sum / count, apart < 0.0f ? 0.0f : apart);
+        for (u32 part = 0; part < parts; part++) {
+            const u32 count = first_of(part + 1, parts, pixels) - first_of(part, parts, pixels);
+            const float d = own[(u64)part * 2 * width] - mean;
+            apart += own[(u64)part * 2 * width + 1] + (float)count * d * d;
+        }
+        store_pair(moments + 2 * c, mean, apart);
     }
     __syncthreads();
+    const float count = (float)pixels;
     for (u32 c = threadIdx.x; c < channels; c += NORMALIZE_THREADS) {
         const float* own = moments + 2 * (c / group * group);
         float mean = 0.0f, apart = 0.0f;

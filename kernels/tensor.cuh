@@ -1,8 +1,8 @@
 // Tiles for tensor cores: halves, copies that run beside the computation, fragments and their product.
 //
-// All threads of a warp call `shuffle`, `load_fragments` and `multiply` together. On compute capability 7.5 copies are plain and a
-// product is several smaller ones. On the host `host/emulation.hpp` does the same with the fragments' layout as the PTX
-// manual gives it ("Matrix Fragments for mma.m16n8k16", "for mma.m16n8k32", "ldmatrix").
+// All threads of a warp call `shuffle`, `load_fragments` and `multiply` together. On compute capability 7.5 copies are
+// plain and a product is several smaller ones. On the host `host/emulation.hpp` does the same with the fragments'
+// layout as the PTX manual gives it ("Matrix Fragments for mma.m16n8k16", "for mma.m16n8k32", "ldmatrix").
 #pragma once
 #include "common.cuh"
 

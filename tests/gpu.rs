@@ -14,6 +14,8 @@ mod kernels_cuda_int8;
 mod kernels_cuda_net;
 #[path = "it/kernels_cuda_net_int8.rs"]
 mod kernels_cuda_net_int8;
+#[path = "it/kernels_cuda_net_more.rs"]
+mod kernels_cuda_net_more;
 #[path = "it/kernels_cuda_pool.rs"]
 mod kernels_cuda_pool;
 #[path = "it/kernels_cuda_values.rs"]

@@ -156,10 +156,14 @@ pub fn build(
             }
         }
         let plan = with(tactics)?;
-        let steps: Vec<(String, String)> = plan.steps().iter().map(|s| (s.name.clone(), s.tactic.clone())).collect();
-        for ((name, tactic), time) in steps.iter().zip(timer(plan)?) {
+        let step = |s: &PlanStep| (s.name.clone(), s.tactic.clone(), pooling(&plan, s));
+        let steps: Vec<(String, String, Option<usize>)> = plan.steps().iter().map(step).collect();
+        let times = timer(plan)?;
+        for ((name, tactic, pooling), time) in steps.iter().zip(&times) {
             if let Some((_, key, _)) = layers.iter().find(|(own, ..)| own == name && timed.contains(own.as_str())) {
-                cache.add(key, tactic, time.as_secs_f64() * 1e6);
+                // One that pools on the way has done both.
+                let pool = pooling.and_then(|index| times.get(index)).copied().unwrap_or_default();
+                cache.add(key, tactic, (*time + pool).as_secs_f64() * 1e6);
             }
         }
     }
@@ -184,6 +188,12 @@ fn candidates(plan: &Plan, step: &PlanStep, config: &BuilderConfig) -> Vec<Strin
     offered.iter().filter(|tactic| !coarser(tactic)).cloned().collect()
 }
 
+/// The pooling that a step of a plan for a GPU may do on the way, by some of its tactics.
+fn pooling(plan: &Plan, step: &PlanStep) -> Option<usize> {
+    let reads = |other: &PlanStep| matches!(other.op, Op::MaxPool(_)) && other.inputs[0] == step.output;
+    if plan.is_for_gpu() && matches!(step.op, Op::Conv { .. }) { plan.steps().iter().position(reads) } else { None }
+}
+
 /// What makes two layers take the same time.
 fn key(plan: &Plan, step: &PlanStep, threads: usize) -> String {
     let kept = |layout| match layout {
@@ -199,5 +209,28 @@ fn key(plan: &Plan, step: &PlanStep, threads: usize) -> String {
         other => format!("{other:?}"),
     };
     let fused = step.op.summary(step.inputs.len());
-    format!("{fused} {shape} {from}>{to} {threads} threads")
+    let pooled = if pooling(plan, step).is_some() { " pooled" } else { "" };
+    format!("{fused} {shape} {from}>{to} {threads} threads{pooled}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whole sums are pooled on their way, split ones by a step of its own: they are compared with both done.
+    #[test]
+    fn what_may_pool_on_its_way_is_timed_with_the_pooling() {
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/mini.onnx");
+        let network = Network::open(model.as_ref()).expect("a model that ships");
+        let plan = Builder::default().build_for_gpu(&network).expect("it has kernels");
+        let of_gpu: Vec<_> = plan.steps().iter().map(|step| (pooling(&plan, step), key(&plan, step, 1))).collect();
+        let pools = plan.steps().iter().filter(|step| matches!(step.op, Op::MaxPool(_))).count();
+        assert_eq!(of_gpu.iter().filter(|(pool, _)| pool.is_some()).count(), pools);
+        for (pool, key) in &of_gpu {
+            assert!(pool.is_none_or(|index| matches!(plan.steps()[index].op, Op::MaxPool(_))), "{pool:?}");
+            assert_eq!(key.ends_with(" pooled"), pool.is_some(), "{key}");
+        }
+        let plan = Builder::default().build(&network).expect("supported");
+        assert!(plan.steps().iter().all(|step| pooling(&plan, step).is_none()), "a processor does so in one step");
+    }
 }

@@ -67,8 +67,8 @@ impl Frame {
 
     /// The grey level of every pixel, written to `out`.
     ///
-    /// Colour becomes luma, (77 R + 150 G + 29 B + 128) / 256, whatever it is stored as; 16 bits become 8, rounded. So a frame that was
-    /// recorded as grey or RGB has the same levels.
+    /// Colour becomes luma, (77 R + 150 G + 29 B + 128) / 256, whatever it is stored as; 16 bits become 8, rounded. So
+    /// a frame that was recorded as grey or RGB has the same levels.
     ///
     /// # References
     /// ITU-R BT.601, weights 0.299, 0.587, 0.114 in 8-bit fixed point.
@@ -91,8 +91,8 @@ impl Frame {
         buffer
     }
 
-    /// The picture with one byte of grey or three of red, green and blue a pixel, and which of both: its own bytes, or what is written to
-    /// `buffer` where they are laid out otherwise.
+    /// The picture with one byte of grey or three of red, green and blue a pixel, and which of both: its own bytes, or
+    /// what is written to `buffer` where they are laid out otherwise.
     pub fn plain<'a>(&'a self, buffer: &'a mut Vec<u8>) -> (&'a [u8], usize) {
         match self.format {
             PixelFormat::Gray8 => (&self.pixels, 1),

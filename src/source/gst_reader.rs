@@ -176,11 +176,17 @@ pub(super) fn element(factory: &str) -> Result<gst::Element, Fault> {
     gst::ElementFactory::make(factory).build().map_err(|_| missing_plugin(factory, factory))
 }
 
-/// The sink of every source: pictures in a format of [`PixelFormat`], so that what most decoders and cards give stays as it is; at most `queue` of them waiting, no waiting for the clock.
+/// The sink of every source: pictures in a format of [`PixelFormat`], so that what most decoders and cards give stays
+/// as it is; at most `queue` of them waiting, no waiting for the clock.
 pub(super) fn picture_sink(queue: u32) -> AppSink {
-    let caps = gst::Caps::builder("video/x-raw")
-        .field("format", gst::List::new(["GRAY8", "GRAY16_LE", "I420", "NV12", "YUY2", "UYVY", "RGB"]))
-        .build();
+    let formats = |names: &[&str]| gst::List::new(names.iter().map(|name| name.to_send_value()));
+    let rows =
+        gst::Structure::builder("video/x-raw").field("format", formats(&["GRAY8", "GRAY16_LE", "YUY2", "UYVY", "RGB"]));
+    // Of two fields in one picture rows that share colours are not neighbours.
+    let squares = gst::Structure::builder("video/x-raw")
+        .field("format", formats(&["I420", "NV12"]))
+        .field("interlace-mode", "progressive");
+    let caps: gst::Caps = [rows.build(), squares.build()].into_iter().collect();
     let sink = AppSink::builder().name("sonoplex").caps(&caps).sync(false).max_buffers(queue).build();
     sink.set_enable_last_sample(false);
     sink
@@ -236,7 +242,13 @@ pub(super) fn picture(sample: &gst::Sample) -> Result<(Size, PixelFormat, Vec<u8
     let info = VideoInfo::from_caps(caps).map_err(|_| bad("whose caps are no video"))?;
     let buffer = sample.buffer().ok_or_else(|| bad("without bytes"))?;
     let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|_| bad("that cannot be mapped"))?;
-    let format = format(&info).ok_or_else(|| bad("of a format that was not asked for"))?;
+    let format = format(&info).ok_or_else(|| {
+        let found = format!("gstreamer gave a picture as {}, which is not read", info.format().to_str());
+        Fault::new(
+            found,
+            "leave the `appsink` of the graph away, or write `! videoconvert ! video/x-raw,format=RGB` before it",
+        )
+    })?;
     let size = Size::new(info.width(), info.height());
     if size.area() > MAX_PIXELS {
         return Err(bad("larger than 64 million pixels"));
@@ -257,7 +269,8 @@ pub(super) fn picture(sample: &gst::Sample) -> Result<(Size, PixelFormat, Vec<u8
     Ok((size, format, pixels))
 }
 
-/// What the bytes of such a picture mean; colours of rarer standards than BT.601 count as those of the one that is nearest.
+/// What the bytes of such a picture mean; colours of rarer standards than BT.601 count as those of the one that is
+/// nearest.
 fn format(info: &VideoInfo) -> Option<PixelFormat> {
     let layout = match info.format() {
         VideoFormat::Gray8 => return Some(PixelFormat::Gray8),

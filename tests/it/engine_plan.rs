@@ -9,7 +9,8 @@ use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Plan, Pl
 
 use crate::engine_networks::{Up, residual, unet};
 use crate::kernels_cuda_net_int8::{calibrated, wide};
-use crate::onnx_writer::Writer;
+use crate::kernels_cuda_net_more::normed;
+use crate::onnx_writer::{Set, Writer};
 
 fn network() -> Network {
     let bytes = unet([1, 1, 16, 24], Up::Transpose, true, false, "Sigmoid").bytes();
@@ -159,6 +160,30 @@ fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
     let builder = Builder::default().rounding(Precision::Int8, Some(calibration));
     let refused = lies(&builder.build_for_gpu(&network).expect("supported").to_bytes());
     assert!(refused > 500, "{refused} refused");
+    let network = Network::from_onnx(&normed().bytes()).expect("the writer writes sound files");
+    let refused = lies(&Builder::default().build_for_gpu(&network).expect("supported").to_bytes());
+    assert!(refused > 400, "{refused} refused");
+}
+
+/// Joined tensors have places of nothing between their parts: a few weights may stand for very many.
+#[test]
+fn weights_that_would_fill_the_memory_are_refused_before_they_do() {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 1, 2, 2]);
+    let (weight, bias) = (w.weights(&[1, 1, 1, 1], 1), w.weights(&[1], 1));
+    let mut x = w.node("Conv", &[&x, &weight, &bias], &[]);
+    for parts in [8, 8, 8, 16] {
+        x = w.node("Concat", &vec![x.as_str(); parts], &[("axis", Set::Int(1))]);
+    }
+    let x = w.node("Relu", &[&x], &[]);
+    let (weight, bias) = (w.weights(&[8192, 2, 3, 3], 18), w.weights(&[8192], 8));
+    let settings = [("group", Set::Int(4096)), ("pads", Set::Ints(&[1, 1, 1, 1]))];
+    let x = w.node("Conv", &[&x, &weight, &bias], &settings);
+    w.output(&x);
+    let network = Network::from_onnx(&w.bytes()).expect("the writer writes sound files");
+    let plan = Builder::default().build_for_gpu(&network).expect("supported");
+    let said = Program::new(&plan).expect_err("too many").to_string();
+    assert!(said.contains("weights so far take more than") && said.contains("--device cpu"), "{said}");
 }
 
 #[test]

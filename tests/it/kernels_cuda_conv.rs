@@ -315,7 +315,9 @@ fn what_the_kernel_does_not_compute_is_left_to_others() {
         ConvTransposeShape { pads: [1; 4], ..good.clone() },
         // Its taps fall on those of the next.
         ConvTransposeShape { dilation: [2, 2], ..good.clone() },
-        ConvTransposeShape { output_padding: [1, 1], ..good },
+        ConvTransposeShape { output_padding: [1, 1], ..good.clone() },
+        // Of twice the size, but of rows that nothing paints.
+        ConvTransposeShape { kernel: [1, 1], pads: [3000, 3000, 0, 0], output_padding: [3001, 3001], ..good },
     ] {
         assert!(Conv::transposed(&other).is_none(), "{other:?}");
     }

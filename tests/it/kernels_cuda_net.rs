@@ -5,6 +5,7 @@ use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{Builder, Engine, Network};
 
 use super::kernels_cuda::Machine;
+use super::kernels_cuda_net_more::{normed, pooled};
 use super::naive::Random;
 use super::onnx_writer::{Set, Writer};
 
@@ -198,58 +199,6 @@ fn separable() -> Writer {
     w
 }
 
-/// Norms of instances, of groups and of all channels, with functions and before joins, means of windows, and convolutions in groups.
-fn normed() -> Writer {
-    let mut w = Writer::new(21);
-    let x = w.input("image", &[1, 1, 36, 44]);
-    let norm = |w: &mut Writer, x: &str, operator: &str, channels: usize, groups: i64| {
-        let (scale, bias) = (w.weights(&[channels], 8), w.weights(&[channels], 8));
-        let settings = if groups > 0 { &[("num_groups", Set::Int(groups))][..] } else { &[] };
-        w.node(operator, &[x, &scale, &bias], settings)
-    };
-    let a = w.conv(&x, 1, 12, 3);
-    let a = norm(&mut w, &a, "InstanceNormalization", 12, 0);
-    let a = w.node("LeakyRelu", &[&a], &[("alpha", Set::Float(0.01))]);
-    let settings = [("kernel_shape", Set::Ints(&[2, 2])), ("strides", Set::Ints(&[2, 2]))];
-    let b = w.node("AveragePool", &[&a], &settings);
-    let b = w.conv(&b, 12, 20, 3);
-    let b = norm(&mut w, &b, "GroupNormalization", 20, 4);
-    let b = w.node("Relu", &[&b], &[]);
-    let wide =
-        [("kernel_shape", Set::Ints(&[3, 3])), ("pads", Set::Ints(&[1, 1, 1, 1])), ("count_include_pad", Set::Int(1))];
-    let c = w.node("AveragePool", &[&b], &wide);
-    // In groups of five channels, and of one that become two.
-    let grouped = |w: &mut Writer, x: &str, [outs, own]: [usize; 2], groups: i64| {
-        let (weight, bias) = (w.weights(&[outs, own, 3, 3], own * 9), w.weights(&[outs], 8));
-        w.node("Conv", &[x, &weight, &bias], &[("group", Set::Int(groups)), ("pads", Set::Ints(&[1, 1, 1, 1]))])
-    };
-    let c = grouped(&mut w, &c, [40, 5], 4);
-    let c = w.node("Relu", &[&c], &[]);
-    let c = grouped(&mut w, &c, [80, 1], 40);
-    let c = w.conv(&c, 80, 20, 1);
-    // As PyTorch writes one of five groups.
-    let (ones, zeros) = (w.floats(&[5], vec![1.0; 5]), w.floats(&[5], vec![0.0; 5]));
-    let (split, whole) = (w.ints(&[0, 5, -1]), w.ints(&[1, 20, 18, 22]));
-    let groups = w.node("Reshape", &[&c, &split], &[]);
-    let groups = w.node("InstanceNormalization", &[&groups, &ones, &zeros], &[]);
-    let groups = w.node("Reshape", &[&groups, &whole], &[]);
-    let (scale, bias) = (w.weights(&[20, 1, 1], 2), w.weights(&[20, 1, 1], 8));
-    let c = w.node("Mul", &[&groups, &scale], &[]);
-    let c = w.node("Add", &[&c, &bias], &[]);
-    let c = norm(&mut w, &c, "GroupNormalization", 20, 1);
-    let c = w.node("Add", &[&c, &b], &[]);
-    // Windows that overlap, as MONAI has them.
-    let (weight, bias) = (w.weights(&[20, 12, 3, 3], 180), w.weights(&[12], 8));
-    let settings =
-        [("strides", Set::Ints(&[2, 2])), ("pads", Set::Ints(&[1, 1, 1, 1])), ("output_padding", Set::Ints(&[1, 1]))];
-    let u = w.node("ConvTranspose", &[&c, &weight, &bias], &settings);
-    let x = join(&mut w, &[&a, &u]);
-    let x = norm(&mut w, &x, "InstanceNormalization", 24, 0);
-    let x = w.conv(&x, 24, 2, 1);
-    w.output(&x);
-    w
-}
-
 /// Layers of single pixels from the input straight to an output, and one that is read on.
 fn straight() -> Writer {
     let mut w = Writer::new(20);
@@ -283,6 +232,7 @@ pub fn check_networks(machine: &mut dyn Machine) {
         ("separable", separable()),
         ("straight", straight()),
         ("normed", normed()),
+        ("pooled", pooled()),
         ("deep", deep()),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
@@ -359,9 +309,9 @@ fn the_model_of_the_program_has_all_kernels() {
     let network = shipped();
     let plan = Builder::default().build_for_gpu(&network).expect("supported");
     let program = Program::new(&plan).expect("it has kernels");
-    // One for each of the 57 convolutions, 10 up-convolutions and 10 poolings of its two networks, fewer where a convolution pools, another where a sum is split; the
-    // picture in the layout of the shortcut that reads it, and of what is present two means, their divisions and layouts, and the
-    // sum of both. Nothing to convert between.
+    // One for each of the 57 convolutions, 10 up-convolutions and 10 poolings of its two networks, fewer where a
+    // convolution pools, another where a sum is split; the picture in the layout of the shortcut that reads it, and of
+    // what is present two means, their divisions and layouts, and the sum of both. Nothing to convert between.
     let kernels: Vec<&str> = program.launches.iter().map(|l| l.kernel()).collect();
     let split = kernels.iter().filter(|&&kernel| kernel == "conv_sum").count();
     let pooled = kernels.iter().filter(|kernel| kernel.ends_with("_pool") && kernel.starts_with("conv_")).count();

@@ -8,6 +8,7 @@ use sonoplex::engine::{
 
 use super::kernels_cuda::Machine;
 use super::kernels_cuda_net::{deep, join, larger, relu, unet, up};
+use super::kernels_cuda_net_more::pooled;
 use super::naive::Random;
 use super::onnx_writer::{Set, Writer};
 
@@ -118,9 +119,13 @@ pub fn deviation(found: &[f32], expected: &[f32]) -> f64 {
 
 /// Runs networks of bytes on a machine: no output is much further from that of fp32 than the CPU's in bytes.
 pub fn check_int8_networks(machine: &mut dyn Machine) {
-    for (name, writer, least) in
-        [("wide", wide(), 12), ("odd", odd(), 8), ("unet", unet("Sigmoid"), 3), ("deep", deep(), 4)]
-    {
+    for (name, writer, least) in [
+        ("wide", wide(), 12),
+        ("odd", odd(), 8),
+        ("unet", unet("Sigmoid"), 3),
+        ("deep", deep(), 4),
+        ("pooled", pooled(), 6),
+    ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
         let (calibration, picture) = calibrated(&network);
         let exact = run(Builder::default().build(&network).expect("supported"), &picture);

@@ -149,8 +149,8 @@ fn planes_of(last: &[u8], places: &[usize], width: usize) -> Vec<f32> {
     places.iter().flat_map(|place| values.iter().skip(*place).step_by(width).copied()).collect()
 }
 
-/// Instances, groups and all channels, of one pixel and of so many that several blocks share them, far from zero and all the same,
-/// in joined tensors with nothing between their parts.
+/// Instances, groups and all channels, of one pixel and of so many that several blocks share them, far from zero and
+/// all the same, in joined tensors with nothing between their parts.
 pub fn check_normalizations(machine: &mut dyn Machine) {
     let mut random = Random(66);
     let side_by_side: Vec<usize> = (0..16).collect();
@@ -168,10 +168,12 @@ pub fn check_normalizations(machine: &mut dyn Machine) {
         let sizes = Normalize { groups, length, epsilon: 1e-5, centered, plane: pixels, channels };
         let values: Vec<f16> = (0..channels)
             .flat_map(|c| random.floats(pixels).into_iter().map(move |x| (c, x)).collect::<Vec<_>>())
-            .map(|(c, x)| match c {
-                // Far from zero, and always the same.
+            .enumerate()
+            .map(|(i, (c, x))| match c {
+                // Far from zero, always the same, and with a corner that is unlike all others.
                 3 => 60.0 + x,
                 5 => -7.25,
+                7 if pixels > 5 && i % pixels == 0 => 400.0,
                 _ => 3.0 * x - 0.5,
             })
             .map(f16::from_f32)

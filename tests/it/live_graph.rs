@@ -23,8 +23,8 @@ fn a_graph_of_ones_own_is_a_live_source() {
     assert!(read_all(&mut *paced).iter().all(|f| f.format == PixelFormat::Gray8));
 }
 
-/// Of what cards give nothing is converted on the way, and its colours are those that GStreamer makes of it, whose fast conversions
-/// make 253 of white; another matrix is 15 levels away, exchanged colours 80.
+/// Of what cards give nothing is converted on the way, and its colours are those that GStreamer makes of it, whose fast
+/// conversions make 253 of white; another matrix is 15 levels away, exchanged colours 80.
 #[test]
 fn pictures_of_cards_come_as_they_are() {
     for (name, layout, matrix) in [

@@ -45,6 +45,7 @@ mod kernels_cuda_conv;
 mod kernels_cuda_int8;
 mod kernels_cuda_net;
 mod kernels_cuda_net_int8;
+mod kernels_cuda_net_more;
 mod kernels_cuda_pool;
 mod kernels_cuda_values;
 mod kernels_emulated;

@@ -3,7 +3,8 @@
 use crate::frame::PixelFormat;
 use crate::geometry::{Rect, Size};
 
-/// Cuts `rect` out of a frame; colour becomes luma ([`Frame::write_gray`](crate::frame::Frame::write_gray)), and what is not `inside` becomes black.
+/// Cuts `rect` out of a frame; colour becomes luma ([`Frame::write_gray`](crate::frame::Frame::write_gray)), and what
+/// is not `inside` becomes black.
 ///
 /// # Shapes
 /// `pixels` as many bytes as [`PixelFormat::bytes`] says; `inside` and `out` height × width of `rect`,

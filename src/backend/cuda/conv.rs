@@ -60,9 +60,9 @@ fn steps(shape: &ConvShape, depth: usize) -> usize {
     shape.kernel.iter().product::<usize>() * shape.in_channels.div_ceil(depth)
 }
 
-/// How the taps of a transposed convolution that doubles height and width fall on the four pixels of each square of its output: the
-/// pixel at `phase` reads a window of the input that is the same for all of them, and each tap of it counts as one of the
-/// kernel's, or as none.
+/// How the taps of a transposed convolution that doubles height and width fall on the four pixels of each square of its
+/// output: the pixel at `phase` reads a window of the input that is the same for all of them, and each tap of it counts
+/// as one of the kernel's, or as none.
 #[derive(Clone, Copy, Debug)]
 struct Phases {
     /// Height and width of the kernel.
@@ -79,7 +79,9 @@ impl Phases {
     /// None where height and width are not doubled, or taps are apart.
     fn new(shape: &ConvTransposeShape) -> Option<Self> {
         let doubles = shape.out_size() == shape.in_size.map(|n| 2 * n);
-        if shape.groups != 1 || shape.stride != [2, 2] || shape.dilation != [1, 1] || !doubles {
+        // More would be rows that no tap paints; so the window is no larger than the kernel.
+        let painted = shape.output_padding.iter().all(|&n| n < 2);
+        if shape.groups != 1 || shape.stride != [2, 2] || shape.dilation != [1, 1] || !doubles || !painted {
             return None;
         }
         let cut = [shape.pads[0], shape.pads[1]];
@@ -147,8 +149,8 @@ impl Conv {
         fits.then(|| Self::guessed(shape.clone(), 1))
     }
 
-    /// A transposed convolution that doubles height and width by steps of 2; none where it is another, or the kernel does not
-    /// compute it.
+    /// A transposed convolution that doubles height and width by steps of 2; none where it is another, or the kernel
+    /// does not compute it.
     pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
         let phases = Phases::new(shape)?;
         let one = Self::convolution(&phases.convolution(shape))?;

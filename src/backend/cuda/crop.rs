@@ -38,6 +38,7 @@ fn numbers(yuv: Yuv, size: Size) -> [u32; 14] {
     let (at, factors) = (yuv.samples(size), yuv.factors());
     let places = [at.y.first, at.y.pitch, at.y.step, at.u.first, at.v.first, at.u.pitch, at.u.step, at.rows];
     let places = places.map(|n| u32::try_from(n).expect("a frame has less than 4 GiB"));
-    let factors = [factors.black, factors.luma, factors.rv, factors.gu, factors.gv, factors.bu].map(i32::cast_unsigned);
+    let factors = [factors.black, factors.luma, factors.rv, factors.gu, factors.gv, factors.bu];
+    let factors = factors.map(|factor| i32::from(factor).cast_unsigned());
     std::array::from_fn(|i| if i < places.len() { places[i] } else { factors[i - places.len()] })
 }

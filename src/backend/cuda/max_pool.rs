@@ -19,8 +19,8 @@ pub fn launch(shape: &PoolShape, src: Kept, dst: Kept) -> Option<Launch> {
     Some(Launch::line(["max_pool", "max_pool_codes"][own - 1], threads(shape, own), args))
 }
 
-/// The average of each window, or with `padded` one where what is around the picture counts as zeros; none where the kernel does not
-/// compute it, as for [`launch`].
+/// The average of each window, or with `padded` one where what is around the picture counts as zeros; none where the
+/// kernel does not compute it, as for [`launch`].
 ///
 /// # Shapes
 /// `src` and `dst` the pixels of the input and the output.

@@ -10,6 +10,8 @@ use crate::backend::cpu::normalize::Normalize;
 const THREADS: u32 = 256;
 /// Blocks that the pixels are divided among: two for each of the 132 multiprocessors of the largest devices.
 const BLOCKS: usize = 264;
+/// Most parts of the pixels: who puts them together takes one after the other.
+const MOST: usize = 64;
 /// Fewest pixels of a block.
 const FEWEST: usize = 4 * THREADS as usize;
 
@@ -38,14 +40,14 @@ impl Groups {
 
     /// Blocks that share the pixels of eight channels.
     fn parts(&self) -> usize {
-        (8 * BLOCKS / self.width).min(self.pixels / FEWEST).max(1)
+        (8 * BLOCKS / self.width).min(self.pixels / FEWEST).clamp(1, MOST)
     }
 
-    /// Bytes of the sums, the moments, and the factors with the addends, and their end.
+    /// Where the moments of the parts, those of channels, and the factors with the addends begin, and their end.
     fn places(&self) -> [u64; 4] {
-        let sums = 8 * (self.parts() * self.width) as u64;
-        let moments = sums + 8 * self.channels as u64;
-        [0, sums, moments, moments + 8 * self.width as u64]
+        let of_parts = 8 * (self.parts() * self.width) as u64;
+        let moments = of_parts + 8 * self.channels as u64;
+        [0, of_parts, moments, moments + 8 * self.width as u64]
     }
 
     /// Bytes of memory that it works in.
@@ -64,7 +66,8 @@ impl Groups {
         places.chain(scales.iter().chain(biases).flat_map(|x| x.to_le_bytes())).collect()
     }
 
-    /// The normalisation, and a function of it; in place where `dst` is `src`. None for a function that no kernel computes.
+    /// The normalisation, and a function of it; in place where `dst` is `src`. None for a function that no kernel
+    /// computes.
     ///
     /// # Shapes
     /// `src` and `dst` its pixels; `constants` what [`Groups::pack`] made; `scratch` as [`Groups::scratch_bytes`] says.
@@ -79,7 +82,7 @@ impl Groups {
         scratch: Region,
         activation: Activation,
     ) -> Option<Vec<Launch>> {
-        let [sums, moments, numbers, end] = self.places();
+        let [of_parts, moments, numbers, end] = self.places();
         let scratch = scratch.of(end, "the scratch");
         let run = 4 * self.channels as u64;
         let constants = constants.of(3 * run, "the constants");
@@ -87,14 +90,14 @@ impl Groups {
             scratch.offset.is_multiple_of(8) && constants.offset.is_multiple_of(4),
             "{scratch:?} and {constants:?} lie as they must"
         );
-        let sums = scratch.part(sums, moments - sums);
+        let of_parts = scratch.part(of_parts, moments - of_parts);
         let moments = scratch.part(moments, numbers - moments);
         let numbers = scratch.part(numbers, end - numbers);
         let [from, pitch] = src.chunks(self.pixels, self.width, "the input");
         let number = |n: usize| Arg::U32(n as u32);
         let grid = [(self.width / 8) as u32, self.parts() as u32, 1];
-        let summed = vec![from, number(self.pixels), pitch, Arg::Region(sums)];
-        let mut args = vec![from, number(self.pixels), Arg::Region(sums), number(self.parts()), number(self.width)];
+        let summed = vec![from, number(self.pixels), pitch, Arg::Region(of_parts)];
+        let mut args = vec![Arg::Region(of_parts), number(self.pixels), number(self.parts()), number(self.width)];
         args.extend([0, 1, 2].map(|i| Arg::Region(constants.part(i * run, run))));
         args.extend([self.channels, self.group, usize::from(self.centered)].map(number));
         args.extend([Arg::F32(self.epsilon), Arg::Region(moments), Arg::Region(numbers)]);

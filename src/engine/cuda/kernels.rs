@@ -14,7 +14,8 @@ use crate::backend::cuda::conv::int8::ConvInt8;
 use crate::backend::cuda::normalize::Groups;
 
 impl Tensors {
-    /// A step as a normalisation of groups of channels; none where it is no such, or one that the kernel does not compute.
+    /// A step as a normalisation of groups of channels; none where it is no such, or one that the kernel does not
+    /// compute.
     pub fn groups(&self, step: &PlanStep) -> Option<Groups> {
         let Op::Tensor(TensorOp::Normalize { sizes, .. }) = &step.op else { return None };
         let own = self.of(step.output);
@@ -49,7 +50,8 @@ impl Tensors {
         if each && step.inputs.len() == 1 { ConvDepthwise::new(&wide) } else { None }
     }
 
-    /// A step as a convolution between halves, of all channels where it is one of groups of several; none where it is no such, or one that the kernel does not compute.
+    /// A step as a convolution between halves, of all channels where it is one of groups of several; none where it is
+    /// no such, or one that the kernel does not compute.
     pub fn conv(&self, header: &Header, step: &PlanStep) -> Option<Conv> {
         let (from, to) = (self.of(step.inputs[0]), self.of(step.output));
         if reads_planes(header, step) || to.made_as_planes || from.grid.is_some() || self.depthwise(step).is_some() {

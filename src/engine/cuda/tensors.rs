@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::graph::Op;
-use super::super::memory::{Lifetime, arrange};
+use super::super::memory::{Lifetime, MAX_ARENA, arrange};
 use super::super::plan::{Header, Place, PlanStep};
 use super::CudaError;
 use super::kernels::{is_head, reads_planes};
@@ -16,6 +16,8 @@ use crate::backend::cuda::launch::Region;
 
 /// Halves that are copied at once.
 const CHUNK: usize = 8;
+/// To what weights are filled up at most: channels of a block, input channels of a step.
+const FILLED: usize = 64;
 /// Tensors and constants begin at multiples of so many bytes.
 pub(super) const ALIGN: usize = 256;
 
@@ -89,6 +91,7 @@ impl Tensors {
         }
         tensors.forms(header);
         tensors.widths(header);
+        tensors.check_weights(header)?;
         tensors.join(header);
         tensors.pooled = header.steps.iter().filter_map(|step| tensors.pools(header, step)).collect();
         let end = tensors.place(header, share);
@@ -132,7 +135,8 @@ impl Tensors {
                         width += part.width;
                     }
                 }
-                Op::Conv { ref shape, .. } if shape.groups == 1 => continue,
+                // Unless each channel stands for itself.
+                Op::Conv { ref shape, .. } if shape.groups == 1 || shape.groups != shape.in_channels => continue,
                 Op::ConvTranspose { .. } => continue,
                 // Codes lie where the halves do; halves side by side, where no part would begin within a chunk.
                 Op::Copy if self.own[step.inputs[0]].grid != self.own[step.output].grid => {
@@ -156,6 +160,26 @@ impl Tensors {
         }
     }
 
+    /// Refuses weights that would take too much memory once they lie where the tensors have their channels.
+    fn check_weights(&self, header: &Header) -> Result<(), CudaError> {
+        let mut numbers = 0usize;
+        for step in &header.steps {
+            let [ins, outs] = [step.inputs[0], step.output].map(|v| self.own[v].width.next_multiple_of(FILLED));
+            let each = match &step.op {
+                Op::Conv { shape, .. } => shape.kernel[0].saturating_mul(shape.kernel[1]),
+                // Each pixel of a square has zeros where the others have taps.
+                Op::ConvTranspose { shape, .. } => shape.kernel[0].saturating_mul(shape.kernel[1]).saturating_mul(4),
+                _ => continue,
+            };
+            let is_each = self.depthwise(step).is_some();
+            numbers = numbers.saturating_add(each.saturating_mul(outs).saturating_mul(if is_each { 1 } else { ins }));
+            if numbers > MAX_ARENA {
+                return Err(CudaError::of(step, format!("weights so far take more than {MAX_ARENA} numbers")));
+            }
+        }
+        Ok(())
+    }
+
     /// Lets parts of joined tensors be written where they belong, each for the first that wants it.
     fn join(&mut self, header: &Header) {
         for step in header.steps.iter().filter(|s| matches!(s.op, Op::Concat { .. })) {
@@ -170,7 +194,8 @@ impl Tensors {
         }
     }
 
-    /// The output of a convolution and what is pooled of it on the way: squares of 2 × 2, where it is held between bounds.
+    /// The output of a convolution and what is pooled of it on the way: squares of 2 × 2, where it is held between
+    /// bounds.
     fn pools(&self, header: &Header, step: &PlanStep) -> Option<(usize, usize)> {
         let Op::Conv { activation, .. } = &step.op else { return None };
         activation.bounds()?;

@@ -56,7 +56,8 @@ impl Division {
         Self::all(shape, phases, steps).into_iter().find(|own| own.to_string() == tactic)
     }
 
-    /// Whether a convolution that is divided so can pool its output on the way: a square of 2 × 2 lies in one warp, whose sums are whole.
+    /// Whether a convolution that is divided so can pool its output on the way: a square of 2 × 2 lies in one warp,
+    /// whose sums are whole.
     pub fn pools(self, shape: &ConvShape, pool: &PoolShape) -> bool {
         let squares = pool.kernel == [2, 2] && pool.stride == [2, 2] && pool.pads == [0; 4] && pool.dilation == [1, 1];
         let even = pool.in_size == shape.out_size() && pool.in_size.iter().all(|n| n.is_multiple_of(2));
