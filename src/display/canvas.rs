@@ -31,10 +31,10 @@ impl Canvas {
     /// The pixels of a frame as they are.
     pub fn from_frame(frame: &Frame) -> Self {
         let mut canvas = Self::new(frame.size, 0);
-        let width = frame.size.width.max(1);
-        for (i, p) in canvas.pixels.iter_mut().enumerate() {
-            let [r, g, b] = frame.rgb(i as u32 % width, i as u32 / width);
-            *p = rgb(r, g, b);
+        let mut buffer = Vec::new();
+        let (plain, channels) = frame.plain(&mut buffer);
+        for (p, own) in canvas.pixels.iter_mut().zip(plain.chunks_exact(channels)) {
+            *p = if let [r, g, b] = *own { rgb(r, g, b) } else { rgb(own[0], own[0], own[0]) };
         }
         canvas
     }
