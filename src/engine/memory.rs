@@ -7,6 +7,8 @@ use super::graph::Graph;
 
 /// Most elements that all tensors together may take (4 GiB of f32).
 pub const MAX_ARENA: usize = 1 << 30;
+/// To what weights on a GPU are filled up at most: channels of a block, input channels of a step.
+pub const FILLED: usize = 64;
 
 /// Tensors begin at multiples of this many elements: a cache line.
 pub const ALIGN: usize = 16;

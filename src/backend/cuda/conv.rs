@@ -76,7 +76,7 @@ struct Phases {
 }
 
 impl Phases {
-    /// None where height and width are not doubled, or taps are apart.
+    /// None where height and width are not doubled, or there are holes between the taps.
     fn new(shape: &ConvTransposeShape) -> Option<Self> {
         let doubles = shape.out_size() == shape.in_size.map(|n| 2 * n);
         // More would be rows that no tap paints; so the window is no larger than the kernel.
@@ -129,8 +129,6 @@ pub struct Conv {
     shape: ConvShape,
     /// Where it is transposed.
     phases: Option<Phases>,
-    /// Pixels of the output for each of the input, down and across, where it is transposed; else 1.
-    up: usize,
     division: Division,
     /// Where the largest of each square of 2 × 2 of its output goes.
     pooled: Option<Halves>,
@@ -146,7 +144,7 @@ impl Conv {
             && square(shape.stride)
             && square(shape.dilation)
             && shape.out_size().iter().all(|&n| n > 0);
-        fits.then(|| Self::guessed(shape.clone(), 1))
+        fits.then(|| Self::guessed(shape.clone(), None))
     }
 
     /// A transposed convolution that doubles height and width by steps of 2; none where it is another, or the kernel
@@ -154,17 +152,27 @@ impl Conv {
     pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
         let phases = Phases::new(shape)?;
         let one = Self::convolution(&phases.convolution(shape))?;
-        Some(Self { phases: Some(phases), ..Self::guessed(one.shape, 2) })
+        Some(Self::guessed(one.shape, Some(phases)))
     }
 
-    fn guessed(shape: ConvShape, up: usize) -> Self {
-        let division = Division::guess(&shape, up * up, steps(&shape, DEPTH));
-        Self { shape, phases: None, up, division, pooled: None }
+    fn guessed(shape: ConvShape, phases: Option<Phases>) -> Self {
+        let division = Division::guess(&shape, if phases.is_some() { 4 } else { 1 }, steps(&shape, DEPTH));
+        Self { shape, phases, division, pooled: None }
+    }
+
+    /// Pixels of each square where it is transposed; else 1.
+    fn phase_count(&self) -> usize {
+        self.up() * self.up()
+    }
+
+    /// Pixels of the output for each of the input, down and across, where it is transposed; else 1.
+    fn up(&self) -> usize {
+        if self.phases.is_some() { 2 } else { 1 }
     }
 
     /// The ways to divide it among blocks, what is probably fastest first.
     pub fn tactics(&self) -> Vec<String> {
-        Division::all(&self.shape, self.up * self.up, steps(&self.shape, DEPTH))
+        Division::all(&self.shape, self.phase_count(), steps(&self.shape, DEPTH))
             .iter()
             .map(ToString::to_string)
             .collect()
@@ -172,13 +180,13 @@ impl Conv {
 
     /// The same by one of its tactics; none by another.
     pub fn by(self, tactic: &str) -> Option<Self> {
-        let division = Division::named(tactic, &self.shape, self.up * self.up, steps(&self.shape, DEPTH))?;
+        let division = Division::named(tactic, &self.shape, self.phase_count(), steps(&self.shape, DEPTH))?;
         Some(Self { division, ..self })
     }
 
     /// Whether it can pool its output so on the way.
     pub fn pools(&self, pool: &PoolShape) -> bool {
-        self.up == 1 && self.division.pools(&self.shape, pool)
+        self.up() == 1 && self.division.pools(&self.shape, pool)
     }
 
     /// The same, writing the largest of each square of 2 × 2 of its output to `pooled`.
@@ -195,7 +203,7 @@ impl Conv {
     }
 
     fn out_pixels(&self) -> usize {
-        self.shape.out_size().iter().product::<usize>() * self.up * self.up
+        self.shape.out_size().iter().product::<usize>() * self.phase_count()
     }
 
     /// Bytes of memory for the sums of the parts; none where it is not split.
@@ -219,7 +227,7 @@ impl Conv {
     /// When there are more or fewer.
     pub fn pack(&self, weights: &[f32]) -> Vec<u8> {
         let s = &self.shape;
-        let (taps, phases) = (s.kernel.iter().product::<usize>(), self.up * self.up);
+        let (taps, phases) = (s.kernel.iter().product::<usize>(), self.phase_count());
         let own = self.phases.map_or(taps, |phases| phases.kernel.iter().product());
         assert_eq!(weights.len(), s.out_channels * s.in_channels * own, "weights");
         let deep = s.in_channels.next_multiple_of(DEPTH);
@@ -257,7 +265,7 @@ impl Conv {
         let s = &self.shape;
         let [height, width] = s.out_size();
         let (out_pixels, outs) = (self.out_pixels(), s.out_channels);
-        let packed = 2 * (self.up * self.up * self.columns() * self.row()) as u64;
+        let packed = 2 * (self.phase_count() * self.columns() * self.row()) as u64;
         let whole_chunks = src.region.offset.is_multiple_of(16) && weights.offset.is_multiple_of(16);
         assert!(whole_chunks && src.pitch.is_multiple_of(CHUNK as u32), "{src:?} and {weights:?} lie in whole chunks");
         assert!(
@@ -278,16 +286,18 @@ impl Conv {
         let mut args = vec![from, number(s.in_size[0]), number(s.in_size[1]), from_pitch, number(s.in_channels)];
         args.extend([weights.of(packed, "the weights"), bias].map(Arg::Region));
         args.extend([added, added_pitch, to, number(height), number(width), to_pitch, number(outs)]);
-        args.extend([s.kernel[0], s.kernel[1], s.stride[0], s.dilation[0], s.pads[0], s.pads[1], self.up].map(number));
+        args.extend(
+            [s.kernel[0], s.kernel[1], s.stride[0], s.dilation[0], s.pads[0], s.pads[1], self.up()].map(number),
+        );
         args.extend(bounds);
         let parts = self.division.parts;
         // Where it is not split nobody reads or writes sums: any floats stand for them.
         args.push(Arg::Region(if parts > 1 { scratch } else { bias }));
         args.extend(self.pooled.map_or([to, Arg::U32(0)], |own| {
-            assert!(parts == 1 && self.up == 1 && height % 2 == 0 && width % 2 == 0, "{self:?} pools");
+            assert!(parts == 1 && self.up() == 1 && height % 2 == 0 && width % 2 == 0, "{self:?} pools");
             own.args(out_pixels / 4, outs, "the pooled")
         }));
-        let [across, down, deep] = self.division.blocks(s, self.up * self.up).map(|n| n as u32);
+        let [across, down, deep] = self.division.blocks(s, self.phase_count()).map(|n| n as u32);
         let kernel = self.division.kernel(match self.pooled {
             None => ["conv_128x32", "conv_64x64"],
             Some(_) => ["conv_128x32_pool", "conv_64x64_pool"],

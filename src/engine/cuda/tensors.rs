@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::graph::Op;
-use super::super::memory::{Lifetime, MAX_ARENA, arrange};
+use super::super::memory::{FILLED, Lifetime, MAX_ARENA, arrange};
 use super::super::plan::{Header, Place, PlanStep};
 use super::CudaError;
 use super::kernels::{is_head, reads_planes};
@@ -16,8 +16,6 @@ use crate::backend::cuda::launch::Region;
 
 /// Halves that are copied at once.
 const CHUNK: usize = 8;
-/// To what weights are filled up at most: channels of a block, input channels of a step.
-const FILLED: usize = 64;
 /// Tensors and constants begin at multiples of so many bytes.
 pub(super) const ALIGN: usize = 256;
 

@@ -128,7 +128,7 @@ impl Source for MetaImage {
         self.samples.read(index, &mut self.buffer)?;
         let mut pixels = Vec::with_capacity(self.format.bytes(self.stored));
         self.levels.write(self.element, self.big_endian, &self.buffer, &mut pixels);
-        let pixels = self.upright.apply(pixels, self.stored, if self.format == PixelFormat::Rgb8 { 3 } else { 1 });
+        let pixels = self.upright.apply(pixels, self.stored, self.format.bytes(Size::new(1, 1)));
         let mut frame = Frame::new(self.id, self.upright.size(self.stored), self.format, pixels);
         frame.time = time;
         frame.spacing = self.spacing;

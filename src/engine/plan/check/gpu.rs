@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use super::super::{Header, Place, PlanStep, PlanValue};
 use crate::backend::cpu::layout::Layout;
 use crate::engine::graph::Op;
-use crate::engine::memory::MAX_ARENA;
+use crate::engine::memory::{FILLED, MAX_ARENA};
 
 /// The longest side of a picture or a window, a step, or what is around a picture.
 const MAX_SIDE: usize = 1 << 15;
-/// To what tensors and weights are filled up at most: channels of a block, input channels of a step.
-const FILLED: usize = 64;
 
 /// The first contradiction.
 pub(super) fn check(header: &Header) -> Result<(), String> {
@@ -67,7 +65,7 @@ fn packed(op: &Op) -> Option<usize> {
         Op::ConvTranspose { shape, .. } => (shape.in_channels, shape.out_channels, shape.kernel, 4),
         _ => return Some(0),
     };
-    // Parts of joined tensors are filled up each.
+    // What joined tensors have between their parts comes on top, where it is known how they lie.
     let filled = |channels: usize| channels.checked_next_multiple_of(FILLED);
     filled(ins)?.checked_mul(filled(outs)?)?.checked_mul(height)?.checked_mul(width)?.checked_mul(phases)
 }
