@@ -2,7 +2,8 @@
 //!
 //! Each filter, and each kind of layer of a U-Net of 32 channels at 256 × 256, is recorded as a graph and timed between two
 //! events on the device, 200 runs to warm up, then 2,000. Nothing is copied. So is that whole U-Net, in fp16 and in int8; and it is timed from the
-//! copy of a picture to the device to the arrival of its maps, by the clock of the host.
+//! copy of a picture to the device to the arrival of its maps, by the clock of the host. Filters and the U-Net are timed with kernels that start
+//! behind each other and, where the device can, early; what the program runs on that device takes the way that is faster.
 //!
 //! Then whole frames of 580 × 420, with ten iterations of SRAD before that U-Net, mask and regions after it: 100,000 by the
 //! clock of the host, from the bytes of a frame to its answer; and each stage of them alone. At last the masks of the model of
@@ -18,7 +19,7 @@ use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::backend::cpu::{ConvShape, ConvTransposeShape};
 use sonoplex::backend::cuda::conv::{Conv, Halves};
 use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
-use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Stream};
+use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Start, Stream};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::engine::cuda::Program;
 use sonoplex::engine::{
@@ -48,12 +49,30 @@ const FRAMES: usize = 100_000;
 const ROOM: u64 = 64 << 20;
 
 /// p50, p99 and the longest of many runs, in microseconds.
-fn time(stream: &mut Stream, launches: &[Launch]) -> Result<[f32; 3], GpuError> {
-    let mut graph = stream.record(&[], launches, &[])?;
+fn time(stream: &mut Stream, launches: &[Launch], start: Start) -> Result<[f32; 3], GpuError> {
+    let mut graph = stream.record(&[], launches, &[], start)?;
     stream.time(&mut graph, WARM_UP)?;
     let mut times = stream.time(&mut graph, RUNS)?;
     times.sort_by(f32::total_cmp);
     Ok([RUNS / 2, RUNS * 99 / 100, RUNS - 1].map(|i| 1e3 * times[i]))
+}
+
+/// Times and prints each way to start kernels that the device has.
+fn time_starts(gpu: &Gpu, stream: &mut Stream, name: &str, launches: &[Launch]) -> Result<Value, GpuError> {
+    let mut found = Map::new();
+    for (start, way) in [(Start::Behind, "behind"), (Start::Early, "early")] {
+        if start == Start::Behind || gpu.starts_early() {
+            let times = told(&format!("{name}, {way}"), time(stream, launches, start)?);
+            found.insert(way.to_owned(), times);
+        }
+    }
+    Ok(found.into())
+}
+
+/// Prints p50, p99 and the longest, and what a result says of them.
+fn told(name: &str, [p50, p99, max]: [f32; 3]) -> Value {
+    println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}");
+    json!({ "p50_us": p50, "p99_us": p99, "max_us": max })
 }
 
 /// A layer of each kind, with its operations; all of them read and write the same memory.
@@ -231,8 +250,8 @@ fn ranges(network: &Network) -> anyhow::Result<Calibration> {
     Ok(calibrator.calibration(Threshold::Max))
 }
 
-/// p50, p99 and the longest, in microseconds, of the graph on the device, and from picture to maps on the host.
-fn network(gpu: &Gpu, precision: Precision) -> anyhow::Result<[[f32; 3]; 2]> {
+/// The U-Net: the graph on the device, and from picture to maps on the host.
+fn network(gpu: &Gpu, precision: Precision) -> anyhow::Result<Value> {
     let network = Network::from_onnx(&unet_file())?;
     let calibration = if precision == Precision::Int8 { Some(ranges(&network)?) } else { None };
     let config = BuilderConfig { device: Device::Cuda(0), precision, calibration, ..BuilderConfig::default() };
@@ -240,7 +259,7 @@ fn network(gpu: &Gpu, precision: Precision) -> anyhow::Result<[[f32; 3]; 2]> {
     let program = Program::new(&plan)?;
     let mut stream = gpu.stream(program.room)?;
     program.constants.iter().try_for_each(|(region, bytes)| stream.upload(*region, bytes))?;
-    let on_device = time(&mut stream, &program.launches)?;
+    let on_device = time_starts(gpu, &mut stream, &format!("U-Net, {precision}, on the device"), &program.launches)?;
     let mut context = Engine::new(plan)?.context();
     context.bind_noise();
     let mut times = Vec::new();
@@ -252,7 +271,9 @@ fn network(gpu: &Gpu, precision: Precision) -> anyhow::Result<[[f32; 3]; 2]> {
     }
     let mut times = times.split_off(WARM_UP);
     times.sort_by(f32::total_cmp);
-    Ok([on_device, [RUNS / 2, RUNS * 99 / 100, RUNS - 1].map(|i| times[i])])
+    let times = [RUNS / 2, RUNS * 99 / 100, RUNS - 1].map(|i| times[i]);
+    let on_host = told(&format!("U-Net, {precision}, with copies, by the host"), times);
+    Ok(json!({ "on_device": on_device, "with_copies": on_host }))
 }
 
 fn main() -> anyhow::Result<()> {
@@ -283,9 +304,9 @@ fn main() -> anyhow::Result<()> {
     println!("{:<60} {:>9} {:>9} {:>9}", "microseconds", "p50", "p99", "max");
     for filter in Despeckle::ALL.into_iter().skip(1) {
         let scratch = Region { offset: 2 << 20, bytes: scratch_bytes(&filter, SIZE) };
-        let [p50, p99, max] = time(&mut stream, &launches(&filter, SIZE, src, dst, scratch))?;
-        println!("{:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}", filter.to_string());
-        filters.push(json!({ "filter": filter.to_string(), "p50_us": p50, "p99_us": p99, "max_us": max }));
+        let (name, launches) = (filter.to_string(), launches(&filter, SIZE, src, dst, scratch));
+        let times = time_starts(&gpu, &mut stream, &name, &launches)?;
+        filters.push(json!({ "filter": name, "on_device": times }));
     }
     // Halves between -1 and 1: with zeros a device runs faster than it ever will.
     let noise: Vec<u8> = (0..ROOM).map(|i| (random() >> 56) as u8 & if i % 2 == 1 { 0xbb } else { 0xff }).collect();
@@ -293,20 +314,12 @@ fn main() -> anyhow::Result<()> {
     let mut layers = Vec::new();
     println!("{:<60} {:>9} {:>9} {:>9} TFLOP/s", "microseconds", "p50", "p99", "max");
     for (name, flops, launches) in unet_layers() {
-        let [p50, p99, max] = time(&mut stream, &launches)?;
+        let [p50, p99, max] = time(&mut stream, &launches, Start::Behind)?;
         let rate = flops as f64 / f64::from(p50) / 1e6;
         println!("{name:<60} {p50:>9.1} {p99:>9.1} {max:>9.1} {rate:>7.1}");
         layers.push(json!({ "layer": name, "p50_us": p50, "p99_us": p99, "max_us": max, "tflops": rate }));
     }
-    let unet = |precision| -> anyhow::Result<Value> {
-        let [on_device, on_host] = network(&gpu, precision)?;
-        for (name, [p50, p99, max]) in [("on the device", on_device), ("with copies, by the host", on_host)] {
-            println!("{:<60} {p50:>9.1} {p99:>9.1} {max:>9.1}", format!("U-Net, {precision}, {name}"));
-        }
-        let of = |[p50, p99, max]: [f32; 3]| json!({ "p50_us": p50, "p99_us": p99, "max_us": max });
-        Ok(json!({ "on_device": of(on_device), "with_copies": of(on_host) }))
-    };
-    let (unet, unet_int8) = (unet(Precision::Fp16)?, unet(Precision::Int8)?);
+    let (unet, unet_int8) = (network(&gpu, Precision::Fp16)?, network(&gpu, Precision::Int8)?);
     let frames = whole_frames()?;
     // Cargo adds `--bench`.
     let given: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();

@@ -8,6 +8,7 @@
 #include "activation.cuh"
 
 extern "C" __global__ void sigmoid(float* values, u32 count) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < count) values[i] = logistic(values[i]);
 }

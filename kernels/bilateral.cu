@@ -12,6 +12,7 @@
 extern "C" __global__ void bilateral(
     const u8* src, u8* dst, u32 width, u32 height, u32 radius, float space, float range
 ) {
+    wait_for_previous();
     __shared__ u8 tile[TILE_HEIGHT * TILE_WIDTH];
     __shared__ float similar[BLOCK_THREADS];
     __shared__ float near[(MAX_RADIUS + 1) * (MAX_RADIUS + 1)];

@@ -18,6 +18,16 @@ constexpr u32 MAX_RADIUS = 15;
 constexpr u32 TILE_WIDTH = BLOCK_WIDTH + 2 * MAX_RADIUS;
 constexpr u32 TILE_HEIGHT = BLOCK_HEIGHT + 2 * MAX_RADIUS;
 
+// First in every kernel: all that it reads and writes comes after the kernel before it has ended. From sm_90 on a device may
+// have started it before that (programmatic dependent launch), where the launch allows it; then from here on it lets the next
+// one start likewise.
+__device__ inline void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // Held between 0 and `last`.
 __device__ inline u32 clamped(int at, u32 last) {
     return at < 0 ? 0 : ((u32)at < last ? (u32)at : last);

@@ -47,6 +47,7 @@ __device__ inline void join(u32* parents, u32 a, u32 b) {
 extern "C" __global__ void components_start(
     const u8* labels, u32* parents, Sum* sums, u32* count, u32 pixels, u32 class_
 ) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i == 0) *count = 0;
     if (i >= pixels) return;
@@ -57,6 +58,7 @@ extern "C" __global__ void components_start(
 
 // Joins each pixel with its neighbours before it: left, and the three above.
 extern "C" __global__ void components_join(u32* parents, u32 width, u32 pixels) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= pixels || parents[i] == NOBODY) return;
     const u32 x = i % width;
@@ -69,6 +71,7 @@ extern "C" __global__ void components_join(u32* parents, u32 width, u32 pixels) 
 
 // Points every pixel to the first of its region, and adds it up there.
 extern "C" __global__ void components_sum(u32* parents, Sum* sums, u32 width, u32 pixels) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= pixels || parents[i] == NOBODY) return;
     const u32 root = root_of(parents, i), x = i % width, y = i / width;
@@ -88,6 +91,7 @@ extern "C" __global__ void components_sum(u32* parents, Sum* sums, u32 width, u3
 extern "C" __global__ void components_keep(
     u8* labels, const u32* parents, const Sum* sums, Sum* found, u32* count, u32 pixels, u32 least, u32 room
 ) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= pixels || parents[i] == NOBODY) return;
     const u32 root = parents[i];

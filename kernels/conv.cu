@@ -94,6 +94,7 @@ __device__ inline void convolve(
         u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, u32 up,                    \
         float low, float high, float* part_sums, u16* pooled, u32 pooled_pitch                                       \
     ) {                                                                                                              \
+        wait_for_previous();                                                                                         \
         convolve<down, across, with_pool>(                                                                           \
             {src, nullptr, in_height, in_width, in_pitch, ins}, weights, bias, residual, residual_pitch,             \
             dst, out_height, out_width, out_pitch, outs,                                                             \
@@ -116,6 +117,7 @@ extern "C" __global__ void conv_sum(
     const float* part_sums, u32 parts, u32 pitch, u32 pixels, u32 outs, const float* bias,
     const u16* residual, u32 residual_pitch, u16* dst, u32 out_pitch, float low, float high
 ) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x, pixel = i / outs, channel = i % outs;
     if (pixel >= pixels) return;
     const float* first = part_sums + (u64)pixel * pitch + channel;
@@ -136,6 +138,7 @@ extern "C" __global__ void conv_depthwise(
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,
     u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, float low, float high
 ) {
+    wait_for_previous();
     const u32 groups = channels / 8;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, channel = thread % groups * 8;
@@ -175,6 +178,7 @@ extern "C" __global__ void conv_first(
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 outs,
     u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left, float low, float high
 ) {
+    wait_for_previous();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     const u32 first = blockIdx.z * GROUP;
     if (x >= out_width || y >= out_height) return;
@@ -212,6 +216,7 @@ extern "C" __global__ void conv_first(
 extern "C" __global__ void conv_head(
     const u16* src, u32 pixels, u32 in_pitch, u32 ins, const float* weights, const float* bias, float* dst
 ) {
+    wait_for_previous();
     const u32 pixel = blockIdx.x * blockDim.x + threadIdx.x, o = blockIdx.y;
     if (pixel >= pixels) return;
     const u16* from = src + (u64)pixel * in_pitch;

@@ -116,6 +116,7 @@ __device__ inline void convolve_codes(
         u32 kernel_height, u32 kernel_width, u32 stride, u32 dilation, u32 top, u32 left, int* part_sums,            \
         u8* pooled, u32 pooled_pitch                                                                                 \
     ) {                                                                                                              \
+        wait_for_previous();                                                                                         \
         convolve_codes<down, across, with_pool>(                                                                     \
             {src, outside, in_height, in_width, in_pitch, ins}, weights,                                             \
             {starts, scales, bias, residual, residual_pitch, added_halves, ratio, dst, out_pitch, outs, halves, low, high}, \
@@ -137,6 +138,7 @@ extern "C" __global__ void conv_int8_sum(
     const u8* residual, u32 residual_pitch, u32 added_halves, float ratio,
     u8* dst, u32 out_pitch, u32 outs, u32 halves, float low, float high, u32 out_height, u32 out_width, u32 up
 ) {
+    wait_for_previous();
     const u32 pixels = out_height * out_width * up * up;
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x, place = i / outs, channel = i % outs;
     if (place >= pixels) return;

@@ -23,6 +23,7 @@ __device__ inline u32 colour(int value) {
 extern "C" __global__ void crop_gray8(
     const u8* src, const u8* inside, u8* dst, u32 frame_width, u32 width, u32 height
 ) {
+    wait_for_previous();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= width || y >= height) return;
     const u64 at = (u64)y * width + x;
@@ -32,6 +33,7 @@ extern "C" __global__ void crop_gray8(
 extern "C" __global__ void crop_gray16(
     const u8* src, const u8* inside, u8* dst, u32 frame_width, u32 width, u32 height
 ) {
+    wait_for_previous();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= width || y >= height) return;
     const u64 at = (u64)y * width + x;
@@ -43,6 +45,7 @@ extern "C" __global__ void crop_gray16(
 extern "C" __global__ void crop_rgb8(
     const u8* src, const u8* inside, u8* dst, u32 frame_width, u32 width, u32 height
 ) {
+    wait_for_previous();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= width || y >= height) return;
     const u64 at = (u64)y * width + x;
@@ -57,6 +60,7 @@ extern "C" __global__ void crop_yuv(
     u32 first_y, u32 pitch_y, u32 step_y, u32 first_u, u32 first_v, u32 pitch, u32 step, u32 rows,
     u32 black, u32 factor, u32 rv, u32 gu, u32 gv, u32 bu
 ) {
+    wait_for_previous();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= width || y >= height) return;
     const u64 at = (u64)y * width + x, column = left + x, row = top + y;

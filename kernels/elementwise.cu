@@ -14,6 +14,7 @@ extern "C" __global__ void affine(
     const u16* src, u32 src_pitch, const float* numbers, u32 has_numbers,
     u16* dst, u32 dst_pitch, u32 pixels, u32 channels, u32 function, float p, float q
 ) {
+    wait_for_previous();
     const u32 groups = channels / 8;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, channel = thread % groups * 8;
@@ -36,6 +37,7 @@ extern "C" __global__ void binary(
     const u16* a, u32 a_pitch, u32 a_single, const u16* b, u32 b_pitch, u32 b_single,
     u16* dst, u32 dst_pitch, u32 pixels, u32 channels, u32 operation, u32 function, float p, float q
 ) {
+    wait_for_previous();
     const u32 groups = channels / 8;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, channel = thread % groups * 8;

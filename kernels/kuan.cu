@@ -10,6 +10,7 @@
 #include "statistics.cuh"
 
 extern "C" __global__ void kuan(const u8* src, u8* dst, u32 width, u32 height, u32 radius, float noise2) {
+    wait_for_previous();
     const Statistics at = statistics(src, width, height, radius);
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= width || y >= height) return;

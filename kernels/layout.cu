@@ -8,6 +8,7 @@
 
 // `width` channels are written, a multiple of eight as `pitch` is: zeros beyond the `channels` that there are.
 extern "C" __global__ void to_last(const float* src, u32 channels, u32 pixels, u16* dst, u32 pitch, u32 width) {
+    wait_for_previous();
     const u32 groups = width / 8;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, first = thread % groups * 8;
@@ -22,6 +23,7 @@ extern "C" __global__ void to_last(const float* src, u32 channels, u32 pixels, u
 
 // Row y of blocks is channel y.
 extern "C" __global__ void to_planes(const u16* src, u32 pitch, u32 pixels, float* dst) {
+    wait_for_previous();
     const u32 pixel = blockIdx.x * blockDim.x + threadIdx.x, channel = blockIdx.y;
     if (pixel >= pixels) return;
     dst[(u64)channel * pixels + pixel] = from_half(src[(u64)pixel * pitch + channel]);
@@ -34,6 +36,7 @@ extern "C" __global__ void to_planes(const u16* src, u32 pitch, u32 pixels, floa
 extern "C" __global__ void to_codes(
     const u16* src, u32 src_pitch, u32 pixels, u8* dst, u32 dst_pitch, u32 channels, float steps, float zero
 ) {
+    wait_for_previous();
     const u32 groups = (channels + 15) / 16;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, first = thread % groups * 16;
@@ -64,6 +67,7 @@ extern "C" __global__ void to_codes(
 extern "C" __global__ void to_halves(
     const u8* src, u32 src_pitch, u32 pixels, u16* dst, u32 dst_pitch, u32 channels, float scale, float zero
 ) {
+    wait_for_previous();
     const u32 groups = (channels + 15) / 16;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, first = thread % groups * 16;
@@ -85,6 +89,7 @@ extern "C" __global__ void to_halves(
 
 // As they are, words of 16 bits: halves, or two codes in one. `width` and the pitches are multiples of eight.
 extern "C" __global__ void copy_words(const u16* src, u32 src_pitch, u32 pixels, u16* dst, u32 dst_pitch, u32 width) {
+    wait_for_previous();
     const u32 groups = width / 8;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, first = thread % groups * 8;

@@ -16,6 +16,7 @@ extern "C" __global__ void mask_probability(
     const float* maps, float* small, u32* broken, u32 classes, u32 logits, u32 softmax,
     u32 map_width, u32 map_height, u32 left, u32 top, u32 width, u32 height
 ) {
+    wait_for_previous();
     __shared__ u32 is_broken;
     if (thread_of_block() == 0) is_broken = 0;
     __syncthreads();
@@ -58,6 +59,7 @@ extern "C" __global__ void mask_classify(
     const u8* inside, u32 has_inside, const float* thresholds, u32 classes,
     u8* labels, u8* bytes, u32 frame_width, u32 frame_height, u32 left, u32 top, u32 crop_width, u32 crop_height
 ) {
+    wait_for_previous();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= frame_width || y >= frame_height) return;
     const u64 at = (u64)y * frame_width + x, frame = (u64)frame_width * frame_height;

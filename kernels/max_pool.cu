@@ -41,6 +41,7 @@ __device__ inline void pool(
         u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,                                        \
         u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left                                           \
     ) {                                                                                                              \
+        wait_for_previous();                                                                                         \
         pool<codes>(src, in_height, in_width, in_pitch, dst, out_height, out_width, out_pitch, channels,              \
                     kernel_height, kernel_width, stride, top, left);                                                 \
     }
@@ -55,6 +56,7 @@ extern "C" __global__ void average_pool(
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels,
     u32 kernel_height, u32 kernel_width, u32 stride, u32 top, u32 left, u32 bottom, u32 right, u32 padded
 ) {
+    wait_for_previous();
     const u32 groups = channels / 8;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, channel = thread % groups * 8;

@@ -9,6 +9,7 @@
 #include "common.cuh"
 
 extern "C" __global__ void median(const u8* src, u8* dst, u32 width, u32 height, u32 radius) {
+    wait_for_previous();
     __shared__ u8 tile[TILE_HEIGHT * TILE_WIDTH];
     const u32 side = 2 * radius + 1, pitch = BLOCK_WIDTH + 2 * radius;
     load_tile(src, width, height, BLOCK_HEIGHT, radius, tile, pitch);

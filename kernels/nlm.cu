@@ -61,6 +61,7 @@ __device__ inline void nlm(const u8* src, u8* dst, u32 width, u32 height, u32 se
     extern "C" __global__ void nlm##patch(                                                                           \
         const u8* src, u8* dst, u32 width, u32 height, u32 search, float fall                                        \
     ) {                                                                                                              \
+        wait_for_previous();                                                                                         \
         nlm<patch>(src, dst, width, height, search, fall);                                                           \
     }
 NLM(0)

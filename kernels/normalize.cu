@@ -22,6 +22,7 @@ __device__ inline u32 first_of(u32 part, u32 parts, u32 pixels) { return (u32)((
 // A block     takes eight channels of a part of the pixels: 256 threads every 256th each, then two and two together, in one
 //             order always.
 extern "C" __global__ void normalize_parts(const u16* src, u32 pixels, u32 pitch, float* moments) {
+    wait_for_previous();
     __shared__ float parts[16][NORMALIZE_THREADS];
     const u32 channel = blockIdx.x * 8, channels = gridDim.x * 8, thread = threadIdx.x;
     const u32 first = first_of(blockIdx.y, gridDim.y, pixels), end = first_of(blockIdx.y + 1, gridDim.y, pixels);
@@ -66,6 +67,7 @@ extern "C" __global__ void normalize_numbers(
     const float* of_parts, u32 pixels, u32 parts, u32 width, const u32* places, const float* scales, const float* biases,
     u32 channels, u32 group, u32 centered, float epsilon, float* moments, float* numbers
 ) {
+    wait_for_previous();
     for (u32 place = threadIdx.x; place < 2 * width; place += NORMALIZE_THREADS) numbers[place] = 0.0f;
     for (u32 c = threadIdx.x; c < channels; c += NORMALIZE_THREADS) {
         const float* own = of_parts + 2 * places[c];

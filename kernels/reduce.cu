@@ -14,6 +14,7 @@ constexpr u32 REDUCE_THREADS = 256;
 __device__ inline float larger(float a, float b) { return b > a || b != b ? b : a; }
 
 extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, u16* dst, u32 largest) {
+    wait_for_previous();
     __shared__ float parts[8][REDUCE_THREADS];
     const u32 channel = blockIdx.x * 8, thread = threadIdx.x;
     float own[8];

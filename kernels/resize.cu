@@ -19,6 +19,7 @@ extern "C" __global__ void resize_u8(
     float* out, u32 width, u32 height,
     u32 left, u32 top, u32 picture_width, u32 picture_height
 ) {
+    wait_for_previous();
     const u32 x = blockIdx.x * BLOCK_WIDTH + threadIdx.x, y = blockIdx.y * BLOCK_HEIGHT + threadIdx.y;
     if (x >= width || y >= height) return;
     // Wraps to something large before the picture.

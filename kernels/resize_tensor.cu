@@ -17,6 +17,7 @@ extern "C" __global__ void resize_tensor(
     const u32* across_first, const u32* across_second, const float* across_weight,
     u16* dst, u32 out_height, u32 out_width, u32 out_pitch, u32 channels
 ) {
+    wait_for_previous();
     const u32 groups = channels / 8;
     const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
     const u32 pixel = thread / groups, channel = thread % groups * 8;

@@ -8,6 +8,7 @@
 #include "common.cuh"
 
 extern "C" __global__ void softmax(float* values, u32 channels, u32 pixels) {
+    wait_for_previous();
     const u32 pixel = blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= pixels) return;
     float largest = values[pixel];

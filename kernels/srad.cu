@@ -14,11 +14,13 @@
 #include "common.cuh"
 
 extern "C" __global__ void srad_amplitude(const u8* src, float* dst, u32 pixels, float range) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < pixels) dst[i] = expf(((float)src[i] / 255.0f - 1.0f) * range);
 }
 
 extern "C" __global__ void srad_grey(const float* src, u8* dst, u32 pixels, float range) {
+    wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     // The smallest normal float, below which there is no logarithm.
     if (i < pixels) dst[i] = grey(255.0f * (logf(fmaxf(src[i], 1.17549435e-38f)) / range + 1.0f));
@@ -28,6 +30,7 @@ extern "C" __global__ void srad_grey(const float* src, u8* dst, u32 pixels, floa
 constexpr u32 WIDE = BLOCK_WIDTH + 3, HIGH = BLOCK_HEIGHT + 3;
 
 extern "C" __global__ void srad_step(const float* src, float* dst, u32 width, u32 height, float step, float q2) {
+    wait_for_previous();
     __shared__ float a[HIGH * WIDE];
     __shared__ float c[(BLOCK_HEIGHT + 1) * (BLOCK_WIDTH + 1)];
     const u32 left = blockIdx.x * BLOCK_WIDTH, top = blockIdx.y * BLOCK_HEIGHT;

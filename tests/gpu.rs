@@ -29,7 +29,8 @@ mod onnx_writer;
 #[path = "it/segmenter_gpu.rs"]
 mod segmenter_gpu;
 
-use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Stream};
+use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Start, Stream};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::engine::cuda::Recording;
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Precision};
@@ -56,8 +57,16 @@ struct Device {
     gpu: Gpu,
     stream: Stream,
     end: u64,
-    /// Whether launches are recorded first.
-    recorded: bool,
+    /// How they start, where launches are recorded first.
+    recorded: Option<Start>,
+}
+
+impl Device {
+    /// How it can start the kernels of a graph.
+    fn ways(&self) -> impl Iterator<Item = Start> + use<> {
+        let early = self.gpu.starts_early().then_some(Start::Early);
+        std::iter::once(Start::Behind).chain(early)
+    }
 }
 
 impl Machine for Device {
@@ -96,11 +105,11 @@ impl Machine for Device {
 
     fn run(&mut self, launches: &[Launch]) -> Result<(), String> {
         let run = |stream: &mut Stream| {
-            if !self.recorded {
+            let Some(start) = self.recorded else {
                 stream.enqueue(launches)?;
                 return stream.wait();
-            }
-            let mut graph = stream.record(&[], launches, &[])?;
+            };
+            let mut graph = stream.record(&[], launches, &[], start)?;
             stream.run(&mut graph)?;
             graph.found().map(drop)
         };
@@ -116,7 +125,7 @@ fn device() -> Option<Device> {
         Ok((gpu, stream))
     };
     match opened() {
-        Ok((gpu, stream)) => Some(Device { gpu, stream, end: 0, recorded: false }),
+        Ok((gpu, stream)) => Some(Device { gpu, stream, end: 0, recorded: None }),
         Err(error) => {
             assert!(std::env::var_os("SONOPLEX_GPU").is_none(), "{error}");
             println!("skipped: {error}");
@@ -144,11 +153,22 @@ fn check_all(device: &mut Device) {
     check_int8_networks(device);
 }
 
+/// A filter against its twin, and to the bit from every kind of graph.
+fn check_filter_of_graphs(device: &mut Device, filter: &Despeckle, size: Size, picture: &[u8]) {
+    device.recorded = None;
+    check_filter(device, filter, size, picture);
+    let found = filtered(device, filter, size, picture);
+    for start in device.ways() {
+        device.recorded = Some(start);
+        assert!(filtered(device, filter, size, picture) == found, "{filter} {size}: other bits, {start:?}");
+    }
+}
+
 #[test]
 fn kernels_agree_with_their_cpu_twins_on_the_device() {
     let Some(mut device) = device() else { return };
     println!("{:?}", device.gpu.about());
-    for recorded in [false, true] {
+    for recorded in [None].into_iter().chain(device.ways().map(Some)) {
         device.recorded = recorded;
         check_all(&mut device);
     }
@@ -157,11 +177,7 @@ fn kernels_agree_with_their_cpu_twins_on_the_device() {
         for (filter, picture) in
             filters().iter().flat_map(|f| pictures(&mut random, size).into_iter().map(move |p| (f, p)))
         {
-            device.recorded = false;
-            check_filter(&mut device, filter, size, &picture);
-            let found = filtered(&mut device, filter, size, &picture);
-            device.recorded = true;
-            assert!(filtered(&mut device, filter, size, &picture) == found, "{filter} {size}: other bits from a graph");
+            check_filter_of_graphs(&mut device, filter, size, &picture);
         }
     }
 }
@@ -174,7 +190,7 @@ fn kernels_on_the_device_once() {
     let mut random = Random(52);
     let size = Size::new(67, 41);
     for (filter, picture) in filters().iter().zip(pictures(&mut random, size).iter().cycle()) {
-        check_filter(&mut device, filter, size, picture);
+        check_filter_of_graphs(&mut device, filter, size, picture);
     }
 }
 
@@ -233,7 +249,7 @@ fn whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor() {
 fn graphs_copy_in_and_out_and_may_be_dropped_while_they_run() {
     let Some(Device { mut stream, .. }) = device() else { return };
     let [a, b, none] = [(0, 7), (256, 5), (512, 0)].map(|(offset, bytes)| Region { offset, bytes });
-    let mut graph = stream.record(&[a, none, b], &[], &[b, a]).expect("a graph");
+    let mut graph = stream.record(&[a, none, b], &[], &[b, a], Start::Behind).expect("a graph");
     for round in 0..3u8 {
         let given: Vec<u8> = (0..12).map(|i| 20 * round + i).collect();
         graph.given().expect("nothing has failed").copy_from_slice(&given);
@@ -246,7 +262,7 @@ fn graphs_copy_in_and_out_and_may_be_dropped_while_they_run() {
     }
     stream.run(&mut graph).expect("a run");
     drop(graph);
-    let mut other = stream.record(&[], &[], &[a]).expect("a graph");
+    let mut other = stream.record(&[], &[], &[a], Start::Behind).expect("a graph");
     stream.run(&mut other).expect("a run");
     assert_eq!(other.found().expect("a run"), (40..47).collect::<Vec<u8>>());
 }

@@ -101,6 +101,21 @@ fn a_gpu_gives_what_the_processor_gives_frame_after_frame() {
     let [a, b] = [&cpu, &gpu].map(|report| report["dice"]["nerve"].as_f64().expect("a number"));
     assert!((a - b).abs() < 0.01 && a > 0.0, "{a} {b}");
 
+    // A device that does not start kernels early, or does not let them wait, runs them behind each other.
+    for (mood, why) in [("refused", "an emulated error"), ("unsound", "they give other bits")] {
+        let args = ["replay", FRAMES, "--model", model, "--headless", "--device", "cuda:0", "--json", "-"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
+        command.args(args).env("LD_LIBRARY_PATH", &driver).env("EMULATED_EARLY_START", mood);
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.contains("do not start early on this device") && said.contains(why),
+            "{said}"
+        );
+        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(found["states"], report(&["replay", "--headless"])["states"]);
+    }
+
     let bench = report(&["bench", "--device", "cuda:0", "--frames", "5", "--warm-up", "1"]);
     let stages: Vec<&String> = bench["device_us"].as_object().expect("stages").keys().collect();
     assert_eq!(stages, ["crop", "d2h", "despeckle", "h2d", "mask", "network", "regions", "resize"]);

@@ -206,6 +206,36 @@ fn every_module_has_every_kernel_that_is_launched_and_no_other() {
     }
 }
 
+/// What a kernel does before it has waited for the one before it, other than to take its parameters; all of it, where it does
+/// not wait.
+fn before_it_waits(entry: &str) -> Vec<&str> {
+    let body = entry.split_once("\n{").expect("a body").1;
+    let before = body.split_once("griddepcontrol.wait;\n").map_or(body, |(before, _)| before);
+    let harmless = ["//", ".reg", ".shared", "ld.param.", "cvta.to.global."];
+    let steps = before.lines().map(str::trim).filter(|line| !line.is_empty());
+    steps.filter(|line| !harmless.iter().any(|start| line.starts_with(start))).collect()
+}
+
+#[test]
+fn kernels_that_a_device_starts_early_wait_before_all_else() {
+    for module in MODULES {
+        let entries: Vec<&str> = module.ptx.split(".entry ").skip(1).collect();
+        // The devices of which `Gpu::starts_early` says that they do.
+        let early = module.capability >= 90;
+        assert_eq!(module.ptx.matches("griddepcontrol.").count(), if early { 2 * entries.len() } else { 0 });
+        for entry in entries.into_iter().filter(|_| early) {
+            let name = entry.split('(').next().unwrap_or_default();
+            assert_eq!(before_it_waits(entry), Vec::<&str>::new(), "`{name}` does not begin with `wait_for_previous`");
+        }
+    }
+    let wait = "// begin inline asm\n\tgriddepcontrol.wait;\n";
+    assert!(before_it_waits(&format!("a()\n{{\n\t.reg .b32 %r<2>;\n\tld.param.u64 %rd1, [a];\n\t{wait}}}")).is_empty());
+    for early in ["ld.global.u8 %r1, [%rd1];", "st.global.u8 [%rd1], %r1;", "@%p1 bra $L2;", "$L2:"] {
+        assert_eq!(before_it_waits(&format!("a()\n{{\n\t{early}\n\t{wait}}}")), [early]);
+        assert_eq!(before_it_waits(&format!("a()\n{{\n\t{early}\n}}")), [early, "}"], "it never waits");
+    }
+}
+
 #[test]
 fn no_kernel_spills() {
     let page = read("docs/kernels.md");

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::{CudaContext, CudaModule, DriverError, sys};
 use cudarc::nvrtc::Ptx;
@@ -14,7 +14,7 @@ use super::module::Module;
 mod graph;
 mod stream;
 
-pub use graph::Graph;
+pub use graph::{Graph, Start};
 pub use stream::Stream;
 
 /// A device with its kernels loaded, for as many streams as one likes.
@@ -23,6 +23,7 @@ pub struct Gpu {
     context: Arc<CudaContext>,
     module: Arc<CudaModule>,
     about: About,
+    start: Arc<OnceLock<Start>>,
 }
 
 /// What a device says of itself.
@@ -131,11 +132,22 @@ impl Gpu {
         };
         let loaded = context.load_module(Ptx::from_src(module.ptx));
         let module = driver(format!("load the kernels for {}", module.target), loaded)?;
-        Ok(Self { context, module, about })
+        Ok(Self { context, module, about, start: Arc::default() })
     }
 
     /// What the device says of itself.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// Whether it can start a kernel of a graph while the one before it still runs: chips from 9.0 on, whose kernels wait
+    /// themselves, and drivers from CUDA 12.3 on.
+    pub fn starts_early(&self) -> bool {
+        self.about.capability >= 90 && self.about.driver >= 12030
+    }
+
+    /// How kernels of graphs start on it: what `decide` says when it is first asked.
+    pub fn start(&self, decide: impl FnOnce() -> Start) -> Start {
+        if self.starts_early() { *self.start.get_or_init(decide) } else { Start::Behind }
     }
 }

@@ -8,6 +8,16 @@ use cudarc::driver::{CudaGraph, CudaStream, DevicePtr, result, sys};
 use super::super::launch::{Launch, Region};
 use super::{GpuError, Stream, driver};
 
+/// When a kernel of a graph may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// When the one before it has ended.
+    Behind,
+    /// When all blocks of the one before it have begun: its own blocks then wait on the device, and start sooner
+    /// (programmatic dependent launch).
+    Early,
+}
+
 /// Copies and launches that were recorded once and run again with one call.
 pub struct Graph {
     graph: CudaGraph,
@@ -30,14 +40,23 @@ impl Stream {
     /// When the driver refuses.
     ///
     /// # Panics
-    /// When a region is not in the arena.
-    pub fn record(&mut self, given: &[Region], launches: &[Launch], found: &[Region]) -> Result<Graph, GpuError> {
+    /// When a region is not in the arena, or an early start is asked for on a device without it ([`Gpu::starts_early`]).
+    ///
+    /// [`Gpu::starts_early`]: super::Gpu::starts_early
+    pub fn record(
+        &mut self,
+        given: &[Region],
+        launches: &[Launch],
+        found: &[Region],
+        start: Start,
+    ) -> Result<Graph, GpuError> {
+        assert!(start == Start::Behind || self.starts_early, "the device starts no kernel early");
         let bytes = |regions: &[Region]| regions.iter().map(|region| region.bytes as usize).sum::<usize>();
         launches.iter().try_for_each(|launch| self.find(launch.kernel()))?;
         let mut host = Pinned::new(&self.stream, bytes(given) + bytes(found))?;
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         driver("record a graph", self.stream.begin_capture(mode))?;
-        let recorded = self.enqueue_all(&mut host, given, launches, found);
+        let recorded = self.enqueue_all(&mut host, given, (launches, start), found);
         // Ended whatever came, else the stream is lost; twice, since a failure of another stream is told to whoever comes next.
         let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
         let ended = self.stream.end_capture(flags).or_else(|_| self.stream.end_capture(flags));
@@ -53,7 +72,7 @@ impl Stream {
         &mut self,
         host: &mut Pinned,
         given: &[Region],
-        launches: &[Launch],
+        (launches, start): (&[Launch], Start),
         found: &[Region],
     ) -> Result<(), GpuError> {
         let (base, stream) = (self.arena.device_ptr(&self.stream).0, self.stream.cu_stream());
@@ -70,7 +89,7 @@ impl Stream {
             let copied = unsafe { result::memcpy_htod_async(to, &host.bytes()[from], stream) };
             driver("record a copy to the device", copied)?;
         }
-        self.enqueue(launches)?;
+        self.enqueue_with(launches, start)?;
         for region in found.iter().filter(|region| region.bytes > 0) {
             let (to, from) = (next(region), base + self.range(*region).start as u64);
             // SAFETY: as above.

@@ -1,19 +1,23 @@
 //! A stream of a GPU: memory of its own, and what runs on it in order.
 
 use std::collections::BTreeMap;
+use std::ffi::c_void;
 use std::ops::Range;
+use std::ptr;
 use std::sync::Arc;
 
-use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig, PushKernelArg, sys};
+use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, sys};
 
 use super::super::launch::{Arg, Launch, Region};
-use super::{Gpu, GpuError, Graph, driver};
+use super::{Gpu, GpuError, Graph, Start, driver};
 
 /// One arena of memory, and kernels and copies that run on it one after the other.
 pub struct Stream {
     pub(super) stream: Arc<CudaStream>,
     module: Arc<CudaModule>,
     functions: BTreeMap<&'static str, CudaFunction>,
+    /// As [`Gpu::starts_early`].
+    pub(super) starts_early: bool,
     pub(super) arena: CudaSlice<u8>,
 }
 
@@ -26,7 +30,8 @@ impl Gpu {
         // The driver takes the highest that there is: lower numbers go first.
         let stream = driver("make a stream", self.context.new_stream_with_priority(i32::MIN))?;
         let arena = driver(format!("give {bytes} bytes of memory"), stream.alloc_zeros::<u8>(bytes.max(1) as usize))?;
-        Ok(Stream { stream, module: self.module.clone(), functions: BTreeMap::new(), arena })
+        let (module, starts_early) = (self.module.clone(), self.starts_early());
+        Ok(Stream { stream, module, functions: BTreeMap::new(), starts_early, arena })
     }
 }
 
@@ -91,7 +96,13 @@ impl Stream {
     /// # Panics
     /// When a region is not in the arena.
     pub fn enqueue(&mut self, launches: &[Launch]) -> Result<(), GpuError> {
-        launches.iter().try_for_each(|launch| self.launch(launch))
+        self.enqueue_with(launches, Start::Behind)
+    }
+
+    /// The same, in any way to start them; the first has no kernel before it that it could wait for on the device.
+    pub(super) fn enqueue_with(&mut self, launches: &[Launch], start: Start) -> Result<(), GpuError> {
+        let starts = std::iter::once(Start::Behind).chain(std::iter::repeat(start));
+        launches.iter().zip(starts).try_for_each(|(launch, start)| self.launch(launch, start))
     }
 
     /// Makes a kernel ready to be launched.
@@ -106,7 +117,7 @@ impl Stream {
         Ok(())
     }
 
-    fn launch(&mut self, launch: &Launch) -> Result<(), GpuError> {
+    fn launch(&mut self, launch: &Launch, start: Start) -> Result<(), GpuError> {
         enum Value {
             Pointer(u64),
             U32(u32),
@@ -118,22 +129,44 @@ impl Stream {
             Arg::U32(n) => Value::U32(n),
             Arg::F32(x) => Value::F32(x),
         };
-        let values: Vec<Value> = launch.args().iter().map(value).collect();
+        let mut values: Vec<Value> = launch.args().iter().map(value).collect();
+        let address = |value: &mut Value| -> *mut c_void {
+            match value {
+                Value::Pointer(at) => ptr::from_mut(at).cast(),
+                Value::U32(n) => ptr::from_mut(n).cast(),
+                Value::F32(x) => ptr::from_mut(x).cast(),
+            }
+        };
+        let mut addresses: Vec<*mut c_void> = values.iter_mut().map(address).collect();
         let name = launch.kernel();
         self.find(name)?;
-        let mut builder = self.stream.launch_builder(&self.functions[name]);
-        for value in &values {
-            match value {
-                Value::Pointer(at) => builder.arg(at),
-                Value::U32(n) => builder.arg(n),
-                Value::F32(x) => builder.arg(x),
-            };
-        }
-        let [grid_dim, block_dim] = [launch.grid(), launch.block()].map(|[x, y, z]| (x, y, z));
+        driver("use its context", self.stream.context().bind_to_thread())?;
+        let mut early = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
+        };
+        let ([across, down, deep], [x, y, z]) = (launch.grid(), launch.block());
+        let config = sys::CUlaunchConfig {
+            gridDimX: across,
+            gridDimY: down,
+            gridDimZ: deep,
+            blockDimX: x,
+            blockDimY: y,
+            blockDimZ: z,
+            sharedMemBytes: 0,
+            hStream: self.stream.cu_stream(),
+            attrs: &raw mut early,
+            numAttrs: u32::from(start == Start::Early),
+        };
+        let function = self.functions[name].cu_function();
         // SAFETY: only launchers of this folder make a `Launch`; the emulation has run every one of them with these kinds
-        // of arguments and found no access outside the regions, which lie in the arena.
-        let done = unsafe { builder.launch(LaunchConfig { grid_dim, block_dim, shared_mem_bytes: 0 }) };
-        driver(format!("launch `{name}`"), done).map(drop)
+        // of arguments and found no access outside the regions, which lie in the arena. The driver has read the values and
+        // the configuration when it returns. Who starts early waits first in the kernel, before it reads or writes, as a
+        // test of the compiled kernels shows.
+        let done =
+            unsafe { sys::cuLaunchKernelEx(&raw const config, function, addresses.as_mut_ptr(), ptr::null_mut()) };
+        driver(format!("launch `{name}`"), done.result())
     }
 
     /// Milliseconds on the device from before a graph to after it, for each of `runs`.
