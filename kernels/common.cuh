@@ -20,7 +20,7 @@ constexpr u32 TILE_HEIGHT = BLOCK_HEIGHT + 2 * MAX_RADIUS;
 
 // First in every kernel: all that it reads and writes comes after the kernel before it has ended. From sm_90 on a device may
 // have started it before that (programmatic dependent launch), where the launch allows it; then from here on it lets the next
-// one start likewise.
+// one start likewise. No kernel says `__restrict__` or `__ldg`: such loads may be moved before the wait.
 __device__ inline void wait_for_previous() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");

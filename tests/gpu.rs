@@ -1,6 +1,8 @@
 //! The kernels on a real device; without one these say so and pass, unless `SONOPLEX_GPU` asks for it. A program of its own,
 //! which `make gpu-bundle` takes to such a device: the other tests have all kernels of the CPU with them.
 
+#[allow(dead_code)] // here other tests allocate at the same time
+mod counting;
 #[allow(dead_code)] // a device needs only its driver
 #[path = "it/emulation.rs"]
 mod emulation;
@@ -30,12 +32,17 @@ mod onnx_writer;
 mod segmenter_gpu;
 
 use sonoplex::backend::cpu::despeckle::Despeckle;
+use sonoplex::backend::cuda::despeckle::{launches, scratch_bytes};
 use sonoplex::backend::cuda::gpu::{Gpu, GpuError, Start, Stream};
 use sonoplex::backend::cuda::launch::{Launch, Region};
 use sonoplex::engine::cuda::Recording;
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Precision};
+use sonoplex::frame::Frame;
 use sonoplex::geometry::Size;
+use sonoplex::latency::Clock;
+use sonoplex::segmentation::Segmentation;
 use sonoplex::segmenter::{Segmenter, SegmenterConfig};
+use sonoplex::source::{OpenOptions, open};
 
 use kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
@@ -47,7 +54,7 @@ use kernels_cuda_net_int8::check_int8_networks;
 use kernels_cuda_pool::check_pooling;
 use kernels_cuda_values::{check_averages, check_elementwise, check_normalizations, check_reductions};
 use naive::Random;
-use segmenter_gpu::{check_frames, check_hard_frames};
+use segmenter_gpu::{bright_and_dark, check_frames, check_hard_frames, write};
 
 /// Bytes of memory that the checks need.
 const ROOM: u64 = 64 << 20;
@@ -267,6 +274,53 @@ fn graphs_copy_in_and_out_and_may_be_dropped_while_they_run() {
     assert_eq!(other.found().expect("a run"), (40..47).collect::<Vec<u8>>());
 }
 
+#[test]
+fn every_kernel_but_the_first_of_a_graph_starts_early_where_it_may() {
+    let Some(mut device) = device() else { return };
+    let size = Size::new(67, 41);
+    let filter: Despeckle = "srad:iterations=4".parse().expect("a filter");
+    let [src, dst] = [0; 2].map(|_| device.allocate(size.area() as u64));
+    let scratch = device.allocate(scratch_bytes(&filter, size));
+    let launches = launches(&filter, size, src, dst, scratch);
+    for start in device.ways() {
+        let graph = device.stream.record(&[src], &launches, &[dst], start).expect("a graph");
+        let expected = if start == Start::Early { launches.len() - 1 } else { 0 };
+        assert_eq!(graph.early_starts().expect("edges"), expected, "{start:?} of {} kernels", launches.len());
+    }
+    assert!(launches.len() > 4, "it has kernels that wait for each other");
+}
+
+/// What comes after this line allocates nothing, on the host or on the device.
+const WARM: &str = "the device is warm";
+
+#[test]
+fn nothing_is_allocated_after_warm_up_on_the_device() {
+    if device().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let metadata = [("classes", "nerve"), ("output", "logits"), ("thresholds", "0.4")];
+    let model = write(&bright_and_dark(1, 1, 20.0), &metadata, folder.path());
+    let despeckle = "srad:iterations=2".parse().expect("a filter");
+    let device = sonoplex::engine::Device::Cuda(0);
+    let mut segmenter = Segmenter::open(&SegmenterConfig { model, device, despeckle, ..SegmenterConfig::default() })
+        .expect("a sound model");
+    let mut source = open("phantom:seed=5,size=96x80,frames=180", &OpenOptions::default()).expect("a phantom");
+    let frames: Vec<Frame> = std::iter::from_fn(|| source.next().expect("a frame")).collect();
+    // More than a breath of the phantom and some of its heartbeats at its rate.
+    let (warm_up, measured) = frames.split_at(150);
+    let (clock, mut answer) = (Clock::monotonic(), Segmentation::default());
+    let mut segment = |frame| segmenter.segment(frame, &clock, &mut answer).expect("a segmentation");
+    warm_up.iter().for_each(&mut segment);
+    eprintln!("{WARM}");
+    let before = counting::of_this_thread();
+    assert!(before > 0, "nothing is counted");
+    measured.iter().for_each(&mut segment);
+    assert_eq!(counting::of_this_thread() - before, 0, "allocations in {} frames", measured.len());
+    eprintln!("{WARM} no more");
+    assert!(answer.findings[0].area_px > 0, "the frames must give the contours something to do");
+}
+
 /// The same tests without a device, on a driver that is emulated: memory, streams, graphs and copies are as on a device.
 #[test]
 fn a_driver_that_is_emulated_passes_for_a_device() {
@@ -275,19 +329,29 @@ fn a_driver_that_is_emulated_passes_for_a_device() {
     }
     let Some(folder) = emulation::driver() else { return };
     let own = std::env::current_exe().expect("a path");
-    let tests = [
+    let run = |tests: &[&str]| {
+        let output = std::process::Command::new(&own)
+            .args(tests)
+            .args(["--exact", "--nocapture"])
+            .envs([("LD_LIBRARY_PATH", folder.as_os_str()), ("SONOPLEX_GPU", "1".as_ref())])
+            .env("EMULATED_TELLS", "memory")
+            .output()
+            .expect("it runs itself");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains(&format!("{} passed", tests.len())), "{said}");
+        said.into_owned()
+    };
+    run(&[
         "kernels_on_the_device_once",
         "whole_frames_on_the_device_agree_with_the_segmenter_of_the_processor",
         "graphs_copy_in_and_out_and_may_be_dropped_while_they_run",
-    ];
-    let output = std::process::Command::new(own)
-        .args(tests)
-        .args(["--exact", "--nocapture"])
-        .envs([("LD_LIBRARY_PATH", folder.as_os_str()), ("SONOPLEX_GPU", "1".as_ref())])
-        .output()
-        .expect("it runs itself");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("3 passed"), "{said}");
+        "every_kernel_but_the_first_of_a_graph_starts_early_where_it_may",
+    ]);
+    let said = run(&["nothing_is_allocated_after_warm_up_on_the_device"]);
+    let parts: Vec<&str> = said.split(WARM).collect();
+    assert_eq!(parts.len(), 3, "{said}");
+    let given = "emulated: memory is given";
+    assert!(parts[0].contains(given) && !parts[1].contains(given), "{said}");
 }
 
 #[test]

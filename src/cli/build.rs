@@ -17,6 +17,7 @@ use sonoplex::segmenter::{SegmenterConfig, builder, open_network};
 
 use super::args::BuildArgs;
 use super::calibrate::{Comparison, Frames};
+use super::say;
 use super::timings::Timings;
 
 /// Runs that the median is of, after [`WARM_UP`] others.
@@ -168,6 +169,7 @@ fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<Built> {
         Some((_, calibration, comparison)) => (model.plan(device, precision, Some(calibration))?, Some(comparison)),
         None => (model.plan(device, precision, None)?, None),
     };
+    let on_the_processor = comparison.as_ref().map_or(1.0, Comparison::least);
     let absent = if on_gpu { Engine::new(plan.clone()).err().map(why) } else { None };
     match (&frames, &absent, &mut comparison) {
         (Some(frames), None, Some(found)) if on_gpu => {
@@ -179,11 +181,25 @@ fn plans(args: &BuildArgs, model: &str) -> anyhow::Result<Built> {
         _ => {}
     }
     if let (Precision::Int8, Some(frames)) = (precision, &frames) {
+        let dices = [on_the_processor, comparison.as_ref().map_or(1.0, Comparison::least)];
+        missed(args.budget, dices, if on_gpu { "fp16" } else { "bf16" });
         let [count, range, budget] = [args.frames.to_string(), args.range.to_string(), args.budget.to_string()];
         let options = ["--calibrate", frames.spec, "--frames", &count, "--range", &range, "--budget", &budget];
         plan = plan.with_options(&options);
     }
     Ok(Built { plan, exact, absent, comparison })
+}
+
+/// Says when the masks are further from fp32 than they may be: of a GPU the layers were chosen on the processor, which may
+/// have stayed within the budget; else there is no layer left to keep.
+fn missed(budget: f32, [on_the_processor, found]: [f64; 2], precise: &str) {
+    let within = |dice: f64| dice >= f64::from(budget);
+    if !within(found) {
+        let help = if within(on_the_processor) { "give a higher one, or" } else { "no layer is left to keep; take" };
+        say(format_args!(
+            "sonoplex: int8 has a Dice of {found:.6} to fp32, less than `--budget {budget}`: {help} `--precision {precise}`"
+        ));
+    }
 }
 
 /// Median times of the networks alone, in milliseconds; they take turns, so that both meet the same machine.

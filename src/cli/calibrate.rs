@@ -47,7 +47,7 @@ pub struct Worst {
 
 impl Comparison {
     /// The Dice of the class that lost most.
-    fn least(&self) -> f64 {
+    pub fn least(&self) -> f64 {
         self.classes.iter().map(|c| c.dice).fold(1.0, f64::min)
     }
 }

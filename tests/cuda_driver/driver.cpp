@@ -23,7 +23,7 @@ struct Work {
     std::function<void()> run;
     // The host's memory that it reads or writes.
     uint64_t host = 0;
-    bool is_kernel = false;
+    bool is_kernel = false, early = false;
 };
 
 struct Stream {
@@ -50,6 +50,10 @@ struct LaunchConfig {
     Stream* stream;
     const LaunchAttribute* attributes;
     unsigned attributes_count;
+};
+// As `CUgraphEdgeData`.
+struct EdgeData {
+    unsigned char from_port, to_port, type, reserved[5];
 };
 struct Module {
     std::set<std::string> names;
@@ -100,7 +104,13 @@ int copy(Stream* stream, void* host, uint64_t device, size_t bytes, bool up) {
     return SUCCESS;
 }
 
+// For those who watch whether memory is given while frames run.
+void tell_memory(size_t bytes) {
+    if (getenv("EMULATED_TELLS")) fprintf(stderr, "emulated: memory is given, %zu bytes\n", bytes);
+}
+
 int allocate(uint64_t* at, size_t bytes) {
+    tell_memory(bytes);
     Guard guard(lock);
     void* memory = aligned_alloc(512, (bytes + 511) / 512 * 512);
     memset(memory, RUBBISH, bytes);
@@ -187,6 +197,7 @@ int cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, Stream* stre
 int cuMemHostAlloc(void** at, size_t bytes, unsigned) {
     Guard guard(lock);
     if (!current_context) fail("page-locked memory without a context");
+    tell_memory(bytes);
     *at = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     memset(*at, RUBBISH, bytes);
     page_locked[reinterpret_cast<uint64_t>(*at)] = bytes;
@@ -264,6 +275,7 @@ int cuLaunchKernelEx(const LaunchConfig* config, const Kernel* function, void** 
         arguments = &given;
         run(0);
     }, nullptr, true);
+    before.back().early = early;
     // A device on which kernels do not wait for each other.
     if (early && mood && mood == std::string("unsound")) std::swap(before.back(), before[before.size() - 2]);
     return SUCCESS;
@@ -284,6 +296,18 @@ int cuStreamEndCapture(Stream* stream, Graph** made) {
 }
 int cuGraphInstantiateWithFlags(Graph** made, const Graph* graph, unsigned long long) {
     *made = new Graph(*graph);
+    return SUCCESS;
+}
+// Works of a graph come one after the other.
+int cuGraphGetEdges_v2(const Graph* graph, const Work** from, const Work** to, EdgeData* edges, size_t* count) {
+    if (!from) {
+        *count = graph->works.empty() ? 0 : graph->works.size() - 1;
+        return SUCCESS;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        const bool early = graph->works[i + 1].early;
+        from[i] = &graph->works[i], to[i] = &graph->works[i + 1], edges[i] = {early, 0, early, {}};
+    }
     return SUCCESS;
 }
 int cuGraphUpload(Graph*, Stream*) { return SUCCESS; }

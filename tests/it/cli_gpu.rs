@@ -17,6 +17,26 @@ fn sonoplex(driver: &Path, args: &[&str]) -> (String, bool) {
     (said.into_owned(), output.status.success())
 }
 
+/// A device that refuses to start kernels early, or does not let them wait, runs them behind each other; and where that is not
+/// even tried, nothing is said.
+fn check_early_starts(driver: &Path, model: &[&str], states: &Value) {
+    let refused = Some("an emulated error");
+    for (mood, way, why) in
+        [("refused", "on", refused), ("unsound", "on", Some("they give other bits")), ("unsound", "off", None)]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
+        command.args(["replay", FRAMES, "--headless", "--device", "cuda:0", "--json", "-"]).args(model);
+        command.env("LD_LIBRARY_PATH", driver).env("EMULATED_EARLY_START", mood).env("SONOPLEX_EARLY_START", way);
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("kernels do not start early on this device"), why.is_some(), "{mood}, {way}: {said}");
+        assert!(why.is_none_or(|why| said.contains(why)), "{mood}, {way}: {said}");
+        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(&found["states"], states, "{mood}, {way}");
+    }
+}
+
 #[test]
 fn a_plan_of_bytes_is_built_and_run_on_a_gpu() {
     let Some(driver) = driver() else { return };
@@ -68,6 +88,8 @@ fn a_plan_of_bytes_is_built_and_run_on_a_gpu() {
     let gpu = report(&["--model", &plan, "--device", "cuda:0"]);
     assert_eq!(gpu["states"], cpu["states"]);
 
+    check_early_starts(&driver, &["--model", &plan], &cpu["states"]);
+
     // Each where it belongs.
     run(&[&["build", model, "-o", &of_cpu], &bytes[..]].concat());
     for (args, words) in [
@@ -101,20 +123,7 @@ fn a_gpu_gives_what_the_processor_gives_frame_after_frame() {
     let [a, b] = [&cpu, &gpu].map(|report| report["dice"]["nerve"].as_f64().expect("a number"));
     assert!((a - b).abs() < 0.01 && a > 0.0, "{a} {b}");
 
-    // A device that does not start kernels early, or does not let them wait, runs them behind each other.
-    for (mood, why) in [("refused", "an emulated error"), ("unsound", "they give other bits")] {
-        let args = ["replay", FRAMES, "--model", model, "--headless", "--device", "cuda:0", "--json", "-"];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
-        command.args(args).env("LD_LIBRARY_PATH", &driver).env("EMULATED_EARLY_START", mood);
-        let output = command.output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success() && said.contains("do not start early on this device") && said.contains(why),
-            "{said}"
-        );
-        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(found["states"], report(&["replay", "--headless"])["states"]);
-    }
+    check_early_starts(&driver, &["--model", model], &cpu["states"]);
 
     let bench = report(&["bench", "--device", "cuda:0", "--frames", "5", "--warm-up", "1"]);
     let stages: Vec<&String> = bench["device_us"].as_object().expect("stages").keys().collect();

@@ -102,8 +102,14 @@ fn int8_is_calibrated_on_frames_and_keeps_its_budget() {
     assert_eq!(plain["calibration"]["kept"], serde_json::json!([]));
     assert!(plain["calibration"]["classes"][0]["dice"].as_f64().expect("a number") > 0.9, "{plain}");
     // A budget that bytes cannot keep leaves layers out until all are.
-    let strict = build(&at("b.plan"), &["--budget", "1"]);
+    let out = sonoplex(&[&["build", BUILT_IN, "-o", &at("b.plan")], &int8[..], &["--budget", "1"]].concat());
+    let strict: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
     assert!(!strict["calibration"]["kept"].as_array().expect("a list").is_empty(), "{strict}");
+    // And says when that is not enough.
+    let classes = strict["calibration"]["classes"].as_array().expect("a list");
+    let short = classes.iter().any(|class| class["dice"].as_f64().expect("a number") < 1.0);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(said.contains("less than `--budget 1`: no layer is left to keep"), short, "{said} {strict}");
 
     let session = at("session");
     succeeds(&["replay", SMALL, "--headless", "--speed", "max", "--model", &at("a.plan"), "--record", &session]);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{CudaContext, CudaModule, DriverError, sys};
 use cudarc::nvrtc::Ptx;
@@ -23,7 +23,6 @@ pub struct Gpu {
     context: Arc<CudaContext>,
     module: Arc<CudaModule>,
     about: About,
-    start: Arc<OnceLock<Start>>,
 }
 
 /// What a device says of itself.
@@ -37,6 +36,8 @@ pub struct About {
     pub driver: i32,
     /// What its kernels were compiled for.
     pub target: &'static str,
+    /// The compute capability of that.
+    pub kernels: u32,
     /// Multiprocessors.
     pub multiprocessors: i32,
 }
@@ -128,11 +129,12 @@ impl Gpu {
             capability,
             driver: version,
             target: module.target,
+            kernels: module.capability,
             multiprocessors: driver("count the multiprocessors", context.attribute(processors))?,
         };
         let loaded = context.load_module(Ptx::from_src(module.ptx));
         let module = driver(format!("load the kernels for {}", module.target), loaded)?;
-        Ok(Self { context, module, about, start: Arc::default() })
+        Ok(Self { context, module, about })
     }
 
     /// What the device says of itself.
@@ -140,14 +142,8 @@ impl Gpu {
         &self.about
     }
 
-    /// Whether it can start a kernel of a graph while the one before it still runs: chips from 9.0 on, whose kernels wait
-    /// themselves, and drivers from CUDA 12.3 on.
+    /// Whether it can start a kernel of a graph while the one before it still runs: its kernels are those that wait.
     pub fn starts_early(&self) -> bool {
-        self.about.capability >= 90 && self.about.driver >= 12030
-    }
-
-    /// How kernels of graphs start on it: what `decide` says when it is first asked.
-    pub fn start(&self, decide: impl FnOnce() -> Start) -> Start {
-        if self.starts_early() { *self.start.get_or_init(decide) } else { Start::Behind }
+        self.about.kernels >= 90
     }
 }

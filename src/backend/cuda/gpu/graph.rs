@@ -1,6 +1,6 @@
 //! What a stream runs as one graph, with the copies before and after it.
 
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use cudarc::driver::{CudaGraph, CudaStream, DevicePtr, result, sys};
@@ -114,6 +114,28 @@ impl Stream {
 }
 
 impl Graph {
+    /// How many of its kernels start early, as the driver says.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn early_starts(&self) -> Result<usize, GpuError> {
+        let graph = self.graph.cu_graph();
+        let mut count = 0;
+        let none = ptr::null_mut;
+        // SAFETY: with no room for them the driver only counts the edges of a graph that is there.
+        let counted = unsafe { sys::cuGraphGetEdges_v2(graph, none(), none(), ptr::null_mut(), &raw mut count) };
+        driver("count the edges of a graph", counted.result())?;
+        let (mut from, mut to) = (vec![ptr::null_mut(); count], vec![ptr::null_mut(); count]);
+        let edge = sys::CUgraphEdgeData { from_port: 0, to_port: 0, type_: 0, reserved: [0; 5] };
+        let mut edges = vec![edge; count];
+        let [ends, heads] = [&mut from, &mut to].map(Vec::as_mut_ptr);
+        // SAFETY: each of the three has room for `count`.
+        let told = unsafe { sys::cuGraphGetEdges_v2(graph, ends, heads, edges.as_mut_ptr(), &raw mut count) };
+        driver("list the edges of a graph", told.result())?;
+        let early = sys::CUgraphDependencyType::CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC as u8;
+        Ok(edges.iter().filter(|edge| edge.type_ == early).count())
+    }
+
     /// What is copied to the device by the next run, region after region; waits for the end of the last one.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ impl Stream {
 
     /// The same, in any way to start them; the first has no kernel before it that it could wait for on the device.
     pub(super) fn enqueue_with(&mut self, launches: &[Launch], start: Start) -> Result<(), GpuError> {
+        driver("use its context", self.stream.context().bind_to_thread())?;
         let starts = std::iter::once(Start::Behind).chain(std::iter::repeat(start));
         launches.iter().zip(starts).try_for_each(|(launch, start)| self.launch(launch, start))
     }
@@ -118,29 +119,17 @@ impl Stream {
     }
 
     fn launch(&mut self, launch: &Launch, start: Start) -> Result<(), GpuError> {
-        enum Value {
-            Pointer(u64),
-            U32(u32),
-            F32(f32),
-        }
         let base = self.arena.device_ptr(&self.stream).0;
+        // The driver reads as many of the bytes as the parameter has; the first, since its hosts are little-endian.
         let value = |arg: &Arg| match *arg {
-            Arg::Region(region) => Value::Pointer(base + self.range(region).start as u64),
-            Arg::U32(n) => Value::U32(n),
-            Arg::F32(x) => Value::F32(x),
+            Arg::Region(region) => base + self.range(region).start as u64,
+            Arg::U32(n) => n.into(),
+            Arg::F32(x) => x.to_bits().into(),
         };
-        let mut values: Vec<Value> = launch.args().iter().map(value).collect();
-        let address = |value: &mut Value| -> *mut c_void {
-            match value {
-                Value::Pointer(at) => ptr::from_mut(at).cast(),
-                Value::U32(n) => ptr::from_mut(n).cast(),
-                Value::F32(x) => ptr::from_mut(x).cast(),
-            }
-        };
-        let mut addresses: Vec<*mut c_void> = values.iter_mut().map(address).collect();
+        let mut values: Vec<u64> = launch.args().iter().map(value).collect();
+        let mut addresses: Vec<*mut c_void> = values.iter_mut().map(|value| ptr::from_mut(value).cast()).collect();
         let name = launch.kernel();
         self.find(name)?;
-        driver("use its context", self.stream.context().bind_to_thread())?;
         let mut early = sys::CUlaunchAttribute {
             id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
             pad: [0; 4],
