@@ -63,6 +63,12 @@ struct Window {
     u32 height, width, stride, dilation, top, left;
 };
 
+// Where the next stage of so many words begins; the first after the last.
+template <u32 WORDS>
+__device__ inline u32 next_stage(u32 at) {
+    return at == (STAGES - 1) * WORDS ? 0 : at + WORDS;
+}
+
 // The sums of a block over `own_steps` steps, of pixels of an output of `out_width`; `weights` are those of its first channel.
 template <int DOWN, int ACROSS, bool SQUARES, typename Sum>
 __device__ inline void products(
@@ -71,67 +77,88 @@ __device__ inline void products(
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
     constexpr u32 THREADS = WARPS * 32;
-    __shared__ __align__(16) u16 pixel_tiles[STAGES * PIXELS * TILE_PITCH];
-    __shared__ __align__(16) u16 weight_tiles[STAGES * CHANNELS * TILE_PITCH];
+    // Of each stage a tile of pixels, and one of channels behind it.
+    constexpr u32 STAGE = (PIXELS + CHANNELS) * TILE_PITCH;
+    __shared__ __align__(16) u16 tiles[STAGES * STAGE];
     const u32 thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
     const u32 first_pixel = blockIdx.x * PIXELS;
     const u32 blocks = (src.ins + DEPTH - 1) / DEPTH;
+    const u32 pixel_bytes = src.pitch * sizeof(u16);
     const u64 weight_row = (u64)(window.height * window.width * blocks) * DEPTH;
+    // Of what this thread copies, four threads to a row of a tile: the row, and the words of a step.
+    const u32 own_row = thread / CHUNKS, own_word = thread % CHUNKS * 8;
 
-    // The pixels that this thread copies, four threads to a pixel: where their windows begin.
+    // The pixels that it copies: where their windows begin.
     constexpr u32 COPIES = PIXELS * CHUNKS / THREADS;
     int window_y[COPIES], window_x[COPIES];
 #pragma unroll
     for (u32 n = 0; n < COPIES; n++) {
-        const Pixel pixel = pixel_at<SQUARES>(first_pixel + thread / CHUNKS + n * (THREADS / CHUNKS), out_width);
+        const Pixel pixel = pixel_at<SQUARES>(first_pixel + own_row + n * (THREADS / CHUNKS), out_width);
         window_y[n] = (int)(pixel.y * window.stride) - (int)window.top;
         window_x[n] = (int)(pixel.x * window.stride) - (int)window.left;
     }
-    auto load = [&](u32 step, u32 stage) {
-        const u32 tap = step / blocks, word = step % blocks * DEPTH + thread % CHUNKS * 8;
-        const int i = (int)(tap / window.width * window.dilation), j = (int)(tap % window.width * window.dilation);
+
+    // The step that is copied next. What changes from one to the next is added: dividing would take more instructions than the products.
+    u32 block = first_step % blocks, tap_x = first_step / blocks % window.width;
+    int down = (int)(first_step / blocks / window.width * window.dilation), across = (int)(tap_x * window.dilation);
+    const u16* own_weights = weights + own_row * weight_row + (u64)first_step * DEPTH + own_word;
+    // Where its stage begins.
+    u32 stage_to = 0;
+    auto load = [&]() {
+        u16* to = tiles + stage_to + own_row * TILE_PITCH + own_word;
+        const u32 word = block * DEPTH + own_word;
+        const u8* own_words = (const u8*)(src.words + word);
 #pragma unroll
         for (u32 n = 0; n < COPIES; n++) {
-            const int y = window_y[n] + i, x = window_x[n] + j;
+            const int y = window_y[n] + down, x = window_x[n] + across;
             const bool there = (u32)y < src.height && (u32)x < src.width && word < src.ins;
-            const u16* other = src.outside ? src.outside : src.words;
-            const u16* from = there ? src.words + ((u64)y * src.width + x) * src.pitch + word : other;
-            const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
-            u16* to = pixel_tiles + (stage * PIXELS + row) * TILE_PITCH + thread % CHUNKS * 8;
-            copy_async(to, from, there || src.outside);
+            const u8* other = (const u8*)(src.outside ? src.outside : src.words);
+            const u8* from = there ? own_words + (u64)(y * src.width + x) * pixel_bytes : other;
+            copy_async(to + n * (THREADS / CHUNKS) * TILE_PITCH, from, there || src.outside);
         }
 #pragma unroll
         for (u32 n = 0; n < CHANNELS * CHUNKS / THREADS; n++) {
-            const u32 row = thread / CHUNKS + n * (THREADS / CHUNKS);
-            const u16* from = weights + row * weight_row + (u64)step * DEPTH + thread % CHUNKS * 8;
-            copy_async(weight_tiles + (stage * CHANNELS + row) * TILE_PITCH + thread % CHUNKS * 8, from, true);
+            const u32 row = n * (THREADS / CHUNKS);
+            copy_async(to + (PIXELS + row) * TILE_PITCH, own_weights + row * weight_row, true);
+        }
+        own_weights += DEPTH;
+        stage_to = next_stage<STAGE>(stage_to);
+        if (++block == blocks) {
+            block = 0;
+            across += (int)window.dilation;
+            if (++tap_x == window.width) {
+                tap_x = 0;
+                across = 0;
+                down += (int)window.dilation;
+            }
         }
     };
 
     const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
     for (u32 step = 0; step < STAGES - 1; step++) {
-        if (step < own_steps) load(first_step + step, step);
+        if (step < own_steps) load();
         commit_async();
     }
+    // From where in a stage the fragments of this lane are read.
+    const u16* own_pixels = tiles + (warp_pixel + lane % 16) * TILE_PITCH + lane / 16 * 8;
+    const u16* own_channels = tiles + (PIXELS + warp_channel + lane % 8 + lane / 16 * 8) * TILE_PITCH + lane / 8 % 2 * 8;
+    u32 stage = 0;
     for (u32 step = 0; step < own_steps; step++) {
         wait_async<STAGES - 2>();
         // Now the step has arrived for all, and nobody reads the one before, whose place is filled next.
         __syncthreads();
-        if (step + STAGES - 1 < own_steps) load(first_step + step + STAGES - 1, (step + STAGES - 1) % STAGES);
+        if (step + STAGES - 1 < own_steps) load();
         commit_async();
-        const u16* pixels = pixel_tiles + (step % STAGES * PIXELS + warp_pixel) * TILE_PITCH;
-        const u16* channels = weight_tiles + (step % STAGES * CHANNELS + warp_channel) * TILE_PITCH;
 #pragma unroll
         for (u32 k = 0; k < DEPTH; k += 16) {
             u32 a[2][4], b[2][4];
 #pragma unroll
             for (u32 m = 0; m < 2; m++) {
-                load_fragments(a[m], pixels + (m * 16 + lane % 16) * TILE_PITCH + k + lane / 16 * 8);
+                load_fragments(a[m], own_pixels + stage + m * 16 * TILE_PITCH + k);
             }
 #pragma unroll
             for (u32 n = 0; n < 2; n++) {
-                const u32 row = n * 16 + lane % 8 + lane / 16 * 8;
-                load_fragments(b[n], channels + row * TILE_PITCH + k + lane / 8 % 2 * 8);
+                load_fragments(b[n], own_channels + stage + n * 16 * TILE_PITCH + k);
             }
 #pragma unroll
             for (u32 m = 0; m < 2; m++) {
@@ -139,5 +166,6 @@ __device__ inline void products(
                 for (u32 n = 0; n < 4; n++) multiply(sums[m][n], a[m], b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]);
             }
         }
+        stage = next_stage<STAGE>(stage);
     }
 }

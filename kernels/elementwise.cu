@@ -45,12 +45,15 @@ extern "C" __global__ void binary(
     u16 first[8], second[8];
     load_chunk(first, a + (u64)pixel * a_pitch + (a_single ? 0 : channel));
     load_chunk(second, b + (u64)pixel * b_pitch + (b_single ? 0 : channel));
-    u16 halves[8];
+    // Functions in a loop of their own: the compiler writes out each loop once for every case of what is the same in all its rounds.
+    float found[8];
 #pragma unroll
     for (u32 c = 0; c < 8; c++) {
         const float x = from_half(a_single ? first[0] : first[c]), y = from_half(b_single ? second[0] : second[c]);
-        const float found = operation == 0 ? x + y : (operation == 1 ? x - y : x * y);
-        halves[c] = to_half(activated(found, function, p, q));
+        found[c] = operation == 0 ? x + y : (operation == 1 ? x - y : x * y);
     }
+    u16 halves[8];
+#pragma unroll
+    for (u32 c = 0; c < 8; c++) halves[c] = to_half(activated(found[c], function, p, q));
     store_chunk(dst + (u64)pixel * dst_pitch + channel, halves);
 }
