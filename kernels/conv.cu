@@ -21,7 +21,8 @@
 //             weights: up² × outs (to whole tiles) × taps × ins (to whole steps), zeros beyond; bias: outs floats;
 //             sums: where it is split, parts × the output's pixels × outs (to whole tiles) floats.
 // A warp      computes 32 pixels × 32 channels, of a block of four warps: 64 × 64 or 128 × 32. Steps of 32 input channels of
-//             one tap come to shared memory by asynchronous copies, two steps ahead.
+//             one tap come to shared memory by asynchronous copies, two steps ahead; sums leave through it, so that a lane
+//             writes eight channels at once.
 // Tolerance   that of halves: inputs and weights are halves, sums floats, the result is rounded once.
 //
 // The same loop multiplies bytes, two where there is a half: `conv_int8.cuh`.
@@ -35,55 +36,48 @@ __device__ inline void convolve(
     float low, float high, float* part_sums, u16* pooled, u32 pooled_pitch
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
+    __shared__ __align__(16) u16 tiles[STAGES * STAGE_OF<DOWN, ACROSS>];
     const u32 steps = window.height * window.width * ((src.ins + DEPTH - 1) / DEPTH);
     const u32 phase = blockIdx.z % (up * up), part = blockIdx.z / (up * up), parts = gridDim.z / (up * up);
     const u32 first_step = part * steps / parts, own_steps = (part + 1) * steps / parts - first_step;
-    const u32 first_pixel = blockIdx.x * PIXELS, first_channel = blockIdx.y * CHANNELS;
+    const u32 first_channel = blockIdx.y * CHANNELS;
     const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * steps * DEPTH;
     float sums[2][4][4] = {};
-    products<DOWN, ACROSS, POOLED>(sums, src, own_weights, window, out_width, first_step, own_steps);
-    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const u32 warp_pixel = warp % DOWN * 32, warp_channel = warp / DOWN * 32;
+    products<DOWN, ACROSS, POOLED>(sums, tiles, src, own_weights, window, out_width, first_step, own_steps);
 
-    // A lane has two neighbouring channels of pixels g and g + 8 of each fragment.
-    const u32 pixels = out_height * out_width;
+    const u32 warp = threadIdx.x / 32, pixels = out_height * out_width;
+    const u32 warp_pixel = blockIdx.x * PIXELS + warp % DOWN * 32;
+    const u32 channel = first_channel + warp / DOWN * 32 + own_channel(), count = outs > channel ? outs - channel : 0;
+    float numbers[8];
 #pragma unroll
-    for (u32 m = 0; m < 2; m++) {
+    for (u32 c = 0; c < 8; c++) numbers[c] = c < count ? bias[channel + c] : 0.0f;
+    hand_out(sums, tiles, [&](u32 own_pixel, const float (&values)[8]) {
+        const u32 index = warp_pixel + own_pixel;
+        const bool there = index < pixels;
+        if (!POOLED && !there) return;
+        const Pixel pixel = pixel_at<POOLED>(index, out_width);
+        const u32 y = pixel.y * up + phase / up, x = pixel.x * up + phase % up;
+        const u64 at = (u64)y * (out_width * up) + x;
+        if (!POOLED && parts > 1) {
+            float* to = part_sums + ((u64)part * (pixels * up * up) + at) * (gridDim.y * CHANNELS) + channel;
 #pragma unroll
-        for (u32 h = 0; h < 2; h++) {
-            const u32 index = first_pixel + warp_pixel + m * 16 + h * 8 + lane / 4;
-            const bool there = index < pixels;
-            if (!POOLED && !there) continue;
-            const Pixel pixel = pixel_at<POOLED>(index, out_width);
-            const u32 y = pixel.y * up + phase / up, x = pixel.x * up + phase % up;
-            const u64 at = (u64)y * (out_width * up) + x;
-            if (!POOLED && parts > 1) {
-                const u32 channel = first_channel + warp_channel + lane % 4 * 2;
-                float* to = part_sums + ((u64)part * (pixels * up * up) + at) * (gridDim.y * CHANNELS) + channel;
-#pragma unroll
-                for (u32 n = 0; n < 4; n++) store_pair(to + n * 8, sums[m][n][h * 2], sums[m][n][h * 2 + 1]);
-                continue;
-            }
-#pragma unroll
-            for (u32 n = 0; n < 4; n++) {
-                u16 halves[2] = {};
-                const u32 channel = first_channel + warp_channel + n * 8 + lane % 4 * 2;
-#pragma unroll
-                for (u32 e = 0; e < 2; e++) {
-                    if (!there || channel + e >= outs) continue;
-                    float value = sums[m][n][h * 2 + e] + bias[channel + e];
-                    if (residual_pitch > 0) value += from_half(residual[at * residual_pitch + channel + e]);
-                    halves[e] = to_half(clipped(value, low, high));
-                    dst[at * out_pitch + channel + e] = halves[e];
-                }
-                if (!POOLED) continue;
-                pool_square<false>(halves);
-                if (!there || index % 4 != 0) continue;
-                u16* square = pooled + ((u64)(y / 2) * (out_width / 2) + x / 2) * pooled_pitch + channel;
-                for (u32 e = 0; e < 2 && channel + e < outs; e++) square[e] = halves[e];
-            }
+            for (u32 c = 0; c < 8; c += 2) store_pair(to + c, values[c], values[c + 1]);
+            return;
         }
-    }
+        u16 added[8] = {}, halves[8];
+        if (residual_pitch > 0 && there) load_some(added, residual + at * residual_pitch + channel, count);
+#pragma unroll
+        for (u32 c = 0; c < 8; c++) {
+            float value = values[c] + numbers[c];
+            if (residual_pitch > 0) value += from_half(added[c]);
+            halves[c] = to_half(clipped(value, low, high));
+        }
+        if (there) store_some(dst + at * out_pitch + channel, halves, count);
+        if (!POOLED) return;
+        pool_square<false>(halves);
+        const u64 square = (u64)(y / 2) * (out_width / 2) + x / 2;
+        if (there && index % 4 == 0) store_some(pooled + square * pooled_pitch + channel, halves, count);
+    });
 }
 
 #define CONV(name, down, across, with_pool)                                                                          \

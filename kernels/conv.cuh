@@ -38,16 +38,20 @@ __device__ inline Pixel pixel_at(u32 index, u32 width) {
     return {square / across * 2 + index / 2 % 2, square % across * 2 + index % 2};
 }
 
-// The largest of a square, of two channels, in the lanes that have its first pixel: 4 lanes apart is the neighbour
+// The largest of a square, of eight channels, in the lanes that have its first pixel: 4 lanes apart is the neighbour
 // across, 8 apart that below. All lanes of a warp take part.
 template <bool CODES>
-__device__ inline void pool_square(u16 (&words)[2]) {
-    for (u32 i = 0; i < 2; i++) words[i] = larger<CODES>(LEAST<CODES>, words[i]);
+__device__ inline void pool_square(u16 (&words)[8]) {
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) words[i] = larger<CODES>(LEAST<CODES>, words[i]);
 #pragma unroll
     for (u32 apart = 4; apart <= 8; apart *= 2) {
-        const u32 other = shuffle((u32)words[0] | (u32)words[1] << 16, apart);
-        words[0] = larger<CODES>(words[0], (u16)other);
-        words[1] = larger<CODES>(words[1], (u16)(other >> 16));
+#pragma unroll
+        for (u32 i = 0; i < 8; i += 2) {
+            const u32 other = shuffle((u32)words[i] | (u32)words[i + 1] << 16, apart);
+            words[i] = larger<CODES>(words[i], (u16)other);
+            words[i + 1] = larger<CODES>(words[i + 1], (u16)(other >> 16));
+        }
     }
 }
 
@@ -63,23 +67,26 @@ struct Window {
     u32 height, width, stride, dilation, top, left;
 };
 
+// Words of a stage of a block: a tile of pixels, and one of channels behind it.
+template <int DOWN, int ACROSS>
+constexpr u32 STAGE_OF = (DOWN + ACROSS) * 32 * TILE_PITCH;
+
 // Where the next stage of so many words begins; the first after the last.
 template <u32 WORDS>
 __device__ inline u32 next_stage(u32 at) {
     return at == (STAGES - 1) * WORDS ? 0 : at + WORDS;
 }
 
-// The sums of a block over `own_steps` steps, of pixels of an output of `out_width`; `weights` are those of its first channel.
+// The sums of a block over `own_steps` steps, of pixels of an output of `out_width`; `weights` are those of its first channel,
+// `tiles` shared memory for all stages.
 template <int DOWN, int ACROSS, bool SQUARES, typename Sum>
 __device__ inline void products(
-    Sum (&sums)[2][4][4], const Input& src, const u16* weights, const Window& window, u32 out_width,
+    Sum (&sums)[2][4][4], u16* tiles, const Input& src, const u16* weights, const Window& window, u32 out_width,
     u32 first_step, u32 own_steps
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
     constexpr u32 THREADS = WARPS * 32;
-    // Of each stage a tile of pixels, and one of channels behind it.
-    constexpr u32 STAGE = (PIXELS + CHANNELS) * TILE_PITCH;
-    __shared__ __align__(16) u16 tiles[STAGES * STAGE];
+    constexpr u32 STAGE = STAGE_OF<DOWN, ACROSS>;
     const u32 thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
     const u32 first_pixel = blockIdx.x * PIXELS;
     const u32 blocks = (src.ins + DEPTH - 1) / DEPTH;
@@ -167,5 +174,39 @@ __device__ inline void products(
             }
         }
         stage = next_stage<STAGE>(stage);
+    }
+}
+
+// From one pixel to the next in what a warp lays out, so that eight lanes meet few others in a bank.
+constexpr u32 SUMS_PITCH = 32 + 8;
+
+// The first of the channels, among those of its warp, that a lane is handed: the same for each pixel; four lanes share one.
+__device__ inline u32 own_channel() { return threadIdx.x % 4 * 8; }
+
+// Hands the sums of a warp on as they are written, eight neighbouring channels of a pixel at once: `put(pixel, sums)`, where
+// pixels count from the warp's first and channels from `own_channel()`. `tiles` is the shared memory of `products`.
+template <typename Sum, typename Put>
+__device__ inline void hand_out(const Sum (&sums)[2][4][4], u16* tiles, Put put) {
+    static_assert(sizeof(Sum) == 4 && WARPS * 32 * SUMS_PITCH * 4 <= STAGES * STAGE_OF<2, 2> * sizeof(u16), "they fit");
+    const u32 lane = threadIdx.x % 32;
+    // All warps have left the tiles behind.
+    Sum* own = (Sum*)tiles + threadIdx.x / 32 * 32 * SUMS_PITCH;
+    __syncthreads();
+    // A lane has two neighbouring channels of pixels g and g + 8 of each fragment.
+#pragma unroll
+    for (u32 m = 0; m < 4; m++) {
+        Sum* to = own + (m * 8 + lane / 4) * SUMS_PITCH + lane % 4 * 2;
+#pragma unroll
+        for (u32 n = 0; n < 4; n++) store_pair(to + n * 8, sums[m / 2][n][m % 2 * 2], sums[m / 2][n][m % 2 * 2 + 1]);
+    }
+    __syncthreads();
+    // What follows is long: written out once, it is quickly compiled.
+#pragma unroll 1
+    for (u32 m = 0; m < 4; m++) {
+        const u32 pixel = m * 8 + lane / 4;
+        Sum values[8];
+#pragma unroll
+        for (u32 i = 0; i < 8; i++) values[i] = own[pixel * SUMS_PITCH + own_channel() + i];
+        put(pixel, values);
     }
 }

@@ -30,23 +30,12 @@ struct Codes {
     float low, high;
 };
 
-// Output channel `channel` of pixel `place`, whose numbers are at `own`; returns the half or the code.
-__device__ inline u16 put(const Codes& to, int sum, u32 own, u32 place, u32 channel) {
-    float value = fmaf((float)(sum + to.starts[own]), to.scales[own], to.bias[own]);
-    if (to.residual_pitch > 0) {
-        const u64 from = (u64)place * to.residual_pitch + channel;
-        const float other = to.added_halves != 0 ? from_half(((const u16*)to.residual)[from]) : (float)to.residual[from];
-        value = fmaf(other, to.ratio, value);
-    }
+// The half or the code of a sum, where its channel's numbers are these; `other` is what is added, where anything is.
+__device__ inline u16 finished(const Codes& to, int sum, int start, float scale, float bias, u16 other) {
+    float value = fmaf((float)(sum + start), scale, bias);
+    if (to.residual_pitch > 0) value = fmaf(to.added_halves != 0 ? from_half(other) : (float)other, to.ratio, value);
     value = clipped(value, to.low, to.high);
-    const u64 at = (u64)place * to.out_pitch + channel;
-    const u16 word = to.halves != 0 ? to_half(value) : (u8)rintf(value);
-    if (to.halves != 0) {
-        ((u16*)to.dst)[at] = word;
-    } else {
-        to.dst[at] = (u8)word;
-    }
-    return word;
+    return to.halves != 0 ? to_half(value) : (u8)rintf(value);
 }
 
 template <int DOWN, int ACROSS, bool POOLED>
@@ -55,56 +44,70 @@ __device__ inline void convolve_codes(
     int* part_sums, u8* pooled, u32 pooled_pitch
 ) {
     constexpr u32 PIXELS = DOWN * 32, CHANNELS = ACROSS * 32;
+    __shared__ __align__(16) u16 tiles[STAGES * STAGE_OF<DOWN, ACROSS>];
     const u32 steps = window.height * window.width * ((src.ins + DEPTH - 1) / DEPTH);
     const u32 phase = blockIdx.z % (up * up), part = blockIdx.z / (up * up), parts = gridDim.z / (up * up);
     const u32 first_step = part * steps / parts, own_steps = (part + 1) * steps / parts - first_step;
     const u32 first_channel = blockIdx.y * CHANNELS;
     const u16* own_weights = weights + ((u64)phase * gridDim.y * CHANNELS + first_channel) * steps * DEPTH;
     int sums[2][4][4] = {};
-    products<DOWN, ACROSS, POOLED>(sums, src, own_weights, window, out_width, first_step, own_steps);
-    const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const u32 own_pixel = blockIdx.x * PIXELS + warp % DOWN * 32 + lane / 4;
-    const u32 own_channel = first_channel + warp / DOWN * 32 + lane % 4 * 2;
-    // A lane has two neighbouring channels of four pixels of each fragment.
+    products<DOWN, ACROSS, POOLED>(sums, tiles, src, own_weights, window, out_width, first_step, own_steps);
+
+    const u32 warp = threadIdx.x / 32, warp_pixel = blockIdx.x * PIXELS + warp % DOWN * 32;
+    const u32 channel = first_channel + warp / DOWN * 32 + own_channel();
+    const u32 count = to.outs > channel ? to.outs - channel : 0, numbers = phase * to.outs + channel;
+    int starts[8];
+    float scales[8], bias[8];
 #pragma unroll
-    for (u32 m = 0; m < 4; m++) {
-        const u32 index = own_pixel + m * 8;
+    for (u32 c = 0; c < 8; c++) {
+        // Of a channel that is not there nothing is stored.
+        const u32 own = numbers + (c < count ? c : 0);
+        starts[c] = count > 0 ? to.starts[own] : 0;
+        scales[c] = count > 0 ? to.scales[own] : 0.0f;
+        bias[c] = count > 0 ? to.bias[own] : 0.0f;
+    }
+    hand_out(sums, tiles, [&](u32 own_pixel, const int (&values)[8]) {
+        const u32 index = warp_pixel + own_pixel;
         const bool there = index < out_height * out_width;
-        if (!POOLED && !there) continue;
+        if (!POOLED && !there) return;
         const Pixel pixel = pixel_at<POOLED>(index, out_width);
         const u32 y = pixel.y * up + phase / up, x = pixel.x * up + phase % up;
-        const u32 place = y * (out_width * up) + x;
+        const u64 place = (u64)y * (out_width * up) + x;
+        if (!POOLED && parts > 1) {
+            const u64 row = (u64)part * (out_height * out_width * up * up) + place;
+            int* sum = part_sums + row * (gridDim.y * CHANNELS) + channel;
 #pragma unroll
-        for (u32 n = 0; n < 4; n++) {
-            u16 words[2] = {};
-            const u32 channel = own_channel + n * 8;
-#pragma unroll
-            for (u32 e = 0; e < 2; e++) {
-                const int sum = sums[m / 2][n][m % 2 * 2 + e];
-                if (!POOLED && parts > 1) {
-                    const u64 row = (u64)part * (out_height * out_width * up * up) + place;
-                    part_sums[row * (gridDim.y * CHANNELS) + channel + e] = sum;
-                } else if (there && channel + e < to.outs) {
-                    words[e] = put(to, sum, phase * to.outs + channel + e, place, channel + e);
-                }
-            }
-            if (!POOLED) continue;
-            if (to.halves != 0) {
-                pool_square<false>(words);
+            for (u32 c = 0; c < 8; c += 2) store_pair(sum + c, values[c], values[c + 1]);
+            return;
+        }
+        u16 added[8] = {}, words[8];
+        if (to.residual_pitch > 0 && there) {
+            const u64 from = place * to.residual_pitch + channel;
+            if (to.added_halves != 0) {
+                load_some(added, (const u16*)to.residual + from, count);
             } else {
-                pool_square<true>(words);
-            }
-            if (!there || index % 4 != 0) continue;
-            const u64 square = ((u64)(y / 2) * (out_width / 2) + x / 2) * pooled_pitch + channel;
-            for (u32 e = 0; e < 2 && channel + e < to.outs; e++) {
-                if (to.halves != 0) {
-                    ((u16*)pooled)[square + e] = words[e];
-                } else {
-                    pooled[square + e] = (u8)words[e];
-                }
+                load_some(added, to.residual + from, count);
             }
         }
-    }
+#pragma unroll
+        for (u32 c = 0; c < 8; c++) words[c] = finished(to, values[c], starts[c], scales[c], bias[c], added[c]);
+        auto store = [&](u8* dst, u64 at) {
+            if (to.halves != 0) {
+                store_some((u16*)dst + at, words, count);
+            } else {
+                store_some(dst + at, words, count);
+            }
+        };
+        if (there) store(to.dst, place * to.out_pitch + channel);
+        if (!POOLED) return;
+        if (to.halves != 0) {
+            pool_square<false>(words);
+        } else {
+            pool_square<true>(words);
+        }
+        const u64 square = (u64)(y / 2) * (out_width / 2) + x / 2;
+        if (there && index % 4 == 0) store(pooled, square * pooled_pitch + channel);
+    });
 }
 
 #define CONV_INT8(name, down, across, with_pool)                                                                     \
@@ -145,5 +148,14 @@ extern "C" __global__ void conv_int8_sum(
     const int sum = joined(part_sums + (u64)place * pitch + channel, parts, (u64)pixels * pitch);
     const u32 y = place / (out_width * up), x = place % (out_width * up), phase = y % up * up + x % up;
     const Codes to = {starts, scales, bias, residual, residual_pitch, added_halves, ratio, dst, out_pitch, outs, halves, low, high};
-    put(to, sum, phase * outs + channel, place, channel);
+    const u32 own = phase * outs + channel;
+    const u64 from = (u64)place * residual_pitch + channel, at = (u64)place * out_pitch + channel;
+    u16 other = 0;
+    if (residual_pitch > 0) other = added_halves != 0 ? ((const u16*)residual)[from] : residual[from];
+    const u16 word = finished(to, sum, starts[own], scales[own], bias[own], other);
+    if (halves != 0) {
+        ((u16*)dst)[at] = word;
+    } else {
+        dst[at] = (u8)word;
+    }
 }

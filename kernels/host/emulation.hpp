@@ -168,8 +168,19 @@ inline void store_chunk(uint16_t* to, const uint16_t (&halves)[8]) {
     memcpy(to, halves, 16);
 }
 
-inline void store_pair(float* to, float first, float second) {
-    if (reinterpret_cast<uint64_t>(to) % 8 != 0) emulation::fail("two floats are written to no multiple of 8 bytes");
+inline void load_codes(uint16_t (&codes)[8], const uint8_t* from) {
+    if (reinterpret_cast<uint64_t>(from) % 8 != 0) emulation::fail("eight codes are read from no multiple of 8 bytes");
+    for (int i = 0; i < 8; i++) codes[i] = from[i];
+}
+
+inline void store_codes(uint8_t* to, const uint16_t (&codes)[8]) {
+    if (reinterpret_cast<uint64_t>(to) % 8 != 0) emulation::fail("eight codes are written to no multiple of 8 bytes");
+    for (int i = 0; i < 8; i++) to[i] = uint8_t(codes[i]);
+}
+
+template <typename Number>
+inline void store_pair(Number* to, Number first, Number second) {
+    if (reinterpret_cast<uint64_t>(to) % 8 != 0) emulation::fail("two numbers are written to no multiple of 8 bytes");
     to[0] = first;
     to[1] = second;
 }
