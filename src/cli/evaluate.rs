@@ -63,8 +63,7 @@ pub fn main(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     }
     let model = args.judged.clone().unwrap_or_default();
     for spec in args.datasets.iter().map(String::as_str).chain(model.to_str()) {
-        // Without what may stand before a folder: a weight, or what is to be made of it.
-        let read = spec.rsplit('*').next().unwrap_or(spec).trim_start_matches("crops:").trim_start_matches("empty:");
+        let read = super::targets::read_by(spec);
         super::targets::check_files(read, &[("--json", args.json.as_deref()), ("--report", args.report.as_deref())])?;
     }
     let mut config = super::run::segmenter_config(&args.segmenter)?;

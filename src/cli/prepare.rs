@@ -11,9 +11,7 @@ use super::args_data::PrepareArgs;
 
 pub fn main(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
     for spec in &args.datasets {
-        let unweighted = spec.split_once('*').map_or(spec.as_str(), |(_, rest)| rest);
-        let place = unweighted.trim_start_matches("empty:");
-        super::targets::check_files(place, &[("--out", Some(&args.out))])?;
+        super::targets::check_files(super::targets::read_by(spec), &[("--out", Some(&args.out))])?;
     }
     let set = Dataset::open_all(&args.datasets)?;
     let (bytes, packed) = set.prepare(args.size, args.validate.as_ref())?;

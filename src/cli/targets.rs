@@ -16,21 +16,40 @@ fn resolved(path: &Path) -> PathBuf {
     })
 }
 
-/// Refuses files that would overwrite the input, a part of it, or each other, or whose folder is missing.
+/// What the name of a data set reads, without what may stand before it: a weight, or what is to be made of it.
+pub fn read_by(dataset: &str) -> &str {
+    dataset.rsplit('*').next().unwrap_or(dataset).trim_start_matches("crops:").trim_start_matches("empty:")
+}
+
+/// Whether a file belongs to the pictures of a folder `images` and lies beside it.
+fn is_beside(images: &Path, target: &Path) -> bool {
+    let around = images.parent().filter(|_| images.is_dir() && images.file_name().is_some_and(|name| name == "images"));
+    around.is_some_and(|around| {
+        target.starts_with(around.join("masks"))
+            || ["train_masks.csv", "classes.txt"].map(|f| around.join(f)).iter().any(|f| f == target)
+    })
+}
+
+/// Refuses files that would overwrite the input, a part of it, or each other, that are folders, or whose folder is missing.
 pub fn check_files(input: &str, files: &[(&str, Option<&Path>)]) -> anyhow::Result<()> {
     let source = resolved(Path::new(input));
     let mut seen = Vec::new();
     for &(option, path) in files {
-        let Some(path) = path.filter(|p| *p != Path::new("-")) else { continue };
-        let target = resolved(path);
+        let Some(path) = path else { continue };
+        // Standard output is one file too.
+        let target = if path == Path::new("-") { path.to_owned() } else { resolved(path) };
         let shown = path.display();
-        if target == source || (source.is_dir() && target.starts_with(&source)) {
+        let inside = source.is_dir() && target.starts_with(&source);
+        if target == source || inside || is_beside(&source, &target) {
             bail!("cannot write `{shown}` for {option}: it is, or lies in, the input `{input}`; give another place");
         }
         if seen.contains(&target) {
             bail!("cannot write `{shown}` for {option}: another option writes the same file; give each its own");
         }
-        if !target.parent().is_some_and(Path::is_dir) {
+        if target.is_dir() {
+            bail!("cannot write `{shown}` for {option}: it is a folder; give the name of a file");
+        }
+        if path != Path::new("-") && !target.parent().is_some_and(Path::is_dir) {
             bail!("cannot write `{shown}` for {option}: its folder does not exist; make it first");
         }
         seen.push(target);
@@ -72,7 +91,17 @@ mod tests {
         let same = root.join("out/x");
         assert!(check_files(&text(&input), &[("--json", Some(&same)), ("--sheet", Some(&same))]).is_err());
         assert!(check_files(&text(&input), &[("--json", Some(&root.join("absent/x")))]).is_err());
-        assert!(check_files("phantom:", &[("--json", Some(&same)), ("--sheet", Some(Path::new("-")))]).is_ok());
+        let out = Some(Path::new("-"));
+        assert!(check_files("phantom:", &[("--json", Some(&same)), ("--sheet", out)]).is_ok());
+        assert!(check_files("phantom:", &[("--json", out), ("--report", out)]).is_err(), "standard output is one");
+        assert!(check_files("phantom:", &[("--json", Some(&root.join("out")))]).is_err(), "a folder is no file");
+        for own in ["masks/a.png", "train_masks.csv", "classes.txt", "images/b.png"] {
+            assert!(check_files(&text(&root.join("images")), &[("--out", Some(&root.join(own)))]).is_err(), "{own}");
+        }
+        assert!(check_files(&text(&root.join("images")), &[("--out", Some(&root.join("all.pack")))]).is_ok());
+        for (dataset, read) in [("0.5*crops:a.pack", "a.pack"), ("empty:b", "b"), ("c", "c"), ("2*c", "c")] {
+            assert_eq!(read_by(dataset), read);
+        }
         for folder in ["images", "masks"] {
             assert!(check_folder(&text(&root.join("images")), &root.join(folder)).is_err(), "{folder}");
             assert!(check_folder(&text(&input), &root.join(folder)).is_err(), "{folder}");

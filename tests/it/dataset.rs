@@ -127,10 +127,14 @@ fn indexed_masks_show_as_many_classes_as_they_have() {
     assert_eq!(Dataset::open(spec(&path.join("images"))).unwrap().classes, named.classes);
     fs::write(path.join("classes.txt"), "nerve").unwrap();
     refused(spec(&path), &["`0000`", "labels up to 1, found 2", "classes.txt"]);
-    for (text, word) in [("", "no class"), ("a\nA", "twice"), (&"x\n".repeat(16), "16 classes")] {
+    for (text, word) in
+        [("", "no class"), ("a\nA", "twice"), ("nerve, left", "comma"), (&"x\n".repeat(16), "16 classes")]
+    {
         fs::write(path.join("classes.txt"), text).unwrap();
         refused(spec(&path), &["classes.txt", word]);
     }
+    fs::write(path.join("classes.txt"), "\u{feff}Median nerve\nArtery\nVein\n").unwrap();
+    assert_eq!(Dataset::open(spec(&path)).unwrap().classes[0].name, "Median nerve");
     fs::write(path.join("classes.txt"), [0xff, 0xfe]).unwrap();
     refused(spec(&path), &["classes.txt"]);
 }

@@ -183,6 +183,64 @@ fn masks_are_found_where_data_sets_keep_them() {
     }
 }
 
+/// What was drawn would be read as nothing, or as all of the picture.
+#[test]
+fn a_mask_that_says_something_else_in_grey_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a_mask.png");
+    let save = |pixels: &[u8], kind| save_buffer(&path, pixels, 2, 1, kind).unwrap();
+    let read = || decode::mask(&path).map(|mask| mask.labels);
+    let refused = |word: &str| {
+        let said = sentence(&read().unwrap_err(), "a_mask.png");
+        assert!(said.contains(word) && said.contains("0 and 255"), "{said}");
+    };
+    save(&[255, 0, 0, 0, 0, 0], ColorType::Rgb8);
+    refused("in colours");
+    save(&[0, 0, 255, 255, 0, 0, 0, 255], ColorType::Rgba8);
+    refused("in colours");
+    save(&[255, 255, 255, 255, 255, 255, 255, 0], ColorType::Rgba8);
+    refused("transparent");
+    save(&[0, 100], ColorType::L8);
+    refused("level is 100 of 255");
+    let deep = |levels: [u16; 2]| levels.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<u8>>();
+    save(&deep([0, 5000]), ColorType::L16);
+    refused("level is 5000 of 65535");
+
+    // Levels of 8 bits in 16, and what is grey in another way.
+    save(&deep([0, 255]), ColorType::L16);
+    assert_eq!(read().unwrap(), [0, 1]);
+    save(&deep([0, 65535]), ColorType::L16);
+    assert_eq!(read().unwrap(), [0, 1]);
+    save(&[250, 255, 249, 4, 0, 6], ColorType::Rgb8);
+    assert_eq!(read().unwrap(), [1, 0]);
+    save(&[0, 255, 2, 255], ColorType::La8);
+    assert_eq!(read().unwrap(), [0, 2]);
+    save(&[0, 0], ColorType::L8);
+    assert_eq!(read().unwrap(), [0, 0]);
+}
+
+#[test]
+fn of_two_masks_of_one_picture_neither_is_taken() {
+    for folder in ["", "masks/"] {
+        let dir = tempfile::tempdir().unwrap();
+        if !folder.is_empty() {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        grey(&dir.path().join("a.png"), 4, 4, 50);
+        for (name, level) in [("a_mask.png", 255), ("a_mask.tif", 0)] {
+            grey(&dir.path().join(format!("{folder}{name}")), 4, 4, level);
+        }
+        let Err(error) = Images::open(dir.path()) else { panic!("nobody knows which is true") };
+        assert!(sentence(&error, "a_mask.tif").contains("a_mask.png"), "{error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("masks")).unwrap();
+    for name in ["a.png", "masks/a.png", "masks/a_mask.png"] {
+        grey(&dir.path().join(name), 4, 4, 255);
+    }
+    assert!(Images::open(dir.path()).is_err());
+}
+
 #[test]
 fn a_mask_of_another_size_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -81,6 +81,8 @@ impl FromStr for Backend {
 const SETTINGS: &str = "settings.json";
 pub(crate) const HISTORY: &str = "history.json";
 pub(crate) const MODEL: &str = "model.onnx";
+const CURVES: &str = "curves.svg";
+const WORST: &str = "worst.png";
 
 /// Starts a run in an empty or new folder.
 ///
@@ -97,8 +99,15 @@ pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow:
             folder.display()
         );
     }
+    if let Some(file) = [MODEL, HISTORY, CURVES, WORST].into_iter().find(|file| folder.join(file).exists()) {
+        bail!(
+            "cannot begin a run in `{}`: it holds `{file}`, which would be replaced; give another `--output`",
+            folder.display()
+        );
+    }
     // what is refused leaves no folder behind
     let material = material::read(&settings)?;
+    settings.data_sha256 = material::sha256(&material);
     settings.teacher_sha256 = material.teacher.as_ref().map_or(vec![], |t| t.sha256.clone());
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     put(&folder.join(SETTINGS), &serde_json::to_vec_pretty(&settings)?)?;
@@ -162,10 +171,10 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
     let (state, _, end) =
         train::<B>(settings, material, folder, device, &|_| stop.load(Ordering::Relaxed), |state, network, best| {
             put(&folder.join(HISTORY), &serde_json::to_vec_pretty(&state.history)?)?;
-            curves::draw(&folder.join("curves.svg"), &state.history, &material.classes)?;
+            curves::draw(&folder.join(CURVES), &state.history, &material.classes)?;
             let kept = best && write_model(settings, material, state, network, &folder.join(MODEL), device)?;
             if kept && !material.validate.is_empty() {
-                worst::sheet(&folder.join("worst.png"), network, &material.validate, settings.size, device)?;
+                worst::sheet(&folder.join(WORST), network, &material.validate, settings.size, device)?;
             }
             Ok(kept)
         })?;
@@ -176,6 +185,9 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
         End::Done => eprintln!("all {} epochs are done", settings.epochs),
     }
     let model = folder.join(MODEL);
+    if let Some((epoch, _)) = state.best.filter(|_| !model.exists()) {
+        bail!("`{}`, the model of epoch {epoch}, is not there any more: put it back, or train again", model.display());
+    }
     match state.best {
         Some((epoch, score)) if !material.validate.is_empty() => eprintln!("best epoch {epoch}: score {score:.4}"),
         Some((epoch, _)) => eprintln!("the model is that of epoch {epoch}"),
@@ -185,8 +197,8 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
             settings.rate
         ),
     }
-    let look = if material.validate.is_empty() { String::new() } else { format!("{at}/worst.png and ") };
-    eprintln!("look at {look}{at}/curves.svg; judge with `sonoplex evaluate {} DATASET`", model.display());
+    let look = if material.validate.is_empty() { String::new() } else { format!("{at}/{WORST} and ") };
+    eprintln!("look at {look}{at}/{CURVES}; judge with `sonoplex evaluate {} DATASET`", model.display());
     if settings.despeckle != "off" {
         eprintln!("it was trained behind a filter: run it with `--despeckle {}`", settings.despeckle);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
 use sonoplex::backend::cpu::despeckle::Despeckle;
 use sonoplex::evaluate::dataset::{Dataset, Dropped, Entry, Fold, Split};
 
@@ -64,7 +65,31 @@ pub fn read(settings: &Settings) -> anyhow::Result<Material> {
     let validate = validation.map_or(Ok(vec![]), |set| load(&set, settings.size, &despeckle))?;
     let names: Vec<&str> = classes.iter().map(|c| c.name.as_str()).collect();
     eprintln!("{} frames to train on, {} to validate; classes: {}", train.len(), validate.len(), names.join(", "));
-    Ok(Material { classes, train, validate, teacher })
+    let before = &settings.data_sha256;
+    let material = Material { classes, train, validate, teacher };
+    if !before.is_empty() && *before != sha256(&material) {
+        bail!(
+            "cannot go on: pictures, masks or their sides of the split are not those that the run was started with; put them back, or begin anew"
+        );
+    }
+    Ok(material)
+}
+
+/// Of everything that is read, at the size of the network: another picture, mask, name or side gives another.
+pub fn sha256(material: &Material) -> String {
+    let mut sha = Sha256::new();
+    for (side, examples) in [("train", &material.train[..]), ("validate", &material.validate)] {
+        for example in examples {
+            let labelled: Vec<u8> = example.labelled.iter().map(|&known| known.into()).collect();
+            let parts = [side.as_bytes(), example.id.as_bytes(), &example.picture, &example.truth, &labelled];
+            for part in parts {
+                sha.update((part.len() as u64).to_le_bytes());
+                sha.update(part);
+            }
+            sha.update(example.weight.to_le_bytes());
+        }
+    }
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Leaves out the frames whose masks contradict those of near-copies.

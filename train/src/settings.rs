@@ -79,6 +79,10 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teacher_sha256: Vec<String>,
+    /// SHA-256 of the frames, their masks and their sides of the split that a run was started with.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub data_sha256: String,
     /// How weights are moved.
     #[arg(long, value_enum, default_value_t = Descent::Adamw)]
     pub optimizer: Descent,

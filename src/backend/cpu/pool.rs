@@ -109,14 +109,17 @@ impl Shared {
     }
 }
 
+/// More threads than any machine that we know has; a process cannot start many times more.
+pub const MOST: usize = 1024;
+
 impl Pool {
     /// A pool of `threads` threads, the caller's own among them; 0 takes as many as there are cores.
     ///
-    /// Where the system refuses a thread the pool is smaller, never absent.
+    /// Where the system refuses a thread the pool is smaller, never absent; and it is never larger than [`MOST`].
     pub fn new(threads: usize) -> Self {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
+            n => n.min(MOST),
         };
         let shared = Arc::new(Shared {
             open: Mutex::new(None),

@@ -219,19 +219,23 @@ fn classes(dir: &Path, most: usize) -> Result<Vec<Class>, DatasetError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(named(most as u8)),
         Err(cause) => return Err(DatasetError::Io { path, cause }),
     };
+    let text = text.trim_start_matches('\u{feff}');
     let names: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     let mut once = HashSet::new();
     let found = if names.is_empty() {
         "it names no class".to_owned()
     } else if names.len() > 15 {
         format!("it names {} classes", names.len())
+    } else if let Some(list) = names.iter().find(|n| n.contains(',')) {
+        // A model says its classes with commas between them.
+        format!("the name `{list}` has a comma")
     } else if let Some(twice) = names.iter().find(|n| !once.insert(n.to_lowercase())) {
         format!("it names `{twice}` twice")
     } else {
         let classes = named(names.len() as u8).into_iter().zip(names);
         return Ok(classes.map(|(class, name)| Class { name: name.to_owned(), ..class }).collect());
     };
-    let advice = "write one name a line, 15 at most, that of label 1 first".to_owned();
+    let advice = "write one name without commas a line, 15 at most, that of label 1 first".to_owned();
     Err(DatasetError::Unfit { name: path.display().to_string(), found, advice })
 }
 

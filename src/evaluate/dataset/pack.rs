@@ -171,6 +171,9 @@ fn check(header: &Header) -> Result<(), String> {
     if header.classes.len() > super::join::MOST_CLASSES {
         return Err(format!("it has {} classes", header.classes.len()));
     }
+    if let Some(class) = header.classes.iter().find(|class| class.name.contains(',')) {
+        return Err(format!("the name `{}` of a class has a comma", class.name));
+    }
     let mut once = std::collections::HashSet::new();
     for item in &header.entries {
         let id = &item.id;

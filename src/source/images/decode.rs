@@ -96,10 +96,10 @@ pub fn size(path: &Path) -> Result<Size, SourceError> {
     fits(path, Size::new(width, height))
 }
 
-/// Reads a mask: class indices where they are indices (a palette, or no level above 15), else 1 where it is bright.
+/// Reads a mask: class indices where they are indices (the palette of a PNG, or no level above 15), else 1 where it is bright.
 ///
 /// # Errors
-/// As [`picture`].
+/// As [`picture`]; `Malformed` too when it is in colours, is transparent in places, or is drawn so dark that nothing of it counts.
 pub fn mask(path: &Path) -> Result<Mask, SourceError> {
     let mut bytes = read(path)?;
     let bits = unpaint(&mut bytes);
@@ -110,18 +110,43 @@ pub fn mask(path: &Path) -> Result<Mask, SourceError> {
         let step = (255 / ((1u16 << bits) - 1)) as u8;
         image.into_luma8().into_raw().into_iter().map(|v| v / step).collect()
     } else {
+        if let Some(found) = meant_otherwise(&image) {
+            return Err(no_mask(path, found.to_owned()));
+        }
         let levels = image.into_luma16().into_raw();
         // 8-bit levels come times 257
         let eight = levels.iter().all(|v| v % 257 == 0);
         let levels: Vec<u16> = if eight { levels.into_iter().map(|v| v / 257).collect() } else { levels };
-        let white = if eight { 255u16 } else { u16::MAX };
-        if levels.iter().all(|&v| v < 16) {
+        // Some write 0 and 255 in 16 bits.
+        let brightest = levels.iter().copied().max().unwrap_or(0);
+        let white = if eight || brightest < 256 { 255 } else { u16::MAX };
+        if brightest < 16 {
             levels.into_iter().map(|v| v as u8).collect()
-        } else {
+        } else if brightest > white / 2 {
             levels.into_iter().map(|v| u8::from(v > white / 2)).collect()
+        } else {
+            return Err(no_mask(path, format!("its brightest level is {brightest} of {white}")));
         }
     };
     Ok(Mask { size, labels })
+}
+
+/// What is in the way of reading grey levels as a mask: they would not be what was drawn.
+fn meant_otherwise(image: &DynamicImage) -> Option<&'static str> {
+    let color = image.color();
+    // A JPEG has some colour where it is grey.
+    let coloured = |p: &[u8]| p[..3].iter().max() > p[..3].iter().min().map(|least| least.saturating_add(48)).as_ref();
+    if color.has_color() && image.to_rgb8().as_raw().chunks_exact(3).any(coloured) {
+        return Some("it is in colours");
+    }
+    let transparent = |alpha: &[u8]| alpha[3] != 255;
+    let through = color.has_alpha() && image.to_rgba8().as_raw().chunks_exact(4).any(transparent);
+    through.then_some("it is transparent in places")
+}
+
+fn no_mask(path: &Path, found: String) -> SourceError {
+    let advice = "write grey levels 0 and 255, or the numbers of classes 0 to 15, without transparency".into();
+    SourceError::Malformed { path: path.to_owned(), what: "a mask", found, advice }
 }
 
 /// Makes a palette PNG a grey one, so that its indices are decoded and not their colours; gives the bits of an index.

@@ -48,20 +48,21 @@ pub fn folder(dir: &Path) -> Result<Layout, SourceError> {
     }
     let mut masks = BTreeMap::new();
     if beside.is_dir() {
-        for path in list(&beside)?.0 {
-            masks.entry(stem(&path)).or_insert(path);
+        let mut found = list(&beside)?.0;
+        found.sort();
+        for path in found {
+            insert(&mut masks, stem(&path), path)?;
         }
         layout.masks = Some(format!("masks read from `{}`", beside.display()));
     } else {
         let stems: std::collections::BTreeSet<String> = pictures.iter().map(|p| stem(p)).collect();
-        pictures.retain(|path| {
-            let name = stem(path);
-            let mask = name.strip_suffix("_mask").is_some_and(|of| stems.contains(of));
-            if mask {
-                masks.entry(name).or_insert_with(|| path.clone());
-            }
-            !mask
-        });
+        let is_mask = |path: &PathBuf| stem(path).strip_suffix("_mask").is_some_and(|of| stems.contains(of));
+        let (mut found, others) = pictures.into_iter().partition::<Vec<_>, _>(is_mask);
+        pictures = others;
+        found.sort();
+        for path in found {
+            insert(&mut masks, stem(&path), path)?;
+        }
         if !masks.is_empty() {
             layout.masks = Some("`NAME_mask` read as the mask of `NAME`".into());
         }
@@ -80,16 +81,38 @@ pub fn folder(dir: &Path) -> Result<Layout, SourceError> {
     }
     // `2.png` before `10.png`
     pictures.sort_by(|a, b| alphanumeric_sort::compare_str(stem(a), stem(b)).then_with(|| a.cmp(b)));
-    let mask_of = |path: &Path| {
-        let name = stem(path);
-        masks.get(&format!("{name}_mask")).or_else(|| masks.get(&name)).cloned()
-    };
-    layout.pairs = pictures.into_iter().map(|p| (p.clone(), mask_of(&p))).collect();
+    for path in pictures {
+        let name = stem(&path);
+        let mask = match (masks.get(&format!("{name}_mask")), masks.get(&name)) {
+            (Some(one), Some(other)) if beside.is_dir() => return Err(two_masks(one, other)),
+            (one, other) => one.or(other).cloned(),
+        };
+        layout.pairs.push((path, mask));
+    }
     let without = layout.pairs.iter().filter(|(_, mask)| mask.is_none()).count();
     if layout.masks.is_some() && without > 0 {
         layout.notes.push(format!("{without} of {} pictures have no mask", layout.pairs.len()));
     }
     Ok(layout)
+}
+
+/// Keeps a mask by its name, which no other may have.
+fn insert(masks: &mut BTreeMap<String, PathBuf>, name: String, path: PathBuf) -> Result<(), SourceError> {
+    if let Some(other) = masks.get(&name) {
+        return Err(two_masks(other, &path));
+    }
+    masks.insert(name, path);
+    Ok(())
+}
+
+/// Which one is true nobody can tell.
+fn two_masks(one: &Path, other: &Path) -> SourceError {
+    SourceError::Malformed {
+        path: other.to_owned(),
+        what: "the only mask of its picture",
+        found: format!("`{}` is one too", one.display()),
+        advice: "take one of them out".into(),
+    }
 }
 
 /// One picture alone, with its mask: `NAME_mask` beside it, or in `masks/` beside its `images/`.

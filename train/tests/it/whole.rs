@@ -66,8 +66,25 @@ fn a_folder_becomes_a_model_that_describes_itself() {
     // a run that is done goes on to nothing, and another one does not write over it
     let model = std::fs::read(run.join("model.onnx")).expect("a model");
     resume(&run, Backend::Flex).expect("it is done");
-    let text = format!("{:#}", start(settings, &run, Backend::Flex).expect_err("refused"));
+    let text = format!("{:#}", start(settings.clone(), &run, Backend::Flex).expect_err("refused"));
     assert!(text.contains("--resume"), "{text}");
+    // nor does it with another mask of as many, or without its model
+    let mask = data.join("masks/0_0_mask.png");
+    let kept = std::fs::read(&mask).expect("a mask");
+    save(&mask, [64, 48], vec![255; 64 * 48]);
+    let again = || format!("{:#}", resume(&run, Backend::Flex).expect_err("refused"));
+    assert!(again().contains("not those that the run was started with"));
+    std::fs::write(&mask, kept).expect("put back");
+    std::fs::remove_file(run.join("model.onnx")).expect("it was there");
+    assert!(again().contains("is not there any more"));
+    std::fs::write(run.join("model.onnx"), &model).expect("put back");
+    resume(&run, Backend::Flex).expect("all is as it was");
+    // nor is what else is there replaced
+    for file in ["settings.json", "checkpoint.bin"] {
+        std::fs::remove_file(run.join(file)).expect("it was there");
+    }
+    let text = format!("{:#}", start(settings, &run, Backend::Flex).expect_err("refused"));
+    assert!(text.contains("it holds `model.onnx`"), "{text}");
     assert!(std::fs::read(run.join("model.onnx")).expect("a model") == model);
 }
 
