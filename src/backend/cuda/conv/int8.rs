@@ -288,7 +288,10 @@ impl ConvInt8 {
         let (out_pixels, outs, parts) = (self.out_pixels(), s.out_channels, self.division.parts);
         assert!(constants.offset.is_multiple_of(16), "{constants:?} lie in whole chunks");
         let scratch = scratch.of(self.scratch_bytes(), "the scratch");
-        assert!(scratch.offset.is_multiple_of(4) || scratch.bytes == 0, "{scratch:?} lies at a multiple of four bytes");
+        assert!(
+            scratch.offset.is_multiple_of(8) || scratch.bytes == 0,
+            "{scratch:?} lies at a multiple of eight bytes"
+        );
         let (to, halves) = dst.args(out_pixels, outs, "the output");
         assert_eq!(halves, self.made.is_none(), "codes come out of a grid");
         let (steps, zero) = self.steps();
