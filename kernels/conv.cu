@@ -17,7 +17,7 @@
 // Shapes      channels last, halves. src: in_height × in_width pixels, `in_pitch` halves from one to the next, of which
 //             `ins` are read; dst, residual: as the output, `out_pitch` and `residual_pitch` apart, so that a tensor may be a
 //             slice of a joined one; pooled: half as high and as wide, `pooled_pitch` apart; `ins` and pitches multiples of 8,
-//             which the launcher sees to.
+//             which the launcher sees to; dst, residual and pooled may lie at any half, sums at a multiple of eight bytes.
 //             weights: up² × outs (to whole tiles) × taps × ins (to whole steps), zeros beyond; bias: outs floats;
 //             sums: where it is split, parts × the output's pixels × outs (to whole tiles) floats.
 // A warp      computes 32 pixels × 32 channels, of a block of four warps: 64 × 64 or 128 × 32. Steps of 32 input channels of
@@ -51,19 +51,19 @@ __device__ inline void convolve(
     float numbers[8];
 #pragma unroll
     for (u32 c = 0; c < 8; c++) numbers[c] = c < count ? bias[channel + c] : 0.0f;
-    hand_out(sums, tiles, [&](u32 own_pixel, const float (&values)[8]) {
+    if (!POOLED && parts > 1) {
+        return store_sums(sums, [&](u32 own_pixel) -> float* {
+            const u32 index = warp_pixel + own_pixel;
+            if (index >= pixels) return nullptr;
+            const u64 at = place_of<POOLED>(index, out_width, up, phase);
+            return part_sums + ((u64)part * (pixels * up * up) + at) * (gridDim.y * CHANNELS) + channel - own_channel();
+        });
+    }
+    hand_out<DOWN, ACROSS>(sums, tiles, [&](u32 own_pixel, const float (&values)[8]) {
         const u32 index = warp_pixel + own_pixel;
         const bool there = index < pixels;
         if (!POOLED && !there) return;
-        const Pixel pixel = pixel_at<POOLED>(index, out_width);
-        const u32 y = pixel.y * up + phase / up, x = pixel.x * up + phase % up;
-        const u64 at = (u64)y * (out_width * up) + x;
-        if (!POOLED && parts > 1) {
-            float* to = part_sums + ((u64)part * (pixels * up * up) + at) * (gridDim.y * CHANNELS) + channel;
-#pragma unroll
-            for (u32 c = 0; c < 8; c += 2) store_pair(to + c, values[c], values[c + 1]);
-            return;
-        }
+        const u64 at = place_of<POOLED>(index, out_width, up, phase);
         u16 added[8] = {}, halves[8];
         if (residual_pitch > 0 && there) load_some(added, residual + at * residual_pitch + channel, count);
 #pragma unroll
@@ -75,8 +75,7 @@ __device__ inline void convolve(
         if (there) store_some(dst + at * out_pitch + channel, halves, count);
         if (!POOLED) return;
         pool_square<false>(halves);
-        const u64 square = (u64)(y / 2) * (out_width / 2) + x / 2;
-        if (there && index % 4 == 0) store_some(pooled + square * pooled_pitch + channel, halves, count);
+        if (there && index % 4 == 0) store_some(pooled + (u64)(index / 4) * pooled_pitch + channel, halves, count);
     });
 }
 

@@ -38,6 +38,13 @@ __device__ inline Pixel pixel_at(u32 index, u32 width) {
     return {square / across * 2 + index / 2 % 2, square % across * 2 + index % 2};
 }
 
+// Where that pixel lies in the output; with `up` 2 that of its square which a phase computes.
+template <bool SQUARES>
+__device__ inline u64 place_of(u32 index, u32 width, u32 up, u32 phase) {
+    const Pixel pixel = pixel_at<SQUARES>(index, width);
+    return (u64)(pixel.y * up + phase / up) * (width * up) + pixel.x * up + phase % up;
+}
+
 // The largest of a square, of eight channels, in the lanes that have its first pixel: 4 lanes apart is the neighbour
 // across, 8 apart that below. All lanes of a warp take part.
 template <bool CODES>
@@ -177,25 +184,42 @@ __device__ inline void products(
     }
 }
 
-// From one pixel to the next in what a warp lays out, so that eight lanes meet few others in a bank.
-constexpr u32 SUMS_PITCH = 32 + 8;
-
-// The first of the channels, among those of its warp, that a lane is handed: the same for each pixel; four lanes share one.
-__device__ inline u32 own_channel() { return threadIdx.x % 4 * 8; }
-
-// Hands the sums of a warp on as they are written, eight neighbouring channels of a pixel at once: `put(pixel, sums)`, where
-// pixels count from the warp's first and channels from `own_channel()`. `tiles` is the shared memory of `products`.
-template <typename Sum, typename Put>
-__device__ inline void hand_out(const Sum (&sums)[2][4][4], u16* tiles, Put put) {
-    static_assert(sizeof(Sum) == 4 && WARPS * 32 * SUMS_PITCH * 4 <= STAGES * STAGE_OF<2, 2> * sizeof(u16), "they fit");
+// Writes the sums of a warp as they are, eight bytes a lane: `row(pixel)` is where the channels of a pixel begin, or nothing;
+// both count from the warp's first. Four lanes fill 32 bytes of a pixel.
+template <typename Sum, typename Row>
+__device__ inline void store_sums(const Sum (&sums)[2][4][4], Row row) {
     const u32 lane = threadIdx.x % 32;
-    // All warps have left the tiles behind.
-    Sum* own = (Sum*)tiles + threadIdx.x / 32 * 32 * SUMS_PITCH;
-    __syncthreads();
     // A lane has two neighbouring channels of pixels g and g + 8 of each fragment.
 #pragma unroll
     for (u32 m = 0; m < 4; m++) {
-        Sum* to = own + (m * 8 + lane / 4) * SUMS_PITCH + lane % 4 * 2;
+        Sum* to = row(m * 8 + lane / 4);
+        if (!to) continue;
+#pragma unroll
+        for (u32 n = 0; n < 4; n++) {
+            store_pair(to + n * 8 + lane % 4 * 2, sums[m / 2][n][m % 2 * 2], sums[m / 2][n][m % 2 * 2 + 1]);
+        }
+    }
+}
+
+// From one pixel to the next in what a warp lays out. With it, and with the halves of every other pixel's eight channels changed
+// about, no two lanes meet in a bank when they write and when they read.
+constexpr u32 SUMS_PITCH = 32 + 8;
+
+// The first of the channels, among those of its warp, that a lane is handed: the same for each pixel; four lanes share a pixel.
+__device__ inline u32 own_channel() { return threadIdx.x % 4 * 8; }
+
+// Hands the sums of a warp on, eight neighbouring channels of a pixel at once: `put(pixel, sums)`, where pixels count from the
+// warp's first and channels from `own_channel()`. `tiles` is the shared memory of `products`.
+template <int DOWN, int ACROSS, typename Sum, typename Put>
+__device__ inline void hand_out(const Sum (&sums)[2][4][4], u16* tiles, Put put) {
+    static_assert(sizeof(Sum) == 4 && WARPS * 32 * SUMS_PITCH * 4 <= STAGES * STAGE_OF<DOWN, ACROSS> * sizeof(u16), "they fit");
+    const u32 lane = threadIdx.x % 32, half = lane / 4 % 2 * 4;
+    Sum* own = (Sum*)tiles + threadIdx.x / 32 * 32 * SUMS_PITCH;
+    // All warps have left the tiles behind.
+    __syncthreads();
+#pragma unroll
+    for (u32 m = 0; m < 4; m++) {
+        Sum* to = own + (m * 8 + lane / 4) * SUMS_PITCH + (lane % 4 * 2 ^ half);
 #pragma unroll
         for (u32 n = 0; n < 4; n++) store_pair(to + n * 8, sums[m / 2][n][m % 2 * 2], sums[m / 2][n][m % 2 * 2 + 1]);
     }
@@ -204,9 +228,12 @@ __device__ inline void hand_out(const Sum (&sums)[2][4][4], u16* tiles, Put put)
 #pragma unroll 1
     for (u32 m = 0; m < 4; m++) {
         const u32 pixel = m * 8 + lane / 4;
+        const Sum* from = own + pixel * SUMS_PITCH + own_channel();
         Sum values[8];
 #pragma unroll
-        for (u32 i = 0; i < 8; i++) values[i] = own[pixel * SUMS_PITCH + own_channel() + i];
+        for (u32 i = 0; i < 4; i++) values[i] = from[half + i];
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) values[4 + i] = from[4 - half + i];
         put(pixel, values);
     }
 }

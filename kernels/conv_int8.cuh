@@ -66,20 +66,19 @@ __device__ inline void convolve_codes(
         scales[c] = count > 0 ? to.scales[own] : 0.0f;
         bias[c] = count > 0 ? to.bias[own] : 0.0f;
     }
-    hand_out(sums, tiles, [&](u32 own_pixel, const int (&values)[8]) {
+    if (!POOLED && parts > 1) {
+        return store_sums(sums, [&](u32 own_pixel) -> int* {
+            const u32 index = warp_pixel + own_pixel;
+            if (index >= out_height * out_width) return nullptr;
+            const u64 row = (u64)part * (out_height * out_width * up * up) + place_of<POOLED>(index, out_width, up, phase);
+            return part_sums + row * (gridDim.y * CHANNELS) + channel - own_channel();
+        });
+    }
+    hand_out<DOWN, ACROSS>(sums, tiles, [&](u32 own_pixel, const int (&values)[8]) {
         const u32 index = warp_pixel + own_pixel;
         const bool there = index < out_height * out_width;
         if (!POOLED && !there) return;
-        const Pixel pixel = pixel_at<POOLED>(index, out_width);
-        const u32 y = pixel.y * up + phase / up, x = pixel.x * up + phase % up;
-        const u64 place = (u64)y * (out_width * up) + x;
-        if (!POOLED && parts > 1) {
-            const u64 row = (u64)part * (out_height * out_width * up * up) + place;
-            int* sum = part_sums + row * (gridDim.y * CHANNELS) + channel;
-#pragma unroll
-            for (u32 c = 0; c < 8; c += 2) store_pair(sum + c, values[c], values[c + 1]);
-            return;
-        }
+        const u64 place = place_of<POOLED>(index, out_width, up, phase);
         u16 added[8] = {}, words[8];
         if (to.residual_pitch > 0 && there) {
             const u64 from = place * to.residual_pitch + channel;
@@ -105,8 +104,7 @@ __device__ inline void convolve_codes(
         } else {
             pool_square<true>(words);
         }
-        const u64 square = (u64)(y / 2) * (out_width / 2) + x / 2;
-        if (there && index % 4 == 0) store(pooled, square * pooled_pitch + channel);
+        if (there && index % 4 == 0) store(pooled, (u64)(index / 4) * pooled_pitch + channel);
     });
 }
 

@@ -175,7 +175,10 @@ inline void load_codes(uint16_t (&codes)[8], const uint8_t* from) {
 
 inline void store_codes(uint8_t* to, const uint16_t (&codes)[8]) {
     if (reinterpret_cast<uint64_t>(to) % 8 != 0) emulation::fail("eight codes are written to no multiple of 8 bytes");
-    for (int i = 0; i < 8; i++) to[i] = uint8_t(codes[i]);
+    for (int i = 0; i < 8; i++) {
+        if (codes[i] > 255) emulation::fail("%d is no code", codes[i]);
+        to[i] = uint8_t(codes[i]);
+    }
 }
 
 template <typename Number>

@@ -50,14 +50,16 @@ fn compare(
     let (in_pitch, out_pitch) = (ins + 16, outs + 5);
     let src = machine.upload(&last(input, ins, in_pitch, 8));
     let (packed, added) = (machine.upload(&conv.pack(weights)), machine.upload(&floats(bias)));
-    let rest = residual.map(|r| machine.upload(&last(r, outs, outs, 0)));
+    // Where eight channels are read at once, and where they are not.
+    let (rest_pitch, rest_first) = if outs.is_multiple_of(8) { (outs + 8, 8) } else { (outs + 3, 1) };
+    let rest = residual.map(|r| machine.upload(&last(r, outs, rest_pitch, rest_first)));
     let before = last(&vec![7.0; expected.len()], outs, out_pitch, 3);
     let dst = machine.upload(&before);
     let scratch = machine.allocate(conv.scratch_bytes());
     let launches = conv.launches(
         Halves::slice(src, in_pixels, in_pitch, 8, ins),
         (packed, added),
-        rest.map(|region| Halves::slice(region, out_pixels, outs, 0, outs)),
+        rest.map(|region| Halves::slice(region, out_pixels, rest_pitch, rest_first, outs)),
         Halves::slice(dst, out_pixels, out_pitch, 3, outs),
         bounds,
         scratch,
@@ -128,6 +130,9 @@ pub fn check_convs(machine: &mut dyn Machine) -> Vec<Vec<u8>> {
         // 63, in the tile of few channels.
         (shape(200, 5, [3, 4], 3, 1, 1, 1), 5),
         (shape(776, 96, [5, 5], 1, 2, 1, 0), 2),
+        // Other windows down than across.
+        (ConvShape { kernel: [1, 3], pads: [0, 1, 0, 1], ..shape(16, 12, [5, 6], 3, 1, 1, 1) }, 1),
+        (ConvShape { kernel: [3, 1], pads: [1, 0, 3, 0], ..shape(40, 24, [9, 8], 3, 2, 2, 0) }, 1),
     ];
     let mut written = Vec::new();
     for (i, (s, parts)) in shapes.iter().enumerate() {
@@ -139,14 +144,14 @@ pub fn check_convs(machine: &mut dyn Machine) -> Vec<Vec<u8>> {
         let bias = random.floats(s.out_channels);
         let expected = naive::conv(s, &input, &weights, &bias);
         let rest = halves(&mut random, expected.len(), 1.0);
-        let residual = (i % 2 == 0).then_some(&rest[..]);
+        let residual = (i % 2 == 0 || i == 5).then_some(&rest[..]);
         let bounds = [[f32::NEG_INFINITY, f32::INFINITY], [0.0, f32::INFINITY], [0.0, 0.5]][i % 3];
         let numbers = (&input[..], &weights[..], &bias[..]);
         let of = (s.in_channels, s.out_channels);
         let wanted = (expected, residual, bounds);
         written.push(compare(machine, (&conv, *parts), of, numbers, wanted.clone(), &format!("{s:?}")));
-        // One of them by all its tactics.
-        for tactic in conv.tactics().iter().filter(|_| i == 8) {
+        // Some of them by all their tactics.
+        for tactic in conv.tactics().iter().filter(|_| i == 7 || i == 8) {
             let own = conv.clone().by(tactic).expect("its own tactic");
             let parts = tactic.split_once('/').map_or(1, |(_, parts)| parts.parse().expect("a number"));
             compare(machine, (&own, parts), of, numbers, wanted.clone(), &format!("{s:?} by {tactic}"));

@@ -115,17 +115,19 @@ fn found(machine: &mut dyn Machine, given: &Given, made: Option<Grid>, width: us
         conv = conv.by(tactic).expect("its own tactic");
     }
     let src = machine.upload(&last(&single(&given.codes), ins, ins + 32, 16));
+    // Where eight channels are read at once, and where they are not.
+    let (rest_pitch, rest_first) = if width == 2 { (outs.next_multiple_of(8) + 8, 8) } else { (outs + 2, 1) };
     let rest = match &given.added {
         None => None,
         Some(Added::Codes(grid, codes)) => {
             conv = conv.adding(*grid);
-            let region = machine.upload(&last(&single(codes), outs, outs + 2, 1));
-            Some(Kept::Codes(Codes::slice(region, out_pixels, outs + 2, 1, outs)))
+            let region = machine.upload(&last(&single(codes), outs, rest_pitch, rest_first));
+            Some(Kept::Codes(Codes::slice(region, out_pixels, rest_pitch, rest_first, outs)))
         }
         Some(Added::Halves(halves)) => {
             let halves: Vec<[u8; 2]> = halves.iter().map(|half| half.to_le_bytes()).collect();
-            let region = machine.upload(&last(&halves, outs, outs + 2, 1));
-            Some(Kept::Halves(Halves::slice(region, out_pixels, outs + 2, 1, outs)))
+            let region = machine.upload(&last(&halves, outs, rest_pitch, rest_first));
+            Some(Kept::Halves(Halves::slice(region, out_pixels, rest_pitch, rest_first, outs)))
         }
     };
     let constants = machine.upload(&conv.pack(&given.weights, &given.bias, rest.is_some()));
@@ -185,7 +187,10 @@ pub fn check_int8(machine: &mut dyn Machine) {
         let added = match i % 4 {
             _ if up => None,
             1 => Some(Added::Codes(Grid::between(-1.5, 1.0), random.bytes(out_len))),
-            3 => Some(Added::Halves(random.floats(out_len).iter().map(|&x| f16::from_f32(x)).collect())),
+            // The last one's sum is split.
+            2 | 3 if i == 10 || i % 4 == 3 => {
+                Some(Added::Halves(random.floats(out_len).iter().map(|&x| f16::from_f32(x)).collect()))
+            }
             _ => None,
         };
         let (codes, bias) = (random.bytes(in_len), random.floats(s.out_channels));

@@ -102,6 +102,9 @@ pub fn check_pooling(machine: &mut dyn Machine) {
         if in_pixels > 4 {
             input[in_pixels / 2 * s.in_channels] = f16::NAN;
         }
+        // One of the tiles with something added.
+        let (adds, out_pixels) = (tactic == "64x64", s.out_len() / s.out_channels);
+        let rest: Vec<u8> = random.floats(s.out_len()).iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
         let conv = Conv::convolution(s).and_then(|conv| conv.by(tactic)).expect("one that the kernel computes");
         assert!(conv.pools(&squares(s)), "{s:?}");
         let fp16 = |machine: &mut dyn Machine, to: Kept, pooled: Option<Kept>| {
@@ -109,12 +112,13 @@ pub fn check_pooling(machine: &mut dyn Machine) {
             let src = Halves::slice(machine.upload(&bytes), in_pixels, s.in_channels, 0, s.in_channels);
             let weights = machine.upload(&conv.pack(&floats));
             let added = machine.upload(&bias.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+            let rest = Halves::slice(machine.upload(&rest), out_pixels, s.out_channels, 0, s.out_channels);
             let (Kept::Halves(to), scratch) = (to, machine.allocate(0)) else { panic!("halves") };
             let conv = match pooled {
                 Some(Kept::Halves(pooled)) => conv.clone().pooling(pooled),
                 _ => conv.clone(),
             };
-            conv.launches(src, (weights, added), None, to, [-0.5, 2.0], scratch)
+            conv.launches(src, (weights, added), adds.then_some(rest), to, [-0.5, 2.0], scratch)
         };
         compare(machine, s, fp16, is_larger, least);
 
@@ -123,13 +127,23 @@ pub fn check_pooling(machine: &mut dyn Machine) {
             let conv = ConvInt8::convolution(s, grid, made)
                 .and_then(|conv| conv.by(tactic))
                 .expect("one that the kernel computes");
+            // Codes to codes, halves to halves.
+            let conv = if adds && made.is_some() { conv.adding(grid) } else { conv };
             assert!(conv.pools(&squares(s)), "{s:?}");
             let int8 = |machine: &mut dyn Machine, to: Kept, pooled: Option<Kept>| {
                 let src = Codes::slice(machine.upload(&codes), in_pixels, s.in_channels, 0, s.in_channels);
-                let constants = machine.upload(&conv.pack(&floats, &bias, false));
+                let constants = machine.upload(&conv.pack(&floats, &bias, adds));
+                let outs = s.out_channels;
+                let rest = adds.then(|| match made {
+                    Some(_) => {
+                        let codes = machine.upload(&rest[..out_pixels * outs]);
+                        Kept::Codes(Codes::slice(codes, out_pixels, outs, 0, outs))
+                    }
+                    None => Kept::Halves(Halves::slice(machine.upload(&rest), out_pixels, outs, 0, outs)),
+                });
                 let scratch = machine.allocate(0);
                 let conv = pooled.into_iter().fold(conv.clone(), ConvInt8::pooling);
-                conv.launches(src, constants, None, to, [-0.5, 2.0], scratch)
+                conv.launches(src, constants, rest, to, [-0.5, 2.0], scratch)
             };
             match made {
                 Some(_) => compare(machine, s, int8, |[a]: [u8; 1], [b]| a > b, [0]),
