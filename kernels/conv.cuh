@@ -112,7 +112,8 @@ __device__ inline void products(
         window_x[n] = (int)(pixel.x * window.stride) - (int)window.left;
     }
 
-    // The step that is copied next. What changes from one to the next is added: dividing would take more instructions than the products.
+    // The step that is copied next. What changes from one to the next is added: dividing would take more instructions than
+    // the products.
     u32 block = first_step % blocks, tap_x = first_step / blocks % window.width;
     int down = (int)(first_step / blocks / window.width * window.dilation), across = (int)(tap_x * window.dilation);
     const u16* own_weights = weights + own_row * weight_row + (u64)first_step * DEPTH + own_word;

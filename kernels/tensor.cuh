@@ -41,13 +41,13 @@ __device__ inline void store_chunk(u16* to, const u16 (&halves)[8]) {
 }
 
 // Eight codes.
-__device__ inline void load_codes(u16 (&codes)[8], const u8* from) {
+__device__ inline void load_chunk(u16 (&codes)[8], const u8* from) {
     const uint2 chunk = *(const uint2*)from;
 #pragma unroll
     for (u32 i = 0; i < 8; i++) codes[i] = (u8)((i < 4 ? chunk.x : chunk.y) >> (i % 4 * 8));
 }
 
-__device__ inline void store_codes(u8* to, const u16 (&codes)[8]) {
+__device__ inline void store_chunk(u8* to, const u16 (&codes)[8]) {
     u32 words[2] = {};
 #pragma unroll
     for (u32 i = 0; i < 8; i++) words[i / 4] |= (u32)codes[i] << (i % 4 * 8);
@@ -154,26 +154,16 @@ template <bool CODES>
 constexpr u16 LEAST = CODES ? 0 : 0xfc00;
 
 // Eight halves or codes of a pixel, or `count` of them where it has no more, wherever they lie; what is not there stays as it is.
-__device__ inline void load_some(u16 (&words)[8], const u16* from, u32 count) {
-    if (count >= 8 && (u64)from % 16 == 0) return load_chunk(words, from);
+template <typename Kept>
+__device__ inline void load_some(u16 (&words)[8], const Kept* from, u32 count) {
+    if (count >= 8 && (u64)from % (8 * sizeof(Kept)) == 0) return load_chunk(words, from);
 #pragma unroll
     for (u32 i = 0; i < 8; i++) if (i < count) words[i] = from[i];
 }
 
-__device__ inline void load_some(u16 (&words)[8], const u8* from, u32 count) {
-    if (count >= 8 && (u64)from % 8 == 0) return load_codes(words, from);
+template <typename Kept>
+__device__ inline void store_some(Kept* to, const u16 (&words)[8], u32 count) {
+    if (count >= 8 && (u64)to % (8 * sizeof(Kept)) == 0) return store_chunk(to, words);
 #pragma unroll
-    for (u32 i = 0; i < 8; i++) if (i < count) words[i] = from[i];
-}
-
-__device__ inline void store_some(u16* to, const u16 (&words)[8], u32 count) {
-    if (count >= 8 && (u64)to % 16 == 0) return store_chunk(to, words);
-#pragma unroll
-    for (u32 i = 0; i < 8; i++) if (i < count) to[i] = words[i];
-}
-
-__device__ inline void store_some(u8* to, const u16 (&words)[8], u32 count) {
-    if (count >= 8 && (u64)to % 8 == 0) return store_codes(to, words);
-#pragma unroll
-    for (u32 i = 0; i < 8; i++) if (i < count) to[i] = (u8)words[i];
+    for (u32 i = 0; i < 8; i++) if (i < count) to[i] = (Kept)words[i];
 }

@@ -168,12 +168,12 @@ inline void store_chunk(uint16_t* to, const uint16_t (&halves)[8]) {
     memcpy(to, halves, 16);
 }
 
-inline void load_codes(uint16_t (&codes)[8], const uint8_t* from) {
+inline void load_chunk(uint16_t (&codes)[8], const uint8_t* from) {
     if (reinterpret_cast<uint64_t>(from) % 8 != 0) emulation::fail("eight codes are read from no multiple of 8 bytes");
     for (int i = 0; i < 8; i++) codes[i] = from[i];
 }
 
-inline void store_codes(uint8_t* to, const uint16_t (&codes)[8]) {
+inline void store_chunk(uint8_t* to, const uint16_t (&codes)[8]) {
     if (reinterpret_cast<uint64_t>(to) % 8 != 0) emulation::fail("eight codes are written to no multiple of 8 bytes");
     for (int i = 0; i < 8; i++) {
         if (codes[i] > 255) emulation::fail("%d is no code", codes[i]);

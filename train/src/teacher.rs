@@ -9,7 +9,6 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use rand::Rng;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use sonoplex::engine::{self, Builder, BuilderConfig, Engine, ExecutionContext, Network};
 use sonoplex::segmentation::Class;
 
@@ -42,10 +41,9 @@ impl Teacher {
             let member = || -> anyhow::Result<(Engine, String)> {
                 // opened from what is hashed, whatever is written meanwhile
                 let bytes = std::fs::read(path).context("expected the file of a model")?;
-                let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
                 let network = Network::from_onnx(&bytes)?;
                 fits(settings, classes, Path::new(path), &network)?;
-                Ok((engine(settings, classes, &network)?, hash))
+                Ok((engine(settings, classes, &network)?, network.sha256))
             };
             let (engine, hash) = member().with_context(|| format!("cannot learn from `{path}`"))?;
             engines.push(engine);
