@@ -4,6 +4,8 @@
 
 __device__ inline float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
+__device__ inline float truth(bool yes) { return yes ? 1.0f : 0.0f; }
+
 // Held between two bounds; where they cross, the upper one.
 __device__ inline float held(float x, float low, float high) {
     const float above = x < low ? low : x;

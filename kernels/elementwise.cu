@@ -1,4 +1,4 @@
-// Value by value, channels-last halves: `backend/cpu/elementwise.rs`, and `backend/cpu/activation.rs` of the result.
+// Value by value: `backend/cpu/elementwise.rs`, and `backend/cpu/activation.rs` of the result. First channels-last halves:
 //
 // Shapes      a, b, src, dst: `pixels` pixels, so many halves apart as their pitch says; `channels` and pitches multiples of
 //             eight.
@@ -6,6 +6,33 @@
 // Tolerance   one rounding to a half, and some units of the last place where there is an exponential.
 #include "activation.cuh"
 #include "tensor.cuh"
+
+// Two values, by the numbers that `backend/cuda/elementwise.rs` gives operations; a truth is 1, what is not a number stays so.
+__device__ inline float combined(float a, float b, u32 operation) {
+    switch (operation) {
+        case 0: return a + b;
+        case 1: return a - b;
+        case 2: return a * b;
+        case 3: return a / b;
+        case 4: return a < b || a != a ? a : b;
+        case 5: return a > b || a != a ? a : b;
+        case 6: return powf(a, b);
+        case 7: {
+            const float rest = fmodf(a, b);
+            return rest != 0.0f && (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+        }
+        case 8: return fmodf(a, b);
+        case 9: return a < 0.0f ? a * b : a;
+        case 10: return truth(a == b);
+        case 11: return truth(a > b);
+        case 12: return truth(a >= b);
+        case 13: return truth(a < b);
+        case 14: return truth(a <= b);
+        case 15: return truth(a != 0.0f && b != 0.0f);
+        case 16: return truth(a != 0.0f || b != 0.0f);
+        default: return truth((a != 0.0f) != (b != 0.0f));
+    }
+}
 
 //   dst = f(src · scale + shift),  or without numbers f(src); in place where `dst` is `src`
 //
@@ -56,4 +83,41 @@ extern "C" __global__ void binary(
 #pragma unroll
     for (u32 c = 0; c < 8; c++) halves[c] = to_half(activated(found[c], function, p, q));
     store_chunk(dst + (u64)pixel * dst_pitch + channel, halves);
+}
+
+//   dst = a ∘ b,  floats, each tensor repeated where it has one value for many
+//
+// Shapes      axes: for each of `rank` axes of the result its length, and the distance of neighbours in each of the two, 0
+//             where one is repeated; dst: `count` floats.
+// A thread    computes one value.
+// Tolerance   none but for powers: some units of the last place.
+extern "C" __global__ void combine(
+    const float* a, const float* b, float* dst, const u32* axes, u32 rank, u32 operation, u32 count
+) {
+    wait_for_previous();
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    u32 rest = i, first = 0, second = 0;
+    for (u32 axis = rank; axis-- > 0;) {
+        const u32 at = rest % axes[3 * axis];
+        rest /= axes[3 * axis];
+        first += at * axes[3 * axis + 1];
+        second += at * axes[3 * axis + 2];
+    }
+    dst[i] = combined(a[first], b[second], operation);
+}
+
+//   dst = src · scale + shift,  floats
+//
+// Shapes      src, dst: `count` floats; numbers: a scale for each channel, then a shift for each; `plane` values in a row share
+//             one pair, and `channels` take turns.
+// A thread    computes one value.
+extern "C" __global__ void scale(
+    const float* src, float* dst, const float* numbers, u32 channels, u32 plane, u32 count
+) {
+    wait_for_previous();
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    const u32 c = i / plane % channels;
+    dst[i] = src[i] * numbers[c] + numbers[channels + c];
 }

@@ -11,6 +11,7 @@
 // Tolerance   some units of the last place of a half, as long as the pixel in the middle of a part is within some hundred
 //             deviations of the others: sums are floats, the CPU's are doubles.
 #include "tensor.cuh"
+#include "together.cuh"
 
 constexpr u32 NORMALIZE_THREADS = 256;
 
@@ -94,5 +95,36 @@ extern "C" __global__ void normalize_numbers(
         const float factor = scales[c] / sqrtf(apart / (count * (float)group) + epsilon);
         numbers[places[c]] = factor;
         numbers[width + places[c]] = biases[c] - mean * factor;
+    }
+}
+
+// Floats of any runs of values that lie side by side, sums in double.
+//
+// Shapes      src, dst: runs of `length` floats, as many as there are blocks; scales, biases: one of each a channel; `plane` values
+//             in a row share one, and `channels` take turns.
+// A block     normalises one run, 256 threads every 256th value each.
+// Tolerance   that of the order of a sum.
+extern "C" __global__ void normalize(
+    const float* src, const float* scales, const float* biases, float* dst, u32 length, u32 plane, u32 channels, u32 centered,
+    float epsilon
+) {
+    wait_for_previous();
+    __shared__ double parts[TOGETHER_THREADS];
+    const u32 first = blockIdx.x * length;
+    const auto sum = [](double a, double b) { return a + b; };
+    double own = 0.0;
+    for (u32 i = threadIdx.x; i < length; i += TOGETHER_THREADS) own += src[first + i];
+    const double total = joined(parts, own, TOGETHER_THREADS, sum);
+    const float mean = centered ? (float)(total / length) : 0.0f;
+    own = 0.0;
+    for (u32 i = threadIdx.x; i < length; i += TOGETHER_THREADS) {
+        const float apart = src[first + i] - mean;
+        own += apart * apart;
+    }
+    const double variance = joined(parts, own, TOGETHER_THREADS, sum) / length;
+    const float factor = (float)(1.0 / sqrt(variance + (double)epsilon));
+    for (u32 i = threadIdx.x; i < length; i += TOGETHER_THREADS) {
+        const u32 c = (first + i) / plane % channels;
+        dst[first + i] = (src[first + i] - mean) * (scales[c] * factor) + biases[c];
     }
 }

@@ -1,23 +1,28 @@
-// Softmax of the channels of each pixel, in place: `backend/cpu/softmax.rs`.
+// Softmax along the middle of three axes, in place, or its logarithm: `backend/cpu/softmax.rs`, and `log_softmax` of
+// `backend/cpu/elementwise.rs`.
 //
-//   y(c) = exp(x(c) − max x) / Σ exp(x − max x)
+//   y(k) = exp(x(k) − max x) / Σ exp(x − max x)
 //
-// Shapes      values: channels × pixels floats.
-// A thread    computes one pixel.
-// Tolerance   some units of the last place: `expf` is not the CPU's.
-#include "common.cuh"
+// Shapes      values: outer × `axis` × `inner` floats; `columns` is outer · inner.
+// A thread    takes every `lanes`-th value of one column.
+// Tolerance   some units of the last place: `expf` is not the CPU's, and the order of the sum.
+#include "together.cuh"
 
-extern "C" __global__ void softmax(float* values, u32 channels, u32 pixels) {
+extern "C" __global__ void softmax(float* values, u32 axis, u32 inner, u32 columns, u32 logarithm, u32 lanes) {
     wait_for_previous();
-    const u32 pixel = blockIdx.x * blockDim.x + threadIdx.x;
-    if (pixel >= pixels) return;
-    float largest = values[pixel];
-    for (u32 c = 1; c < channels; c++) largest = fmaxf(largest, values[(u64)c * pixels + pixel]);
+    __shared__ double parts[TOGETHER_THREADS];
+    const u32 column = blockIdx.x * (TOGETHER_THREADS / lanes) + threadIdx.x / lanes, lane = threadIdx.x % lanes;
+    const u32 count = column < columns ? axis : 0;
+    float* own = values + (u64)(column / inner) * axis * inner + column % inner;
+    float largest = __uint_as_float(0xff800000);
+    for (u32 k = lane; k < count; k += lanes) largest = fmaxf(largest, own[(u64)k * inner]);
+    largest = (float)joined(parts, largest, lanes, [](double a, double b) { return b > a ? b : a; });
     float sum = 0.0f;
-    for (u32 c = 0; c < channels; c++) {
-        const float power = expf(values[(u64)c * pixels + pixel] - largest);
-        values[(u64)c * pixels + pixel] = power;
-        sum += power;
+    for (u32 k = lane; k < count; k += lanes) sum += expf(own[(u64)k * inner] - largest);
+    sum = (float)joined(parts, sum, lanes, [](double a, double b) { return a + b; });
+    const float log_sum = logarithm ? logf(sum) : 0.0f;
+    for (u32 k = lane; k < count; k += lanes) {
+        const float x = own[(u64)k * inner] - largest;
+        own[(u64)k * inner] = logarithm ? x - log_sum : expf(x) / sum;
     }
-    for (u32 c = 0; c < channels; c++) values[(u64)c * pixels + pixel] /= sum;
 }

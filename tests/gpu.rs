@@ -10,6 +10,10 @@ mod emulation;
 mod kernels_cuda;
 #[path = "it/kernels_cuda_conv.rs"]
 mod kernels_cuda_conv;
+#[path = "it/kernels_cuda_floats.rs"]
+mod kernels_cuda_floats;
+#[path = "it/kernels_cuda_floats_values.rs"]
+mod kernels_cuda_floats_values;
 #[path = "it/kernels_cuda_int8.rs"]
 mod kernels_cuda_int8;
 #[path = "it/kernels_cuda_net.rs"]
@@ -48,6 +52,7 @@ use kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use kernels_cuda_conv::{check_convs, check_ends};
+use kernels_cuda_floats::check_floats;
 use kernels_cuda_int8::{check_codes, check_int8};
 use kernels_cuda_net::{check_networks, shipped};
 use kernels_cuda_net_int8::check_int8_networks;
@@ -148,6 +153,7 @@ fn check_all(device: &mut Device) {
     check_resizes(device);
     check_elementwise(device);
     check_reductions(device);
+    check_floats(device);
     check_normalizations(device);
     check_averages(device);
     check_components(device);

@@ -27,6 +27,12 @@ struct uint3 {
 };
 typedef uint3 dim3;
 
+inline float __uint_as_float(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 extern uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulation {

@@ -29,6 +29,7 @@ struct Report {
 #[derive(Serialize)]
 struct OnGpu {
     kernels: Option<usize>,
+    on_floats: Option<usize>,
     bytes: Option<u64>,
     problem: Option<String>,
 }
@@ -38,8 +39,13 @@ impl OnGpu {
         let config = BuilderConfig { inputs, ..BuilderConfig::default() };
         let plan = Builder::new(config).build_for_gpu(network).map_err(|e| e.to_string());
         match plan.and_then(|plan| Program::new(&plan).map_err(|e| e.to_string())) {
-            Ok(program) => Self { kernels: Some(program.launches.len()), bytes: Some(program.room), problem: None },
-            Err(problem) => Self { kernels: None, bytes: None, problem: Some(problem) },
+            Ok(program) => Self {
+                kernels: Some(program.launches.len()),
+                on_floats: Some(program.on_floats),
+                bytes: Some(program.room),
+                problem: None,
+            },
+            Err(problem) => Self { kernels: None, on_floats: None, bytes: None, problem: Some(problem) },
         }
     }
 }
@@ -93,8 +99,17 @@ fn text(report: &Report) -> anyhow::Result<String> {
         let (weights, arena) = (s.weight_bytes as f64 / 1e6, s.arena_bytes as f64 / 1e6);
         writeln!(t, "memory      {weights:.1} MB of weights, {arena:.1} MB of tensors")?;
         match &report.gpu {
-            OnGpu { kernels: Some(kernels), bytes: Some(bytes), .. } => {
-                writeln!(t, "gpu         {kernels} kernels in fp16, {:.1} MB with weights", *bytes as f64 / 1e6)?;
+            OnGpu { kernels: Some(kernels), on_floats: Some(on_floats), bytes: Some(bytes), .. } => {
+                let slower = match on_floats {
+                    0 => String::new(),
+                    1 => "; 1 step takes floats, which is slower".to_owned(),
+                    n => format!("; {n} steps take floats, which is slower"),
+                };
+                writeln!(
+                    t,
+                    "gpu         {kernels} kernels in fp16, {:.1} MB with weights{slower}",
+                    *bytes as f64 / 1e6
+                )?;
             }
             OnGpu { problem, .. } => writeln!(t, "gpu         {}", problem.as_deref().unwrap_or("it does not run"))?,
         }

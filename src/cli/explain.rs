@@ -158,6 +158,10 @@ const CHECK: &[Field] = &[
     ("outputs[].dtype", "its type in the file; it comes out as float32"),
     ("gpu", "what a GPU would run with --device cuda:N; told without one"),
     ("gpu.kernels", "kernels of one run, in fp16; null where it does not run there"),
+    (
+        "gpu.on_floats",
+        "steps that are computed in f32, slower, for want of a kernel for fp16; null where it does not run there",
+    ),
     ("gpu.bytes", "device memory for tensors and weights; null likewise"),
     ("gpu.problem", "the first step that has no kernel, or why there is no plan; else null"),
     ("layers", "nodes of the file"),

@@ -194,7 +194,7 @@ impl Builder {
         tactics: Vec<String>,
     ) -> Result<Plan, BuildError> {
         let arena = memory::place(&graph).map_err(|found| BuildError::Memory { found })?;
-        Ok(Plan::new(network, config, graph, arena, tactics))
+        Plan::new(network, config, graph, arena, tactics)
     }
 }
 
@@ -219,6 +219,12 @@ pub enum BuildError {
         /// Operator.
         operator: String,
         /// What is wrong, and what was expected.
+        found: String,
+    },
+    /// What a device cannot do of it.
+    #[error("cannot make a plan of the network: {found}; use `--device cpu`")]
+    Plan {
+        /// What was found.
         found: String,
     },
     /// An output that cannot be given.

@@ -4,15 +4,16 @@
 
 use std::ops::Range;
 
-use self::tensors::Tensors;
 use super::engine::{EngineError, TensorInfo};
 use super::plan::{Plan, PlanStep};
 use crate::backend::cuda::launch::{Launch, Region};
 
 mod emit;
+mod floats;
 mod kernels;
 mod pointwise;
 mod tensors;
+mod weights;
 
 /// What a GPU does for one run of a network of one picture: in fp16 with sums of f32, or in bytes with whole sums.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Program {
     pub launches: Vec<Launch>,
     /// Which of them each step of the plan has become.
     pub steps: Vec<Range<usize>>,
+    /// How many steps are computed on floats, as the CPU does, because no kernel computes them on halves or codes.
+    pub on_floats: usize,
     /// What has to be given: planes of floats.
     pub inputs: Vec<(TensorInfo, Region)>,
     /// What comes out: planes of floats.
@@ -59,7 +62,7 @@ pub(super) const STEP: &str = "step";
 /// # Errors
 /// When it has a step that no kernel computes.
 pub(super) fn tactics(plan: &Plan) -> Result<Vec<Vec<String>>, CudaError> {
-    let (tensors, _) = Tensors::new(&plan.header, true)?;
+    let tensors = emit::tensors(plan)?;
     Ok(plan.header.steps.iter().map(|step| tensors.tactics(&plan.header, step)).collect())
 }
 

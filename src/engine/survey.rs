@@ -207,6 +207,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("pool_planes", "means of planes as poolings, which keep the layout of convolutions"),
     ("reduce_planes", "poolings of planes as means, where they are in no such layout"),
     ("remove_concat", "joined tensors are written in place"),
+    ("scale_channels", "constants of channels into batch normalisations, or left out where they change nothing"),
     ("sink_transpose", "transpositions behind what does not mind them, to cancel"),
 ];
 

@@ -21,13 +21,12 @@ use sonoplex::backend::cuda::elementwise::{self, Operand};
 use sonoplex::backend::cuda::launch::{Arg, Launch, Region};
 use sonoplex::backend::cuda::module::MODULES;
 use sonoplex::backend::cuda::normalize::Groups;
-use sonoplex::backend::cuda::{
-    activation, components, crop, layout, mask, max_pool, reduce, resize, resize_tensor, softmax,
-};
+use sonoplex::backend::cuda::{components, crop, layout, mask, max_pool, reduce, resize, resize_tensor};
 use sonoplex::geometry::Size;
 
 use super::kernels_cuda::{filters, formats};
 use super::kernels_cuda_conv::shape;
+use super::kernels_cuda_floats::cases;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -180,9 +179,9 @@ fn launched() -> Vec<Launch> {
         .expect("sound");
         let tables = region(resize_tensor::tables(&resize).len() as u64);
         all.push(resize_tensor::launch(&resize, outs, tensor(outs), tables, tensor(outs)));
-        all.push(softmax::launch(sizes, planes));
-        all.push(activation::sigmoid(16 * outs, planes));
     }
+    let of = |bytes: &Vec<u8>| region(bytes.len() as u64);
+    all.extend(cases().iter().map(|c| (c.make)(&c.given.iter().map(of).collect::<Vec<_>>(), of(&c.before))));
     all
 }
 

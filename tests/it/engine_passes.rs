@@ -133,6 +133,45 @@ fn poolings_go_beside_the_convolutions() {
 }
 
 #[test]
+fn constants_of_channels_go_into_the_convolution_before_them() {
+    for images in [1, 3] {
+        let mut w = Writer::new(13);
+        let x = w.input("image", &[images, 3, 10, 12]);
+        let number = |w: &mut Writer, x: f32| w.floats(&[], vec![x]);
+        let (mean, deviation) =
+            (w.floats(&[1, 3, 1, 1], vec![0.4, 0.5, 0.6]), w.floats(&[3, 1, 1], vec![0.2, 0.3, 0.25]));
+        // Two of them are one, where there is no convolution.
+        let x = w.node("Sub", &[&x, &mean], &[]);
+        let x = w.node("Div", &[&x, &deviation], &[]);
+        let x = w.conv(&x, 3, 8, 3);
+        let (gain, zero, one) = (w.weights(&[8, 1, 1], 2), number(&mut w, 0.0), number(&mut w, 1.0));
+        let x = w.node("Mul", &[&gain, &x], &[]);
+        let x = w.node("Add", &[&zero, &x], &[]);
+        let gate = w.node("Sigmoid", &[&x], &[]);
+        let gate = w.node("Sub", &[&one, &gate], &[]);
+        // Columns, and a quotient of a constant, are something else.
+        let (columns, half) = (w.weights(&[12], 2), number(&mut w, 0.5));
+        let x = w.node("Mul", &[&x, &columns], &[]);
+        let x = w.node("Mul", &[&x, &gate], &[]);
+        let near_one = w.node("Sigmoid", &[&gate], &[]);
+        let away = w.node("Div", &[&half, &near_one], &[]);
+        let x = w.node("Sub", &[&x, &away], &[]);
+        // What comes out as it went in is still an output of its own.
+        let same = w.node("Mul", &[&x, &one], &[]);
+        [&x, &same].iter().for_each(|out| w.output(out));
+        let at = PASSES.iter().position(|(name, _)| *name == "fold_batch_norm").expect("it is one of them");
+        let rows = |plan: &Plan| {
+            let ops: Vec<String> = plan.table().into_iter().map(|row| row.op).collect();
+            ["sub", "mul", "div", "add", "batch_norm"].map(|op| ops.iter().filter(|found| *found == op).count())
+        };
+        let (before, after) = (build(&w, &PASSES[..at - 1]), build(&w, &PASSES[..=at]));
+        assert_eq!((rows(&before), rows(&after)), ([3, 4, 2, 1, 0], [1, 2, 1, 0, 3]), "{:?}", after.table());
+        let worst = farthest(&run(after), &run(before));
+        assert!(worst < 1e-5, "{worst}");
+    }
+}
+
+#[test]
 fn softmax_goes_into_the_last_convolution() {
     for images in [1, 3] {
         let net = unet([images, 2, 16, 12], Up::Transpose, true, false, "Softmax");

@@ -1,9 +1,12 @@
 //! A folder of exported networks with the answers of ONNX Runtime, where there is one: `NAME.onnx`, `NAME.input.npy`,
 //! `NAME.OUTPUT.npy`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, npy};
+
+use super::emulation::{Memory, ORDERS, program};
+use super::kernels_cuda_net::check_network;
 
 /// Largest difference that is accepted, as a part of the largest answer. ONNX Runtime itself is up to 1e-4 away from
 /// double precision in networks of some hundred layers.
@@ -48,12 +51,7 @@ fn exported_networks_agree_with_onnx_runtime() {
         println!("skipped: no folder of exported networks (SONOPLEX_ZOO)");
         return;
     };
-    let mut models: Vec<_> = std::fs::read_dir(folder)
-        .expect("SONOPLEX_ZOO is a folder")
-        .map(|e| e.expect("it can be read").path())
-        .filter(|p| p.extension().is_some_and(|e| e == "onnx") && !p.to_string_lossy().contains("/."))
-        .collect();
-    models.sort();
+    let models = models(folder.as_ref());
     let mut wrong = Vec::new();
     for model in &models {
         let name = model.file_stem().expect("it has a name").to_string_lossy();
@@ -64,4 +62,32 @@ fn exported_networks_agree_with_onnx_runtime() {
     }
     println!("{} networks", models.len());
     assert!(wrong.is_empty(), "{} of {} networks:\n  {}", wrong.len(), models.len(), wrong.join("\n  "));
+}
+
+/// The networks of a folder, by name.
+fn models(folder: &Path) -> Vec<PathBuf> {
+    let mut models: Vec<_> = std::fs::read_dir(folder)
+        .expect("it is a folder")
+        .map(|e| e.expect("it can be read").path())
+        .filter(|p| p.extension().is_some_and(|e| e == "onnx") && !p.to_string_lossy().contains("/."))
+        .collect();
+    models.sort();
+    models
+}
+
+/// Seconds to minutes a network, by its size.
+#[test]
+fn exported_networks_agree_with_the_cpu_in_the_emulation_of_a_gpu() {
+    let Some(folder) = std::env::var_os("SONOPLEX_ZOO_EMULATED") else {
+        println!("skipped: no folder of exported networks (SONOPLEX_ZOO_EMULATED)");
+        return;
+    };
+    if program().is_none() {
+        return;
+    }
+    for model in models(folder.as_ref()) {
+        let network = Network::open(&model).expect("a sound model");
+        println!("{}", model.display());
+        check_network(&mut Memory::in_order(ORDERS[2]), &model.display().to_string(), &network, 0.01);
+    }
 }

@@ -8,7 +8,7 @@ use sonoplex::engine::{
 
 use super::kernels_cuda::Machine;
 use super::kernels_cuda_net::{deep, join, larger, relu, unet, up};
-use super::kernels_cuda_net_more::pooled;
+use super::kernels_cuda_net_more::{attentive, pooled};
 use super::naive::Random;
 use super::onnx_writer::{Set, Writer};
 
@@ -125,6 +125,7 @@ pub fn check_int8_networks(machine: &mut dyn Machine) {
         ("unet", unet("Sigmoid"), 3),
         ("deep", deep(), 4),
         ("pooled", pooled(), 6),
+        ("attentive", attentive(), 0),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
         let (calibration, picture) = calibrated(&network);
@@ -184,6 +185,24 @@ fn what_meets_bytes_is_converted_once_and_what_passes_them_on_is_not() {
     let plan = builder(Some(kept)).build_for_gpu(&network).expect("supported");
     let kept_out = Program::new(&plan).expect("it has kernels");
     assert_eq!(of_bytes(&kept_out), of_bytes(&program) - 1);
+}
+
+/// As floats, by the way of which halves are moved, codes cannot be added.
+#[test]
+fn codes_with_gaps_that_are_added_side_by_side_are_refused() {
+    let mut w = Writer::new(13);
+    let x = w.input("image", &[1, 16, 12, 12]);
+    let (a, b) = (relu(&mut w, &x, 16, 24), relu(&mut w, &x, 16, 24));
+    let c = join(&mut w, &[&a, &b]);
+    let d = w.conv(&c, 48, 48, 3);
+    let d = w.node("Add", &[&d, &c], &[]);
+    let d = relu(&mut w, &d, 48, 16);
+    w.output(&d);
+    let network = Network::from_onnx(&w.bytes()).expect("sound");
+    let plan = builder(Some(calibrated(&network).0)).build_for_gpu(&network).expect("supported");
+    let said = Program::new(&plan).expect_err("other places").to_string();
+    assert!(said.contains("add") && said.contains("--device cpu"), "{said}");
+    Program::new(&Builder::default().build_for_gpu(&network).expect("supported")).expect("halves have kernels");
 }
 
 #[test]

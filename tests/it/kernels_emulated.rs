@@ -19,6 +19,7 @@ use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
 use super::kernels_cuda_conv::{check_convs, check_ends};
+use super::kernels_cuda_floats::check_floats;
 use super::kernels_cuda_int8::{check_codes, check_int8};
 use super::kernels_cuda_net::check_networks;
 use super::kernels_cuda_net_int8::check_int8_networks;
@@ -63,6 +64,7 @@ fn what_is_around_convolutions_agrees_with_its_cpu_twins_in_any_order_of_threads
         check_resizes(&mut Memory::in_order(order));
         check_elementwise(&mut Memory::in_order(order));
         check_reductions(&mut Memory::in_order(order));
+        check_floats(&mut Memory::in_order(order));
         check_normalizations(&mut Memory::in_order(order));
         check_averages(&mut Memory::in_order(order));
         check_components(&mut Memory::in_order(order));

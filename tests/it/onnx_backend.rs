@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use prost::Message;
 use serde::Deserialize;
+use sonoplex::engine::cuda::Program;
 use sonoplex::engine::lower::OPERATORS;
 use sonoplex::engine::onnx::{ModelProto, TensorProto, data_type};
 use sonoplex::engine::tensor::{Data, Tensor};
-use sonoplex::engine::{Builder, Engine, Network, Plan};
+use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan};
 
+use crate::emulation::{Memory, ORDERS, program};
 use crate::engine_mutations::{Dice, change};
+use crate::kernels_cuda::Machine;
 
 /// Cases that follow ONNX Runtime and PyTorch rather than ONNX's reference, which disagree.
 const DIFFER: &[(&str, &str)] = &[
@@ -71,13 +74,10 @@ enum Outcome {
     Wrong(String),
 }
 
-/// Runs a case; inputs from `first` on are made constants of the network.
-fn run(case: &Case, blob: &[u8], first: usize) -> Outcome {
+/// A case as a network, with what its builder is to know; inputs from `first` on are made constants of it.
+fn opened(case: &Case, blob: &[u8], first: usize) -> Result<(Network, BuilderConfig), Outcome> {
     let (start, length) = case.model;
-    let mut network = match Network::from_onnx(&blob[start..start + length]) {
-        Ok(network) => network,
-        Err(e) => return Outcome::Refused(e.to_string()),
-    };
+    let mut network = Network::from_onnx(&blob[start..start + length]).map_err(|e| Outcome::Refused(e.to_string()))?;
     for given in case.inputs.iter().skip(first) {
         if let Some(at) = network.inputs.iter().position(|i| i.name == given.name) {
             network.inputs.remove(at);
@@ -86,7 +86,15 @@ fn run(case: &Case, blob: &[u8], first: usize) -> Outcome {
     }
     let shapes = case.inputs.iter().filter(|g| network.inputs.iter().any(|i| i.name == g.name));
     let inputs = shapes.map(|g| (g.name.clone(), g.shape.clone())).collect();
-    let config = sonoplex::engine::BuilderConfig { inputs, threads: 1, ..Default::default() };
+    Ok((network, BuilderConfig { inputs, threads: 1, ..Default::default() }))
+}
+
+/// Runs a case.
+fn run(case: &Case, blob: &[u8], first: usize) -> Outcome {
+    let (network, config) = match opened(case, blob, first) {
+        Ok(opened) => opened,
+        Err(outcome) => return outcome,
+    };
     let plan = match Builder::new(config).build(&network) {
         Ok(plan) => plan,
         Err(e) => return Outcome::Refused(e.to_string()),
@@ -119,13 +127,13 @@ fn run(case: &Case, blob: &[u8], first: usize) -> Outcome {
 }
 
 /// The case as it is; where that is refused with all inputs but the first as constants, and with all of them.
-fn attempt(case: &Case, blob: &[u8]) -> Outcome {
+fn attempt(case: &Case, run: impl Fn(usize) -> Outcome) -> Outcome {
     if let Some(reason) = &case.skip {
         return Outcome::Refused(reason.clone());
     }
     let mut refusals = Vec::new();
     for constant_from in [usize::MAX, 1, 0] {
-        match run(case, blob, constant_from) {
+        match run(constant_from) {
             Outcome::Refused(reason) => refusals.push(reason),
             other => return other,
         }
@@ -182,7 +190,7 @@ fn the_onnx_projects_own_cases_pass_or_are_refused() {
     let Some((cases, blob)) = oracle() else { return };
     let (mut rows, mut wrong) = (BTreeMap::<String, Row>::new(), Vec::new());
     for case in &cases {
-        let outcome = catch_unwind(AssertUnwindSafe(|| attempt(case, &blob)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| attempt(case, |first| run(case, &blob, first))))
             .unwrap_or_else(|_| Outcome::Wrong("it panics".to_owned()));
         let row = rows.entry(row_of(case)).or_default();
         match outcome {
@@ -205,6 +213,63 @@ fn the_onnx_projects_own_cases_pass_or_are_refused() {
     println!("{} cases: {passed} pass, {refused} not supported, {} wrong", cases.len(), wrong.len());
     assert!(wrong.is_empty(), "these load and are wrong:\n  {}", wrong.join("\n  "));
     check_page(&page(&rows, cases.len(), passed, refused));
+}
+
+/// Runs a case in the emulation of a GPU, where every step has a kernel; numbers may have been halves.
+fn run_emulated(case: &Case, blob: &[u8], first: usize) -> Outcome {
+    let (network, config) = match opened(case, blob, first) {
+        Ok(opened) => opened,
+        Err(outcome) => return outcome,
+    };
+    let plan = match Builder::new(config).build_for_gpu(&network) {
+        Ok(plan) => plan,
+        Err(e) => return Outcome::Refused(e.to_string()),
+    };
+    let program = match Program::apart(&plan) {
+        Ok(program) => program,
+        Err(e) => return Outcome::Refused(e.to_string()),
+    };
+    let mut memory = Memory::in_order(ORDERS[2]);
+    memory.load(&program.recording());
+    for (info, region) in &program.inputs {
+        let given = case.inputs.iter().find(|g| g.name == info.name).expect("its own input");
+        let data = given.tensor(blob).to_floats();
+        memory.write(*region, &data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+    }
+    memory.run(&program.launches).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    for (info, region) in &program.outputs {
+        let expected =
+            case.outputs.iter().find(|o| o.name == info.name).expect("its own output").tensor(blob).to_floats();
+        let found = memory.download(*region);
+        let largest = expected.iter().filter(|x| x.is_finite()).fold(1.0f32, |m, x| m.max(x.abs()));
+        for (i, (&f, &e)) in found.as_chunks().0.iter().zip(&expected).enumerate() {
+            let f = f32::from_le_bytes(f);
+            if !(f == e || f.is_nan() && e.is_nan() || (f - e).abs() <= 4e-3 * largest) {
+                return Outcome::Wrong(format!("value {i} of `{}` is {f}, expected {e}", info.name));
+            }
+        }
+    }
+    Outcome::Passed
+}
+
+#[test]
+fn the_onnx_projects_own_cases_are_right_in_the_emulation_of_a_gpu_or_refused() {
+    let Some((cases, blob)) = oracle().filter(|_| program().is_some()) else { return };
+    let (mut passed, mut refused, mut wrong) = (0, BTreeMap::<String, usize>::new(), Vec::new());
+    for case in cases.iter().filter(|case| !DIFFER.iter().any(|(name, _)| *name == case.name)) {
+        // What the CPU computes.
+        let Outcome::Passed = attempt(case, |first| run(case, &blob, first)) else { continue };
+        match catch_unwind(AssertUnwindSafe(|| attempt(case, |first| run_emulated(case, &blob, first)))) {
+            Ok(Outcome::Passed) => passed += 1,
+            Ok(Outcome::Refused(reason)) => *refused.entry(reason).or_default() += 1,
+            Ok(Outcome::Wrong(what)) => wrong.push(format!("{}: {what}", case.name)),
+            Err(_) => wrong.push(format!("{}: it panics", case.name)),
+        }
+    }
+    refused.iter().for_each(|(reason, cases)| println!("{cases} refused: {reason}"));
+    println!("{passed} pass, {} not supported, {} wrong", refused.values().sum::<usize>(), wrong.len());
+    assert!(wrong.is_empty(), "these have kernels and are wrong:\n  {}", wrong.join("\n  "));
+    assert!(passed > 900, "{passed} pass");
 }
 
 /// The model of a case with all inputs but the first as constants in it.

@@ -168,7 +168,7 @@ pub fn broadcast(
 }
 
 /// Distance of neighbours along every axis of `out`, 0 where `shape` is repeated.
-pub(super) fn steps(shape: &[usize], out: &[usize]) -> [usize; RANK] {
+pub(crate) fn steps(shape: &[usize], out: &[usize]) -> [usize; RANK] {
     assert!(out.len() <= RANK && shape.len() <= out.len(), "at most {RANK} axes, the result with the most");
     let (mut steps, mut step) = ([0; RANK], 1);
     for i in (0..shape.len()).rev() {

@@ -161,6 +161,16 @@ impl AxisTable {
         Ok(Self { shape, taps })
     }
 
+    /// What was prepared.
+    pub fn shape(&self) -> &ResizeAxis {
+        &self.shape
+    }
+
+    /// Of every output position: the input positions that it takes with their weights, and what is there without them.
+    pub fn taps(&self) -> impl Iterator<Item = (&[(usize, f32)], f32)> {
+        self.taps.iter().map(|taps| (taps.list.as_slice(), taps.level))
+    }
+
     /// Fills the output.
     ///
     /// # Panics

@@ -3,16 +3,77 @@
 use super::launch::{Arg, Launch, Region};
 use super::layout::floats;
 use crate::backend::cpu::activation::Activation;
+use crate::backend::cpu::math::Math;
 
-/// The logistic function of each of `count` floats, in place.
+/// A function of each of `count` floats, in place. None for one that no kernel computes.
 ///
 /// # Panics
 /// When the region has another length or does not lie as floats must.
-pub fn sigmoid(count: usize, values: Region) -> Launch {
-    Launch::line("sigmoid", count as u32, [floats(values, count), Arg::U32(count as u32)])
+pub fn launch(count: usize, activation: Activation, values: Region) -> Option<Launch> {
+    let mut args = vec![floats(values, count), Arg::U32(count as u32)];
+    args.extend(coded(activation).or_else(|| rarer(activation))?);
+    Some(Launch::line("activate", count as u32, args))
 }
 
-/// A function as kernels are told it: its number and what it is given; none for one that they do not compute.
+/// Whether kernels compute a function of halves, in place after what they are for.
+pub fn has_halves(activation: Activation) -> bool {
+    coded(activation).is_some()
+}
+
+/// A function of those that `kernels/activation.cu` alone computes.
+fn rarer(activation: Activation) -> Option<[Arg; 3]> {
+    let (number, p, q) = match activation {
+        Activation::GeluTanh => (9, 0.0, 0.0),
+        Activation::Mish => (10, 0.0, 0.0),
+        Activation::Softplus => (11, 0.0, 0.0),
+        Activation::Softsign => (12, 0.0, 0.0),
+        Activation::Selu { alpha, gamma } => (13, alpha, gamma),
+        Activation::Celu(alpha) => (14, alpha, 0.0),
+        Activation::ThresholdedRelu(alpha) => (15, alpha, 0.0),
+        Activation::Shrink { bias, lambda } => (16, bias, lambda),
+        Activation::Swish(alpha) => (17, alpha, 0.0),
+        Activation::Math(function) => (number(function)?, 0.0, 0.0),
+        other => unreachable!("{other:?} has a number for all kernels"),
+    };
+    Some([Arg::U32(number), Arg::F32(p), Arg::F32(q)])
+}
+
+fn number(function: Math) -> Option<u32> {
+    const FIRST: u32 = 18;
+    let number = match function {
+        Math::Abs => 0,
+        Math::Acos => 1,
+        Math::Acosh => 2,
+        Math::Asin => 3,
+        Math::Asinh => 4,
+        Math::Atan => 5,
+        Math::Atanh => 6,
+        Math::Ceil => 7,
+        Math::Cosh => 8,
+        Math::Erf => 9,
+        Math::Exp => 10,
+        Math::Floor => 11,
+        Math::IsInf => 12,
+        Math::IsPositiveInf => 13,
+        Math::IsNegativeInf => 14,
+        Math::IsNan => 15,
+        Math::Log => 16,
+        Math::Neg => 17,
+        Math::Not => 18,
+        Math::Reciprocal => 19,
+        Math::Round => 20,
+        Math::Sign => 21,
+        Math::Sinh => 22,
+        Math::Sqrt => 23,
+        Math::Square => 24,
+        Math::Truncate => 25,
+        Math::Truth => 26,
+        Math::Cos | Math::Sin | Math::Tan => return None,
+    };
+    Some(FIRST + number)
+}
+
+/// A function as all kernels are told it: its number and what it is given; none for one that they do not compute.
 pub(super) fn coded(activation: Activation) -> Option<[Arg; 3]> {
     let (number, p, q) = match activation {
         Activation::Sigmoid => (1, 0.0, 0.0),

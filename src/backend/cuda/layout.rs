@@ -83,7 +83,12 @@ pub fn copy([channels, pixels]: [usize; 2], src: Kept, dst: Kept) -> Launch {
     Launch::line("copy_words", (pixels * words / 8) as u32, args)
 }
 
-/// So many floats.
+/// Words as the device reads them.
+pub(super) fn words(words: impl IntoIterator<Item = u32>) -> Vec<u8> {
+    words.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+/// So many floats, or other words.
 pub(super) fn floats(region: Region, count: usize) -> Arg {
     assert!(region.offset.is_multiple_of(4), "{region:?} lies at multiples of four bytes");
     Arg::Region(region.of(4 * count as u64, "the planes"))

@@ -17,16 +17,22 @@ pub mod launch;
 pub mod layout;
 mod lee;
 pub mod mask;
+pub mod matmul;
 pub mod max_pool;
 mod median;
 pub mod module;
 mod nlm;
 pub mod normalize;
+pub mod quantize;
 pub mod reduce;
 pub mod resize;
+pub mod resize_axis;
 pub mod resize_tensor;
+pub mod select;
 pub mod softmax;
 mod srad;
+pub mod strided;
+pub mod take;
 
 /// Whether the library of the NVIDIA driver can be loaded; every other call of `cudarc` panics without it.
 pub fn driver_present() -> bool {

@@ -3,6 +3,7 @@
 use super::conv::Halves;
 use super::elementwise;
 use super::launch::{Arg, Launch, Region};
+use super::layout::floats;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::normalize::Normalize;
 
@@ -107,4 +108,22 @@ impl Groups {
             elementwise::affine([self.pixels, self.width], src, Some(numbers), dst, activation)?,
         ])
     }
+}
+
+/// Runs of floats that lie side by side, by the mean and variance of each.
+///
+/// # Shapes
+/// `src` and `dst` the floats of the tensor; `numbers` a scale for each channel, then a bias for each.
+///
+/// # Panics
+/// When a region has another length or does not lie as its numbers must.
+pub fn launch(sizes: &Normalize, src: Region, numbers: Region, dst: Region) -> Launch {
+    let run = 4 * sizes.channels as u64;
+    let [scales, biases] = [0, run].map(|at| floats(numbers.part(at, run), sizes.channels));
+    numbers.of(2 * run, "the scales and biases");
+    let mut args = vec![floats(src, sizes.len()), scales, biases, floats(dst, sizes.len())];
+    let whole = [sizes.length, sizes.plane, sizes.channels, usize::from(sizes.centered)];
+    args.extend(whole.map(|n| Arg::U32(n as u32)));
+    args.push(Arg::F32(sizes.epsilon));
+    Launch::tiles("normalize", [sizes.groups as u32, 1, 1], THREADS, args)
 }

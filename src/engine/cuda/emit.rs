@@ -1,11 +1,13 @@
 //! Launches and constants, step by step.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::super::graph::{Op, Then};
 use super::super::plan::{Header, Plan, PlanStep};
-use super::kernels::{is_head, reads_planes};
+use super::kernels::{follows, is_head, reads_planes};
 use super::tensors::{ALIGN, Tensor, Tensors};
+use super::weights::{dense, dense_transposed, spread};
 use super::{CudaError, Program};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
@@ -17,16 +19,54 @@ use crate::backend::cuda::conv::{Conv, Halves, head};
 use crate::backend::cuda::launch::{Launch, Region};
 use crate::backend::cuda::{activation, elementwise, layout, max_pool, resize_tensor, softmax};
 
+/// Most rows of blocks that a launch has.
+const MOST_ROWS: usize = 65535;
+
 pub(super) fn program(plan: &Plan, share: bool) -> Result<Program, CudaError> {
+    settled(plan, share).map(|(program, _)| program)
+}
+
+/// How the tensors of a plan lie, each with memory of its own or not.
+pub(super) fn tensors(plan: &Plan) -> Result<Tensors, CudaError> {
+    settled(plan, true).map(|(_, tensors)| tensors)
+}
+
+/// The program of a plan, and how its tensors lie. What no kernel computes of channels-last halves is computed on floats, which
+/// changes how its neighbours lie: until no more such steps are found.
+fn settled(plan: &Plan, share: bool) -> Result<(Program, Tensors), CudaError> {
     let header = &plan.header;
-    let (tensors, end) = Tensors::new(header, share)?;
-    let mut emit =
-        Emit { plan, tensors: &tensors, end, constants: Vec::new(), launches: Vec::new(), steps: Vec::new() };
-    emit.all(header)?;
-    let Emit { end, constants, launches, steps, .. } = emit;
+    let mut on_floats = BTreeSet::new();
+    let (emitted, tensors) = loop {
+        let (tensors, end) = Tensors::new(header, &on_floats, share)?;
+        let (emitted, without) = Emit::new(plan, &tensors, end).all(header)?;
+        if without.is_empty() {
+            break (emitted, tensors);
+        }
+        on_floats.extend(without);
+    };
+    let Emitted { end, constants, launches, steps } = emitted;
     let inputs = plan.inputs().into_iter().zip(header.inputs.iter().map(|&v| tensors.planes(v))).collect();
     let outputs = plan.outputs().into_iter().zip(header.outputs.iter().map(|(_, v)| tensors.planes(*v))).collect();
-    Ok(Program { room: end, launches, steps, inputs, outputs, tensors: tensors.regions().collect(), constants })
+    let on_floats = header.steps.iter().filter(|step| tensors.on_floats(step) || follows(step)).count();
+    let program = Program {
+        room: end,
+        launches,
+        steps,
+        on_floats,
+        inputs,
+        outputs,
+        tensors: tensors.regions().collect(),
+        constants,
+    };
+    Ok((program, tensors))
+}
+
+/// What has come of a plan.
+struct Emitted {
+    end: u64,
+    constants: Vec<(Region, Vec<u8>)>,
+    launches: Vec<Launch>,
+    steps: Vec<Range<usize>>,
 }
 
 pub(super) struct Emit<'a> {
@@ -38,31 +78,83 @@ pub(super) struct Emit<'a> {
     pub launches: Vec<Launch>,
     /// Which of them each step has become.
     steps: Vec<Range<usize>>,
+    /// Where constant values are that have been read.
+    pub stored: BTreeMap<usize, Region>,
 }
 
 impl<'a> Emit<'a> {
-    fn all(&mut self, header: &Header) -> Result<(), CudaError> {
+    fn new(plan: &'a Plan, tensors: &'a Tensors, end: u64) -> Self {
+        let (constants, launches, steps) = (Vec::new(), Vec::new(), Vec::new());
+        Self { plan, tensors, end, constants, launches, steps, stored: BTreeMap::new() }
+    }
+
+    /// All launches, and the outputs of those steps that no kernel for halves computes.
+    fn all(mut self, header: &Header) -> Result<(Emitted, Vec<usize>), CudaError> {
+        let mut without = Vec::new();
         for &v in &header.inputs {
             let own = self.tensors.of(v);
             if own.last {
-                let sizes = [own.channels, own.pixels];
-                self.launches.push(layout::to_last(sizes, self.tensors.planes(v), self.tensors.halves(v), own.width));
+                self.lay_last(v);
             }
         }
         for step in &header.steps {
             let first = self.launches.len();
-            self.step(header, step)?;
             let out = self.tensors.of(step.output);
+            match self.tensors.on_floats(step) {
+                true if out.grid.is_some() => return Err(CudaError::of(step, "no kernel computes codes so")),
+                true => self.on_floats(step).ok_or_else(|| CudaError::of(step, "no kernel computes it yet"))?,
+                false => match self.step(header, step) {
+                    // It has been tried otherwise.
+                    Err(found) if self.tensors.was_refused(step) => return Err(found),
+                    Err(_) => without.push(step.output),
+                    Ok(()) => {}
+                },
+            }
+            if !without.is_empty() {
+                continue;
+            }
+            if out.planes && out.grid.is_some() {
+                return Err(CudaError::of(step, "no kernel makes floats of the codes that it keeps"));
+            }
             if out.planes && !out.made_as_planes {
-                if !out.places.iter().enumerate().all(|(i, &place)| i == place) {
-                    return Err(CudaError::of(step, "what it joins does not fill whole chunks of eight channels"));
-                }
-                let (sizes, from) = ([out.channels, out.pixels], self.tensors.slice(step.output, 0, out.channels));
-                self.launches.push(layout::to_planes(sizes, from, self.tensors.planes(step.output)));
+                self.lay_as_planes(step.output);
+            }
+            if follows(step) && !out.made_as_planes {
+                self.follow(step).ok_or_else(|| CudaError::of(step, "no kernel computes its function"))?;
+            }
+            if out.last && (out.made_as_planes || out.followed) {
+                self.lay_last(step.output);
             }
             self.steps.push(first..self.launches.len());
         }
-        Ok(())
+        let Self { end, constants, launches, steps, .. } = self;
+        Ok((Emitted { end, constants, launches, steps }, without))
+    }
+
+    /// From planes to channels last.
+    ///
+    /// # Panics
+    /// When its channels do not lie side by side.
+    fn lay_last(&mut self, value: usize) {
+        let own = self.tensors.of(value);
+        assert!(own.places.iter().copied().eq(0..own.channels), "planes lie side by side");
+        let (sizes, planes, halves) =
+            ([own.channels, own.pixels], self.tensors.planes(value), self.tensors.halves(value));
+        self.launches.push(layout::to_last(sizes, planes, halves, own.width));
+    }
+
+    /// From channels last to planes: each run of channels that lie side by side.
+    fn lay_as_planes(&mut self, value: usize) {
+        let own = self.tensors.of(value);
+        let mut first = 0;
+        while first < own.channels {
+            let place = own.places[first];
+            let run = (first..own.channels).take(MOST_ROWS).take_while(|&c| own.places[c] == place + c - first).count();
+            let [at, bytes] = [first, run].map(|channels| 4 * (channels * own.pixels) as u64);
+            let (from, to) = (self.tensors.slice(value, place, run), self.tensors.planes(value).part(at, bytes));
+            self.launches.push(layout::to_planes([run, own.pixels], from, to));
+            first += run;
+        }
     }
 
     pub fn constant(&mut self, bytes: Vec<u8>) -> Region {
@@ -98,9 +190,9 @@ impl<'a> Emit<'a> {
                 let (src, dst) = (self.tensors.halves(step.inputs[0]), self.tensors.planes(step.output));
                 self.launches.push(head::launch(to.pixels, [from.width, to.channels], src, constants, dst));
                 if *then == Some(Then::Softmax) {
-                    self.launches.push(softmax::launch([to.channels, to.pixels], dst));
+                    self.launches.push(softmax::launch([1, to.channels, to.pixels], false, dst));
                 } else if *activation == Activation::Sigmoid {
-                    self.launches.push(activation::sigmoid(to.channels * to.pixels, dst));
+                    self.launches.extend(activation::launch(to.channels * to.pixels, *activation, dst));
                 }
             }
             Op::Conv { activation, .. } if self.tensors.depthwise(step).is_some() => {
@@ -109,24 +201,25 @@ impl<'a> Emit<'a> {
                 let [weights, bias] = [weights, bias].map(|own| spread(&own, (&to.places, to.width), (&[0], 1)));
                 let constants = [self.constant(conv.pack(&weights)), self.floats(&bias)];
                 let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
-                self.held(to, dst, *activation, |bounds| vec![conv.launch(src, constants, dst, bounds)])
+                self.held(to, dst, before(step, *activation), |bounds| vec![conv.launch(src, constants, dst, bounds)])
                     .ok_or_else(no_kernel)?;
             }
             Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } if from.grid.is_some() => {
-                self.conv_int8(step, *activation).ok_or_else(no_kernel)?;
+                self.conv_int8(step, before(step, *activation)).ok_or_else(no_kernel)?;
             }
-            Op::Conv { shape, activation, then: None, .. } => {
+            Op::Conv { shape, activation, then: None | Some(Then::Softmax), .. } => {
                 let conv = self.tensors.conv(header, step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
                 let weights = dense(shape, weights);
                 let weights = spread(&weights, (&to.places, to.width), (&from.places, from.width));
-                self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
+                self.conv(step, &conv, (weights, bias), before(step, *activation)).ok_or_else(no_kernel)?;
             }
-            Op::ConvTranspose { activation, .. } => {
+            Op::ConvTranspose { shape, activation, .. } => {
                 let conv = self.tensors.conv(header, step).ok_or_else(no_kernel)?;
                 let (weights, bias) = self.numbers(step);
+                let weights = dense_transposed(shape, weights);
                 let weights = spread(&weights, (&from.places, from.width), (&to.places, to.width));
-                self.conv(step, &conv, (weights, bias), *activation).ok_or_else(no_kernel)?;
+                self.conv(step, &conv, (weights, bias), before(step, *activation)).ok_or_else(no_kernel)?;
             }
             // The convolution before it has done it.
             Op::MaxPool(_) if self.tensors.is_pooled(step.output) => {}
@@ -174,6 +267,12 @@ impl<'a> Emit<'a> {
         let constants = (self.constant(conv.pack(&weights)), self.floats(&bias));
         let [src, dst] = [step.inputs[0], step.output].map(|v| self.tensors.halves(v));
         let added = match step.inputs.get(1) {
+            // Each thread reads of it what it then writes.
+            Some(&v) if self.tensors.adds_planes(step) => {
+                let (planes, sizes) = (self.given(v).0, [to.channels, to.pixels]);
+                self.launches.push(layout::to_last(sizes, planes, dst, to.width));
+                Some(dst)
+            }
             Some(&v) if self.tensors.of(v).places != to.places => return None,
             added => added.map(|&v| self.tensors.halves(v)),
         };
@@ -251,30 +350,9 @@ impl<'a> Emit<'a> {
     }
 }
 
-/// Weights with their channels where the tensors have them, and zeros between: for each axis of channels, the outer first,
-/// where each is and how many places there are.
-fn spread(weights: &[f32], outer: (&[usize], usize), inner: (&[usize], usize)) -> Vec<f32> {
-    let taps = weights.len() / (outer.0.len() * inner.0.len());
-    let mut spread = vec![0.0; outer.1 * inner.1 * taps];
-    for (i, run) in weights.chunks_exact(taps).enumerate() {
-        let place = outer.0[i / inner.0.len()] * inner.1 + inner.0[i % inner.0.len()];
-        spread[place * taps..][..taps].copy_from_slice(run);
-    }
-    spread
-}
-
-/// The weights of a convolution in groups as those of one of all channels: zeros between the groups.
-fn dense(shape: &ConvShape, weights: Vec<f32>) -> Vec<f32> {
-    if shape.groups == 1 {
-        return weights;
-    }
-    let taps = shape.kernel[0] * shape.kernel[1];
-    let (ins, outs) = (shape.in_channels / shape.groups * taps, shape.out_channels / shape.groups);
-    let mut dense = vec![0.0; shape.out_channels * shape.in_channels * taps];
-    for (o, own) in weights.chunks_exact(ins).enumerate() {
-        dense[o * shape.in_channels * taps + o / outs * ins..][..ins].copy_from_slice(own);
-    }
-    dense
+/// What a convolution does itself of its activation.
+fn before(step: &PlanStep, activation: Activation) -> Activation {
+    if follows(step) { Activation::None } else { activation }
 }
 
 /// What an activation holds values between; none where it is more than that.

@@ -7,6 +7,7 @@ use super::tensors::Tensors;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::conv::ConvShape;
 use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+use crate::backend::cuda::activation;
 use crate::backend::cuda::conv::Conv;
 use crate::backend::cuda::conv::depthwise::ConvDepthwise;
 use crate::backend::cuda::conv::first::ConvFirst;
@@ -14,6 +15,22 @@ use crate::backend::cuda::conv::int8::ConvInt8;
 use crate::backend::cuda::normalize::Groups;
 
 impl Tensors {
+    /// Whether a step is computed on floats; convolutions never are.
+    pub fn on_floats(&self, step: &PlanStep) -> bool {
+        self.on_floats.contains(&step.output) && !matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. })
+    }
+
+    /// Whether a step has been found without a kernel for halves.
+    pub fn was_refused(&self, step: &PlanStep) -> bool {
+        self.on_floats.contains(&step.output)
+    }
+
+    /// Whether what a convolution adds is taken from planes, since its channels last are in other places.
+    pub fn adds_planes(&self, step: &PlanStep) -> bool {
+        let halves = matches!(step.op, Op::Conv { .. }) && self.of(step.inputs[0]).grid.is_none();
+        self.on_floats.contains(&step.output) && halves && step.inputs.len() == 2
+    }
+
     /// A step as a normalisation of groups of channels; none where it is no such, or one that the kernel does not
     /// compute.
     pub fn groups(&self, step: &PlanStep) -> Option<Groups> {
@@ -59,11 +76,11 @@ impl Tensors {
         }
         let (in_channels, out_channels) = (from.width, to.width);
         let conv = match &step.op {
-            Op::Conv { shape, then: None, .. } => {
+            Op::Conv { shape, then: None | Some(Then::Softmax), .. } => {
                 Conv::convolution(&ConvShape { in_channels, out_channels, groups: 1, ..shape.clone() })
             }
             Op::ConvTranspose { shape, .. } => {
-                Conv::transposed(&ConvTransposeShape { in_channels, out_channels, ..shape.clone() })
+                Conv::transposed(&ConvTransposeShape { in_channels, out_channels, groups: 1, ..shape.clone() })
             }
             _ => None,
         }?;
@@ -84,6 +101,25 @@ pub(super) fn reads_planes(header: &Header, step: &PlanStep) -> bool {
     plain && header.inputs.contains(&step.inputs[0]) && ConvFirst::new(shape).is_some()
 }
 
+/// Whether a step takes values one by one as they come.
+pub(super) fn passes_on(op: &Op) -> bool {
+    let tensor = |op: &TensorOp| matches!(op, TensorOp::Affine { .. } | TensorOp::Binary { .. });
+    match op {
+        Op::Copy | Op::Activate(_) | Op::BatchNorm { .. } | Op::Binary(_) => true,
+        Op::Tensor(op) => tensor(op),
+        _ => false,
+    }
+}
+
+/// Whether something follows a convolution that no kernel computes of halves: softmax, or a rarer function.
+pub(super) fn follows(step: &PlanStep) -> bool {
+    match &step.op {
+        Op::Conv { then: Some(Then::Softmax), .. } => true,
+        Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } => !activation::has_halves(*activation),
+        _ => false,
+    }
+}
+
 /// Whether a step is the last convolution of a network: of single pixels, with what may follow at the end.
 pub(super) fn is_head(step: &PlanStep) -> bool {
     let Op::Conv { shape, activation, then, .. } = &step.op else { return false };
@@ -92,5 +128,7 @@ pub(super) fn is_head(step: &PlanStep) -> bool {
         Some(then) => *then == Then::Softmax && *activation == Activation::None,
     };
     let single = [shape.kernel, shape.stride] == [[1, 1]; 2] && shape.pads == [0; 4] && shape.groups == 1;
-    follows && single && step.inputs.len() == 1
+    // As many rows of blocks as a launch has.
+    let few = shape.out_channels <= 65535;
+    follows && single && few && step.inputs.len() == 1
 }

@@ -1,13 +1,13 @@
 //! How the tensors of a plan lie in the memory of a GPU: as planes of floats at the ends of a network, between them channels
 //! last as halves or codes, the parts of a joined one in slices of its pixels; and what a step works in beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::graph::Op;
 use super::super::memory::{FILLED, Lifetime, MAX_ARENA, arrange};
 use super::super::plan::{Header, Place, PlanStep};
 use super::CudaError;
-use super::kernels::{is_head, reads_planes};
+use super::kernels::{follows, is_head, passes_on, reads_planes};
 use crate::backend::cpu::layout::{Grid, Layout};
 use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cuda::conv::Halves;
@@ -19,11 +19,17 @@ const CHUNK: usize = 8;
 /// Tensors and constants begin at multiples of so many bytes.
 pub(super) const ALIGN: usize = 256;
 
+fn is_constant(header: &Header, value: usize) -> bool {
+    matches!(header.values[value].place, Place::Weights(_))
+}
+
 /// One tensor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tensor {
     pub channels: usize,
     pub pixels: usize,
+    /// All of its numbers; of what is no picture there are no channels.
+    len: usize,
     /// Where in a pixel each channel is, from the first of its own, and how many places there are.
     pub places: Vec<usize>,
     pub width: usize,
@@ -35,6 +41,8 @@ pub(super) struct Tensor {
     pub last: bool,
     pub planes: bool,
     pub made_as_planes: bool,
+    /// Whether something follows once it is planes.
+    pub followed: bool,
     /// Where these lie; of a part the whole.
     last_at: Region,
     planes_at: Region,
@@ -54,13 +62,16 @@ pub(super) struct Tensors {
     own: Vec<Tensor>,
     /// What convolutions write on their way, beside their output: theirs, pooled.
     pooled: BTreeMap<usize, usize>,
+    /// What steps on floats make, and convolutions that add what lies in other places.
+    pub(super) on_floats: BTreeSet<usize>,
 }
 
 impl Tensors {
     /// Decides how each tensor lies, and where, and says where their memory ends; with `share` two that are never needed at the
-    /// same time share it.
-    pub fn new(header: &Header, share: bool) -> Result<(Self, u64), CudaError> {
-        let mut tensors = Self { own: Vec::new(), pooled: BTreeMap::new() };
+    /// same time share it. What is in `on_floats` is made by a step on floats, and so is what other kernels cannot take: of
+    /// constants, tensors that are no pictures, or along another axis than the channels.
+    pub fn new(header: &Header, on_floats: &BTreeSet<usize>, share: bool) -> Result<(Self, u64), CudaError> {
+        let mut tensors = Self { own: Vec::new(), pooled: BTreeMap::new(), on_floats: on_floats.clone() };
         for value in &header.values {
             let (channels, pixels) = match value.shape[..] {
                 [1, channels, h, w] => (channels, h * w),
@@ -72,21 +83,10 @@ impl Tensors {
                 Layout::BlockedU8(grid) => Some(grid),
                 _ => None,
             };
-            tensors.own.push(Tensor { channels, pixels, grid, ..Tensor::default() });
+            let len = value.shape.iter().product();
+            tensors.own.push(Tensor { channels, pixels, len, grid, ..Tensor::default() });
         }
-        for step in &header.steps {
-            if matches!(step.op, Op::Concat { axis } if axis != 1) {
-                return Err(CudaError::of(step, "no kernel joins along that axis"));
-            }
-            for &v in step.inputs.iter().chain([&step.output]) {
-                if matches!(header.values[v].place, Place::Weights(_)) {
-                    return Err(CudaError::of(step, format!("`{}` is a constant", header.values[v].name)));
-                }
-                if tensors.own[v].channels == 0 {
-                    return Err(CudaError::of(step, format!("`{}` is no single picture", header.values[v].name)));
-                }
-            }
-        }
+        tensors.choose(header)?;
         tensors.forms(header);
         tensors.widths(header);
         tensors.check_weights(header)?;
@@ -96,13 +96,51 @@ impl Tensors {
         Ok((tensors, end))
     }
 
+    /// Which steps are computed on floats beside those that have been refused.
+    fn choose(&mut self, header: &Header) -> Result<(), CudaError> {
+        let mut made: BTreeSet<usize> = header.inputs.iter().copied().collect();
+        for step in &header.steps {
+            // What convolutions add may be constant.
+            let adds = matches!(step.op, Op::Conv { .. }) && self.own[step.inputs[0]].grid.is_none();
+            let own = if adds { &step.inputs[..1] } else { &step.inputs };
+            let found = own.iter().chain([&step.output]).find_map(|&v| Some((v, self.special(header, v)?)));
+            let adds_constant = found.is_none() && step.inputs.iter().any(|&v| is_constant(header, v));
+            // Where all come as floats, halves would only round them, as numbers of channels and places.
+            let varying = || step.inputs.iter().filter(|&&v| !is_constant(header, v));
+            let stays =
+                passes_on(&step.op) && self.own[step.output].grid.is_none() && varying().all(|v| made.contains(v));
+            let along = matches!(step.op, Op::Concat { axis } if axis != 1);
+            match found {
+                Some((v, found)) if matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. }) => {
+                    return Err(CudaError::of(step, format!("`{}` {found}", header.values[v].name)));
+                }
+                None if !along && !stays && !adds_constant => {}
+                _ => drop(self.on_floats.insert(step.output)),
+            }
+            if self.on_floats(step) {
+                made.insert(step.output);
+            }
+        }
+        Ok(())
+    }
+
+    /// What kernels for halves cannot take about a value.
+    fn special(&self, header: &Header, value: usize) -> Option<&'static str> {
+        match self.own[value].channels {
+            _ if is_constant(header, value) => Some("is a constant"),
+            0 => Some("is no single picture"),
+            _ => None,
+        }
+    }
+
     /// Which tensors are needed as what.
     fn forms(&mut self, header: &Header) {
         header.inputs.iter().for_each(|&v| self.own[v].made_as_planes = true);
         header.outputs.iter().for_each(|&(_, v)| self.own[v].planes = true);
         for step in &header.steps {
-            for &v in &step.inputs {
-                match reads_planes(header, step) {
+            // Constants are stored where a step wants them.
+            for (i, &v) in step.inputs.iter().enumerate().filter(|&(_, &v)| !is_constant(header, v)) {
+                match reads_planes(header, step) || self.on_floats(step) || i == 1 && self.adds_planes(step) {
                     true => self.own[v].planes = true,
                     false => self.own[v].last = true,
                 }
@@ -110,8 +148,12 @@ impl Tensors {
         }
         for step in &header.steps {
             let is_last = is_head(step) && !reads_planes(header, step) && self.own[step.inputs[0]].grid.is_none();
+            let on_floats = self.on_floats(step);
+            let followed = follows(step);
             let out = &mut self.own[step.output];
-            out.made_as_planes = is_last && out.planes && !out.last;
+            out.planes |= on_floats || followed;
+            out.made_as_planes = on_floats || is_last && (followed || out.planes && !out.last);
+            out.followed = followed && out.last;
             // What others make goes through these.
             out.last |= !out.made_as_planes;
         }
@@ -127,14 +169,17 @@ impl Tensors {
         for step in &header.steps {
             let (mut places, mut width) = (Vec::new(), 0);
             match step.op {
+                // From planes they come side by side.
+                _ if self.on_floats(step) => continue,
                 Op::Concat { .. } => {
                     for part in step.inputs.iter().map(|&v| &self.own[v]) {
                         places.extend(part.places.iter().map(|place| place + width));
                         width += part.width;
                     }
                 }
-                // Unless each channel stands for itself.
+                // Unless each channel stands for itself, and nothing comes from planes.
                 Op::Conv { ref shape, .. } if shape.groups == 1 || shape.groups != shape.in_channels => continue,
+                Op::Conv { .. } if follows(step) || self.adds_planes(step) => continue,
                 Op::ConvTranspose { .. } => continue,
                 // Codes lie where the halves do; halves side by side, where no part would begin within a chunk.
                 Op::Copy if self.own[step.inputs[0]].grid != self.own[step.output].grid => {
@@ -161,7 +206,7 @@ impl Tensors {
     /// Refuses weights that would take too much memory once they lie where the tensors have their channels.
     fn check_weights(&self, header: &Header) -> Result<(), CudaError> {
         let mut numbers = 0usize;
-        for step in &header.steps {
+        for step in header.steps.iter().filter(|step| !self.on_floats(step)) {
             let [ins, outs] = [step.inputs[0], step.output].map(|v| self.own[v].width.next_multiple_of(FILLED));
             let each = match &step.op {
                 Op::Conv { shape, .. } => shape.kernel[0].saturating_mul(shape.kernel[1]),
@@ -180,7 +225,9 @@ impl Tensors {
 
     /// Lets parts of joined tensors be written where they belong, each for the first that wants it.
     fn join(&mut self, header: &Header) {
-        for step in header.steps.iter().filter(|s| matches!(s.op, Op::Concat { .. })) {
+        let steps = header.steps.iter().filter(|step| matches!(step.op, Op::Concat { .. }));
+        let on_floats = self.on_floats.clone();
+        for step in steps.filter(|step| !on_floats.contains(&step.output)) {
             let mut first = 0;
             for &v in &step.inputs {
                 let own = &mut self.own[v];
@@ -196,13 +243,13 @@ impl Tensors {
     /// bounds.
     fn pools(&self, header: &Header, step: &PlanStep) -> Option<(usize, usize)> {
         let Op::Conv { activation, .. } = &step.op else { return None };
-        activation.bounds()?;
+        activation.bounds().filter(|_| !follows(step))?;
         let can = |pool: &PoolShape| match self.conv(header, step) {
             Some(conv) => conv.pools(pool),
             None => self.conv_int8(step).is_some_and(|conv| conv.pools(pool)),
         };
         let kept = |v: usize| (&self.own[v].places, self.own[v].width, self.own[v].grid);
-        let pool = header.steps.iter().find(|other| {
+        let pool = header.steps.iter().filter(|other| !self.on_floats(other)).find(|other| {
             matches!(&other.op, Op::MaxPool(pool) if other.inputs[0] == step.output && can(pool))
                 && kept(other.output) == kept(step.output)
         })?;
@@ -267,7 +314,7 @@ impl Tensors {
             let own = &self.own[item / 3];
             let bytes = match item % 3 {
                 0 if own.last && own.part.is_none() => own.bytes(),
-                1 if own.planes => 4 * own.pixels * own.channels,
+                1 if own.planes => 4 * own.len,
                 2 if scratch[item / 3] > 0 => scratch[item / 3],
                 _ => continue,
             };
@@ -282,7 +329,7 @@ impl Tensors {
             let offset = offset as u64;
             match item % 3 {
                 0 => own.last_at = Region { offset, bytes: own.bytes() as u64 },
-                1 => own.planes_at = Region { offset, bytes: 4 * (own.pixels * own.channels) as u64 },
+                1 => own.planes_at = Region { offset, bytes: 4 * own.len as u64 },
                 _ => own.scratch_at = Region { offset, bytes: scratch[item / 3] as u64 },
             }
         }

@@ -4,7 +4,7 @@ use super::super::attribute::Node;
 use super::super::graph::Op;
 use super::super::onnx::data_type;
 use super::super::tensor::{Data, Tensor};
-use super::{Lowering, Refusal};
+use super::{Known, Lowering, Refusal};
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::math::Math;
 
@@ -99,10 +99,10 @@ pub(super) fn unary(lowering: &mut Lowering, node: &Node) -> Result<bool, Refusa
         function,
         Activation::Math(Math::Not | Math::IsNan | Math::IsInf | Math::IsPositiveInf | Math::IsNegativeInf)
     );
-    if let Some(inputs) = lowering.all_constant(node) {
-        let from = &inputs[0];
+    // What stands beside it, as the bounds of Clip, was constant or left out.
+    if let Some(Known::Constant(from)) = lowering.known(node, 0) {
         let tensor = match &from.data {
-            Data::Ints(list) => whole(&node.operator, function, list, from)?,
+            Data::Ints(list) => whole(&node.operator, function, list, &from)?,
             Data::Floats(list) => {
                 let numbers = list.iter().map(|&x| function.of(x));
                 match truth {

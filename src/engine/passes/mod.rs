@@ -22,6 +22,7 @@ pub mod name_activation;
 pub mod open_binary;
 pub mod pool_planes;
 pub mod remove_concat;
+pub mod scale_channels;
 pub mod sink_transpose;
 
 use super::graph::Graph;
@@ -66,6 +67,7 @@ pub const PASSES: &[Pass] = &[
     // Once more, for what was channels-last.
     ("merge_norm_moved", merge_norm::run),
     ("fuse_bias", fuse_bias::run),
+    ("scale_channels", scale_channels::run),
     ("fold_batch_norm", fold_batch_norm::run),
     ("fold_pad", fold_pad::run),
     ("fuse_residual", fuse_residual::run),

@@ -1,6 +1,7 @@
 //! Whether what a plan says can be, so that no plan can make an engine read or write where it should not.
 
 use super::{Header, Place, PlanStep, PlanValue};
+use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::blocked::Repeat;
 use crate::backend::cpu::layout::{BLOCK, Layout};
 use crate::backend::cpu::max_pool::PoolShape;
@@ -118,7 +119,7 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
         expected("weights", header.weights[weights] == len && bias.is_none_or(|bias| header.weights[bias] == outs))
     };
     match &step.op {
-        Op::Conv { shape, weights, bias, then, .. } => {
+        Op::Conv { shape, weights, bias, then, activation } => {
             shape.check().map_err(|e| e.to_string())?;
             numbers(*weights, shape.weights_len(), *bias, shape.out_channels)?;
             picture(first, shape.in_channels, shape.in_size)?;
@@ -126,7 +127,9 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
             images(shape.in_len(), shape.out_len(), 2)?;
             match then {
                 Some(Then::MaxPool { shape, output: to }) => check_pooled(shape, value(*to)?, output, &inputs),
-                Some(Then::Softmax) => expected("softmax", output.layout == Layout::Planar),
+                Some(Then::Softmax) => {
+                    expected("softmax", output.layout == Layout::Planar && *activation == Activation::None)
+                }
                 None => Ok(()),
             }
         }
@@ -153,7 +156,7 @@ fn check_step(header: &Header, step: &PlanStep) -> Result<(), String> {
         }
         Op::BatchNorm { numbers, .. } => {
             let channels = first.shape.get(1).copied().unwrap_or(0);
-            expected("batch_norm", numbers.iter().all(|&n| header.weights[n] == channels))?;
+            expected("batch_norm", channels > 0 && numbers.iter().all(|&n| header.weights[n] == channels))?;
             images(output.image_len(), output.image_len(), 1)
         }
         Op::Activate(_) => images(output.image_len(), output.image_len(), 1),
