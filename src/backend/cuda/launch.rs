@@ -57,6 +57,9 @@ pub struct Launch {
 /// Threads of a block of a filter, across and down; as `kernels/common.cuh` has it.
 const BLOCK: [u32; 2] = [32, 8];
 
+/// Most blocks of a launch down, or deep.
+pub const MOST_ROWS: usize = 65535;
+
 /// Threads of a block where pixels have no neighbours.
 const LINE: u32 = 256;
 

@@ -1,13 +1,11 @@
 //! Launches `kernels/matmul.cu`.
 
-use super::launch::{Arg, Launch, Region};
+use super::launch::{Arg, Launch, MOST_ROWS, Region};
 use super::layout::{floats, words};
 use crate::backend::cpu::matmul::MatMul;
 
 /// Rows and columns of a block; as `kernels/matmul.cu` has it.
 const TILE: usize = 16;
-/// Most blocks down or deep.
-const MOST: usize = 65535;
 
 /// What the kernel looks up: for every product the numbers of the two matrices.
 pub fn tables(sizes: &MatMul) -> Vec<u8> {
@@ -37,6 +35,6 @@ pub fn launch(
     let mut args = vec![from, floats(b, b_len), bias, has_bias, floats(dst, sizes.out_len())];
     args.push(floats(lookup, 2 * sizes.pairs.len()));
     args.extend([sizes.rows, sizes.depth, sizes.columns].map(|n| Arg::U32(n as u32)));
-    let fits = grid[1..].iter().all(|&n| n <= MOST);
+    let fits = grid[1..].iter().all(|&n| n <= MOST_ROWS);
     fits.then(|| Launch::tiles("matmul", grid.map(|n| n as u32), (TILE * TILE) as u32, args))
 }

@@ -16,11 +16,8 @@ use crate::backend::cpu::resize_tensor::ResizeTensor;
 use crate::backend::cuda::conv::first::ConvFirst;
 use crate::backend::cuda::conv::int8::{ConvInt8, Kept};
 use crate::backend::cuda::conv::{Conv, Halves, head};
-use crate::backend::cuda::launch::{Launch, Region};
-use crate::backend::cuda::{activation, elementwise, layout, max_pool, resize_tensor, softmax};
-
-/// Most rows of blocks that a launch has.
-const MOST_ROWS: usize = 65535;
+use crate::backend::cuda::launch::{Launch, MOST_ROWS, Region};
+use crate::backend::cuda::{elementwise, layout, max_pool, resize_tensor};
 
 pub(super) fn program(plan: &Plan, share: bool) -> Result<Program, CudaError> {
     settled(plan, share).map(|(program, _)| program)
@@ -183,17 +180,13 @@ impl<'a> Emit<'a> {
                 let [low, high] = bounds(*activation).ok_or_else(no_kernel)?;
                 self.launches.push(conv.launch(src, constants, dst, [low, high]));
             }
-            Op::Conv { activation, then, .. } if is_head(step) && to.made_as_planes => {
+            Op::Conv { .. } if is_head(step) && to.made_as_planes => {
                 let (weights, bias) = self.numbers(step);
                 let weights = spread(&weights, (&to.places, to.channels), (&from.places, from.width));
                 let constants = [self.floats(&weights), self.floats(&bias)];
                 let (src, dst) = (self.tensors.halves(step.inputs[0]), self.tensors.planes(step.output));
                 self.launches.push(head::launch(to.pixels, [from.width, to.channels], src, constants, dst));
-                if *then == Some(Then::Softmax) {
-                    self.launches.push(softmax::launch([1, to.channels, to.pixels], false, dst));
-                } else if *activation == Activation::Sigmoid {
-                    self.launches.extend(activation::launch(to.channels * to.pixels, *activation, dst));
-                }
+                self.follow(step).ok_or_else(no_kernel)?;
             }
             Op::Conv { activation, .. } if self.tensors.depthwise(step).is_some() => {
                 let conv = self.tensors.depthwise(step).ok_or_else(no_kernel)?;

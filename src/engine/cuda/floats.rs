@@ -28,7 +28,8 @@ impl Emit<'_> {
                 let of = |c: usize| batch_norm_affine(scale[c], bias[c], mean[c], variance[c], *epsilon);
                 let (factors, addends): (Vec<f32>, Vec<f32>) = (0..scale.len()).map(of).unzip();
                 let plane = self.len(step.output) / self.images(step.output) / factors.len();
-                self.scale(step, plane, [&factors, &addends]);
+                let numbers = self.floats(&[factors, addends].concat());
+                self.scale(step, plane, numbers);
             }
             Op::Softmax { outer, axis, inner } => self.softmax(step, [*outer, *axis, *inner], false),
             Op::Concat { axis } => self.join_floats(step, *axis),
@@ -82,8 +83,8 @@ impl Emit<'_> {
                 return self.activate(step, *activation);
             }
             TensorOp::Affine { plane, numbers, activation } => {
-                let [scale, shift] = numbers.map(|n| self.plan.weights[n].to_vec());
-                self.scale(step, *plane, [&scale, &shift]);
+                let numbers = self.pairs(*numbers);
+                self.scale(step, *plane, numbers);
                 return self.activate(step, *activation);
             }
             TensorOp::Binary { op, activation } => return self.combine(step, *op, *activation),
@@ -111,7 +112,7 @@ impl Emit<'_> {
         Some(())
     }
 
-    /// What follows a convolution, in place on its planes: softmax of the channels, or a function.
+    /// What follows a convolution, in place on its planes: softmax of the channels, or a function, or nothing.
     pub(super) fn follow(&mut self, step: &PlanStep) -> Option<()> {
         match &step.op {
             Op::Conv { then: Some(Then::Softmax), .. } => {
@@ -177,10 +178,10 @@ impl Emit<'_> {
         Some(())
     }
 
-    fn scale(&mut self, step: &PlanStep, plane: usize, [scale, shift]: [&[f32]; 2]) {
-        let (src, len) = self.given(step.inputs[0]);
-        let (numbers, dst) = (self.floats(&[scale, shift].concat()), self.tensors.planes(step.output));
-        self.launches.push(elementwise::scale([len, scale.len(), plane], src, numbers, dst));
+    /// By a scale and then a shift of each channel.
+    fn scale(&mut self, step: &PlanStep, plane: usize, numbers: Region) {
+        let ((src, len), channels) = (self.given(step.inputs[0]), numbers.bytes as usize / 8);
+        self.launches.push(elementwise::scale([len, channels, plane], src, numbers, self.tensors.planes(step.output)));
     }
 
     fn softmax(&mut self, step: &PlanStep, sizes: [usize; 3], logarithm: bool) {

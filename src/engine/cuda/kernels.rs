@@ -12,6 +12,7 @@ use crate::backend::cuda::conv::Conv;
 use crate::backend::cuda::conv::depthwise::ConvDepthwise;
 use crate::backend::cuda::conv::first::ConvFirst;
 use crate::backend::cuda::conv::int8::ConvInt8;
+use crate::backend::cuda::launch::MOST_ROWS;
 use crate::backend::cuda::normalize::Groups;
 
 impl Tensors {
@@ -128,7 +129,6 @@ pub(super) fn is_head(step: &PlanStep) -> bool {
         Some(then) => *then == Then::Softmax && *activation == Activation::None,
     };
     let single = [shape.kernel, shape.stride] == [[1, 1]; 2] && shape.pads == [0; 4] && shape.groups == 1;
-    // As many rows of blocks as a launch has.
-    let few = shape.out_channels <= 65535;
+    let few = shape.out_channels <= MOST_ROWS;
     follows && single && few && step.inputs.len() == 1
 }
