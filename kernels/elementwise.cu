@@ -5,6 +5,7 @@
 // A thread    computes eight channels of one pixel.
 // Tolerance   one rounding to a half, and some units of the last place where there is an exponential.
 #include "activation.cuh"
+#include "axes.cuh"
 #include "tensor.cuh"
 
 // Two values, by the numbers that `backend/cuda/elementwise.rs` gives operations; a truth is 1, what is not a number stays so.
@@ -97,14 +98,8 @@ extern "C" __global__ void combine(
     wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count) return;
-    u32 rest = i, first = 0, second = 0;
-    for (u32 axis = rank; axis-- > 0;) {
-        const u32 at = rest % axes[3 * axis];
-        rest /= axes[3 * axis];
-        first += at * axes[3 * axis + 1];
-        second += at * axes[3 * axis + 2];
-    }
-    dst[i] = combined(a[first], b[second], operation);
+    const auto at = places<2>(axes, rank, i);
+    dst[i] = combined(a[at.of[0]], b[at.of[1]], operation);
 }
 
 //   dst = src · scale + shift,  floats

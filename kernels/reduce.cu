@@ -6,13 +6,11 @@
 //             dst: one pixel.
 // A block     takes eight channels: 256 threads every 256th pixel each, then two and two together, in one order always.
 // Tolerance   one rounding to a half.
+#include "axes.cuh"
 #include "tensor.cuh"
 #include "together.cuh"
 
 constexpr u32 REDUCE_THREADS = 256;
-
-// What is not a number stays so.
-__device__ inline float larger(float a, float b) { return b > a || b != b ? b : a; }
 
 extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, u16* dst, u32 largest) {
     wait_for_previous();
@@ -27,7 +25,7 @@ extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, 
 #pragma unroll
         for (u32 c = 0; c < 8; c++) {
             const float x = from_half(halves[c]);
-            own[c] = largest ? larger(own[c], x) : own[c] + x;
+            own[c] = largest ? larger_of(own[c], x) : own[c] + x;
         }
     }
 #pragma unroll
@@ -38,7 +36,7 @@ extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, 
 #pragma unroll
         for (u32 c = 0; c < 8; c++) {
             const float x = parts[c][thread], y = parts[c][thread + step];
-            parts[c][thread] = largest ? larger(x, y) : x + y;
+            parts[c][thread] = largest ? larger_of(x, y) : x + y;
         }
     }
     if (thread > 0) return;
@@ -55,16 +53,6 @@ extern "C" __global__ void reduce_pixels(const u16* src, u32 pixels, u32 pitch, 
 // A thread    takes every `lanes`-th value of one result.
 // Tolerance   that of the order of a sum, and some units of the last place where there is an exponential or a logarithm.
 
-// The place of a value among these axes.
-__device__ inline u32 walked(const u32* axes, u32 rank, u32 index) {
-    u32 place = 0;
-    for (u32 axis = rank; axis-- > 0;) {
-        place += index % axes[2 * axis] * axes[2 * axis + 1];
-        index /= axes[2 * axis];
-    }
-    return place;
-}
-
 // In the order in which `backend/cuda/reduce.rs` numbers them.
 enum : u32 { SUM, MEAN, MAX, MIN, PROD, L1, L2, SUM_SQUARE, LOG_SUM, LOG_SUM_EXP };
 
@@ -75,24 +63,24 @@ extern "C" __global__ void reduce(
     __shared__ double parts[TOGETHER_THREADS];
     const u32 out = blockIdx.x * (TOGETHER_THREADS / lanes) + threadIdx.x / lanes, lane = threadIdx.x % lanes;
     const u32 count = out < outs ? together : 0;
-    const float* from = src + walked(axes, kept, out);
-    const u32* others = axes + 2 * kept;
+    const float* from = src + places<1>(axes, kept, out).of[0];
+    const auto value = [&](u32 k) { return from[places<1>(axes + 2 * kept, taken, k).of[0]]; };
     const double infinite = __uint_as_float(0x7f800000);
     const auto sum = [](double a, double b) { return a + b; };
     // What exponentials are taken after, so that none is infinite.
     float shift = 0.0f;
     if (reduction == LOG_SUM_EXP) {
         double largest = -infinite;
-        for (u32 k = lane; k < count; k += lanes) largest = larger_of(largest, from[walked(others, taken, k)]);
-        largest = joined(parts, largest, lanes, larger_of);
+        for (u32 k = lane; k < count; k += lanes) largest = larger_of<double>(largest, value(k));
+        largest = joined(parts, largest, lanes, larger_of<double>);
         if (largest - largest == 0.0) shift = (float)largest;
     }
     double own = reduction == MAX ? -infinite : (reduction == MIN ? infinite : (reduction == PROD ? 1.0 : 0.0));
     for (u32 k = lane; k < count; k += lanes) {
-        const float x = from[walked(others, taken, k)];
+        const float x = value(k);
         switch (reduction) {
-            case MAX: own = larger_of(own, x); break;
-            case MIN: own = smaller_of(own, x); break;
+            case MAX: own = larger_of<double>(own, x); break;
+            case MIN: own = smaller_of<double>(own, x); break;
             case PROD: own *= x; break;
             case L1: own += fabsf(x); break;
             case L2:
@@ -102,8 +90,8 @@ extern "C" __global__ void reduce(
         }
     }
     switch (reduction) {
-        case MAX: own = joined(parts, own, lanes, larger_of); break;
-        case MIN: own = joined(parts, own, lanes, smaller_of); break;
+        case MAX: own = joined(parts, own, lanes, larger_of<double>); break;
+        case MIN: own = joined(parts, own, lanes, smaller_of<double>); break;
         case PROD: own = joined(parts, own, lanes, [](double a, double b) { return a * b; }); break;
         default: own = joined(parts, own, lanes, sum);
     }

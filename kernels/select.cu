@@ -6,7 +6,7 @@
 //             where one is repeated; dst: `count` floats.
 // A thread    computes one value.
 // Tolerance   none.
-#include "common.cuh"
+#include "axes.cuh"
 
 extern "C" __global__ void choose(
     const float* condition, const float* yes, const float* no, float* dst, const u32* axes, u32 rank, u32 count
@@ -14,13 +14,6 @@ extern "C" __global__ void choose(
     wait_for_previous();
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count) return;
-    u32 rest = i, places[3] = {};
-    for (u32 axis = rank; axis-- > 0;) {
-        const u32* own = axes + 4 * axis;
-        const u32 at = rest % own[0];
-        rest /= own[0];
-#pragma unroll
-        for (u32 t = 0; t < 3; t++) places[t] += at * own[1 + t];
-    }
-    dst[i] = condition[places[0]] != 0.0f ? yes[places[1]] : no[places[2]];
+    const auto at = places<3>(axes, rank, i);
+    dst[i] = condition[at.of[0]] != 0.0f ? yes[at.of[1]] : no[at.of[2]];
 }

@@ -7,19 +7,14 @@
 //             `count` is the product of the lengths.
 // A thread    moves one number.
 // Tolerance   none.
-#include "common.cuh"
+#include "axes.cuh"
 
 extern "C" __global__ void strided(
     const float* src, float* dst, const u32* axes, u32 rank, u32 from, u32 to, u32 count
 ) {
     wait_for_previous();
-    u32 rest = blockIdx.x * blockDim.x + threadIdx.x;
-    if (rest >= count) return;
-    for (u32 axis = rank; axis-- > 0;) {
-        const u32 at = rest % axes[3 * axis];
-        rest /= axes[3 * axis];
-        from += at * axes[3 * axis + 1];
-        to += at * axes[3 * axis + 2];
-    }
-    dst[to] = src[from];
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    const auto at = places<2>(axes, rank, i);
+    dst[to + at.of[1]] = src[from + at.of[0]];
 }

@@ -22,5 +22,7 @@ __device__ inline double joined(double* parts, double own, u32 lanes, Join join)
 }
 
 // What is not a number stays so.
-__device__ inline double larger_of(double a, double b) { return b > a || b != b ? b : a; }
-__device__ inline double smaller_of(double a, double b) { return b < a || b != b ? b : a; }
+template <typename T>
+__device__ inline T larger_of(T a, T b) { return b > a || b != b ? b : a; }
+template <typename T>
+__device__ inline T smaller_of(T a, T b) { return b < a || b != b ? b : a; }
