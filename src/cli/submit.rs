@@ -1,7 +1,7 @@
 //! `sonoplex submit`: the masks of a folder of test pictures as the competition's table.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -11,7 +11,7 @@ use sonoplex::latency::Clock;
 use sonoplex::segmentation::Segmentation;
 use sonoplex::segmenter::{CropChoice, Segmenter};
 use sonoplex::source::Source;
-use sonoplex::source::images::Images;
+use sonoplex::source::images::{Images, layout};
 
 use super::args_data::SubmitArgs;
 use super::run::segmenter_config;
@@ -22,20 +22,16 @@ pub fn main(args: &SubmitArgs) -> anyhow::Result<ExitCode> {
     if !args.pictures.is_dir() {
         bail!("cannot read `{pictures}`: it is no folder; give the folder of the test pictures");
     }
+    let numbers = numbers(&args.pictures)?;
     let mut config = segmenter_config(&args.segmenter())?;
     config.crop = args.crop.unwrap_or(CropChoice::Full);
     let mut segmenter = Segmenter::open(&config)?;
     let threshold = segmenter.model().thresholds[0];
     let mut source = Images::open(&args.pictures)?;
     let clock = Clock::monotonic();
-    let (mut answer, mut rows, mut names) = (Segmentation::default(), Vec::new(), BTreeMap::new());
-    while let Some(frame) = source.next()? {
-        let Some(image) = number(&frame.name) else {
-            bail!("cannot number the picture `{}` of `{pictures}`: call it by its number, as in `12.tif`", frame.name);
-        };
-        if let Some(other) = names.insert(image, frame.name.clone()) {
-            bail!("cannot write `{}` of `{pictures}`: `{other}` has the number {image} too; take one out", frame.name);
-        }
+    let (mut answer, mut rows) = (Segmentation::default(), Vec::new());
+    for image in numbers {
+        let Some(frame) = source.next()? else { break };
         segmenter.reset();
         segmenter.segment(&frame, &clock, &mut answer)?;
         let mask = submission::mask(&answer, 1, threshold, SIZE);
@@ -52,8 +48,26 @@ pub fn main(args: &SubmitArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The number of every picture, in their order.
+fn numbers(folder: &Path) -> anyhow::Result<Vec<u64>> {
+    let mut names = BTreeMap::new();
+    let number = |(picture, _): &(PathBuf, _)| {
+        let Some(image) = number(picture) else {
+            bail!("cannot number the picture `{}`: call it by its number, as in `12.tif`", picture.display());
+        };
+        match names.insert(image, picture.clone()) {
+            None => Ok(image),
+            Some(other) => {
+                let (one, other) = (picture.display(), other.display());
+                bail!("cannot write `{one}`: `{other}` has the number {image} too; take one out")
+            }
+        }
+    };
+    layout::folder(folder)?.pairs.iter().map(number).collect()
+}
+
 /// The last number in the name of a file.
-fn number(name: &str) -> Option<u64> {
-    let stem = Path::new(name).file_stem()?.to_str()?;
+fn number(path: &Path) -> Option<u64> {
+    let stem = path.file_stem()?.to_str()?;
     stem.rsplit(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok()
 }

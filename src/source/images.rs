@@ -158,7 +158,7 @@ impl Source for Images {
                 name += &format!(", page {}", index + 1);
                 (pages.picture(path, index, self.bits)?, None)
             }
-            None => (decode::picture_of(path, &decode::read(path)?, self.bits)?, mask.as_ref()),
+            None => (decode::only(path, self.bits)?, mask.as_ref()),
         };
         let mut frame = Frame::new(self.delivered, picture.size, picture.format, picture.pixels);
         frame.time = Duration::from_nanos(index as u64 * 1_000_000_000 / RATE_HZ);

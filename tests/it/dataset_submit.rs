@@ -115,6 +115,7 @@ fn the_table_stands_for_masks_that_are_not_there() {
     fs::remove_file(path.join("2_1_mask.png")).unwrap();
     let alone = Dataset::open(spec(&path)).unwrap();
     assert_eq!(ids(&alone), ["1_1", "1_2", "1_3"]);
+    assert!(!alone.notes.join("\n").contains("beside the pictures"), "no mask is: {:?}", alone.notes);
     assert!(alone.dropped[0].what.ends_with("2_1.png"));
     table("1,1,5 5 7 1\r\n");
     says(&Dataset::open(spec(&path)).unwrap_err().to_string(), &["train_masks.csv", "line 2", "begins before"]);
@@ -149,7 +150,8 @@ fn submit_writes_what_the_segmenter_finds() {
     };
     let before = fs::read(&out).unwrap();
     kaggle(&path, &["x_2"], "png");
-    fails(&args, &["x_2.png", "scan_2.tif", "the number 2 too"]);
+    // names are looked at before anything is opened
+    fails(&["submit", "absent.onnx", spec(&path), "--out", spec(&out)], &["x_2.png", "scan_2.tif", "the number 2 too"]);
     fs::rename(path.join("x_2.png"), path.join("x.png")).unwrap();
     fs::remove_file(path.join("x_2_mask.png")).unwrap();
     fails(&args, &["x.png", "by its number"]);

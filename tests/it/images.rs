@@ -28,7 +28,7 @@ pub(crate) fn grey(path: &Path, width: u32, height: u32, level: u8) {
     save_buffer(path, &vec![level; (width * height) as usize], width, height, ColorType::L8).unwrap();
 }
 
-fn all(source: &mut dyn Source) -> Vec<Frame> {
+pub(crate) fn all(source: &mut dyn Source) -> Vec<Frame> {
     std::iter::from_fn(|| source.next().unwrap()).collect()
 }
 

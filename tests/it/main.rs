@@ -38,6 +38,7 @@ mod evaluate_measures;
 mod frame;
 mod fuzz_corpus;
 mod images;
+mod images_pages;
 mod kernels_conv;
 mod kernels_conv_then;
 mod kernels_cuda;

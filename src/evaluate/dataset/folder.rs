@@ -50,7 +50,7 @@ impl Folder {
     /// The same, with the bits of 16-bit levels.
     fn read(&self, index: usize) -> Result<(Stored, Option<u8>), DatasetError> {
         let (path, mask) = &self.files[index];
-        let picture = decode::picture_of(path, &decode::read(path)?, self.bits)?;
+        let picture = decode::only(path, self.bits)?;
         let (size, bits) = (picture.size, picture.bits);
         let truth = match mask {
             Truth::File(path) => {
@@ -152,8 +152,11 @@ pub(super) fn open(spec: &str, dir: &Path, empty: bool) -> Result<Dataset, Datas
     let pictures: Vec<_> = seen.iter().map(|s| (&s.thumbnail, &s.runs)).collect();
     let doubts = doubts(&ids, &pictures, classes.len());
     if let Some(table) = &table {
-        let empty: Vec<(&str, bool)> = ids.iter().map(String::as_str).zip(areas.iter().map(Vec::is_empty)).collect();
-        notes.extend(table.notes(&empty));
+        let beside = |(i, (_, truth)): (usize, &(PathBuf, Truth))| {
+            let own = matches!(truth, Truth::File(_)).then(|| areas[i].is_empty());
+            (ids[i].as_str(), own)
+        };
+        notes.extend(table.notes(&folder.files.iter().enumerate().map(beside).collect::<Vec<_>>()));
     }
     let folder = Arc::new(folder);
     let labels = if empty { Labels::empty() } else { Labels::own(classes.len()) };

@@ -30,16 +30,17 @@ impl Table {
         self.runs.get(&(subject.parse().ok()?, image.parse().ok()?)).map(String::as_str)
     }
 
-    /// What it says beside the masks that are there: `empty` tells of each picture whether its mask is.
-    pub fn notes(&self, empty: &[(&str, bool)]) -> Vec<String> {
+    /// What it says beside the masks that are there: `empty` tells of each picture whether the mask beside it is, if there is one.
+    pub fn notes(&self, empty: &[(&str, Option<bool>)]) -> Vec<String> {
         let path = self.path.display();
         let known = empty.iter().filter(|(id, _)| self.runs(id).is_some()).count();
         let none = self.runs.values().filter(|runs| runs.is_empty()).count();
         let (rows, other) = (self.runs.len(), self.runs.len() - known);
         let mut notes =
             vec![format!("`{path}` has {rows} masks, {none} of them empty; {other} are of no picture here")];
+        let beside = empty.iter().filter_map(|(id, empty)| Some((*id, (*empty)?)));
         let differs = |(id, empty): &(&str, bool)| self.runs(id).is_some_and(|runs| runs.is_empty() != *empty);
-        let differing: Vec<_> = empty.iter().filter(|e| differs(e)).collect();
+        let differing: Vec<_> = beside.filter(differs).collect();
         if let [(id, empty), rest @ ..] = &differing[..] {
             let (here, there) = if *empty { ("empty", "not") } else { ("not empty", "so") };
             let more = if rest.is_empty() { String::new() } else { format!(", and {} more differ", rest.len()) };

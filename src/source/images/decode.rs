@@ -6,6 +6,7 @@ use std::path::Path;
 
 use image::{ColorType, DynamicImage, ImageError, ImageReader, Limits};
 
+use super::pages;
 use crate::frame::PixelFormat;
 use crate::geometry::Size;
 use crate::mask::Mask;
@@ -74,6 +75,16 @@ pub fn picture_of(path: &Path, bytes: &[u8], bits: u8) -> Result<Picture, Source
     Ok(Picture { size, format, pixels, bits, change: change.join(", ") })
 }
 
+/// The only picture of a file: [`picture_of`] for those that belong together, of which none may have pages that are left out.
+///
+/// # Errors
+/// As [`picture`]; `Malformed` too for a TIFF of several pages.
+pub fn only(path: &Path, bits: u8) -> Result<Picture, SourceError> {
+    let bytes = read(path)?;
+    pages::single(path, &bytes)?;
+    picture_of(path, &bytes, bits)
+}
+
 /// The fewest bits of a usual scanner that hold every level.
 fn used(levels: &[u16]) -> u8 {
     let most = levels.iter().copied().max().unwrap_or(0);
@@ -99,9 +110,10 @@ pub fn size(path: &Path) -> Result<Size, SourceError> {
 /// Reads a mask: class indices where they are indices (the palette of a PNG, or no level above 15), else 1 where it is bright.
 ///
 /// # Errors
-/// As [`picture`]; `Malformed` too when it is in colours, is transparent in places, or is drawn so dark that nothing of it counts.
+/// As [`only`]; `Malformed` too when it is in colours, is transparent in places, or is drawn so dark that nothing of it counts.
 pub fn mask(path: &Path) -> Result<Mask, SourceError> {
     let mut bytes = read(path)?;
+    pages::single(path, &bytes)?;
     let bits = unpaint(&mut bytes);
     let image = decode(path, &bytes)?;
     let size = Size::new(image.width(), image.height());

@@ -22,27 +22,9 @@ impl Pages {
     ///
     /// # Errors
     /// When the system refuses, or it is empty or too large.
-    ///
-    /// # References
-    /// TIFF 6.0, section 2: bytes 4 to 7 point to the first directory, the last four bytes of each to the next; tag 254,
-    /// bit 0 marks a reduced copy.
     pub fn of(path: &Path) -> Result<Option<Self>, SourceError> {
         let bytes = decode::read(path)?;
-        let mut offsets = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut next = long(&bytes, 4).filter(|_| order(&bytes).is_some()).unwrap_or(0);
-        while next != 0 && seen.insert(next) && offsets.len() < MOST {
-            let start = next as usize;
-            let Some(entries) = short(&bytes, start) else { break };
-            let end = start + 2 + 12 * usize::from(entries);
-            let Some(following) = long(&bytes, end) else { break };
-            let mut tags = (start + 2..end).step_by(12);
-            let kind = tags.find(|&at| short(&bytes, at) == Some(254)).and_then(|at| long(&bytes, at + 8));
-            if kind.unwrap_or(0) & 1 == 0 {
-                offsets.push(next);
-            }
-            next = following;
-        }
+        let offsets = offsets(&bytes);
         Ok((offsets.len() > 1).then_some(Self { bytes, offsets }))
     }
 
@@ -65,6 +47,47 @@ impl Pages {
         self.bytes[4..8].copy_from_slice(&pointer);
         decode::picture_of(path, &self.bytes, bits)
     }
+}
+
+/// Refuses a TIFF of several pages where one picture is meant: all but the first would be lost.
+///
+/// # Errors
+/// `Malformed` when there are more.
+pub fn single(path: &Path, bytes: &[u8]) -> Result<(), SourceError> {
+    let count = offsets(bytes).len();
+    if count > 1 {
+        return Err(SourceError::Malformed {
+            path: path.to_owned(),
+            what: "one picture",
+            found: format!("it has {count} pages"),
+            advice: "save each page as a file of its own".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Where the directory of every page of a TIFF begins; none of another file.
+///
+/// # References
+/// TIFF 6.0, section 2: bytes 4 to 7 point to the first directory, the last four bytes of each to the next; tag 254,
+/// bit 0 marks a reduced copy.
+fn offsets(bytes: &[u8]) -> Vec<u32> {
+    let mut offsets = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut next = long(bytes, 4).filter(|_| order(bytes).is_some()).unwrap_or(0);
+    while next != 0 && seen.insert(next) && offsets.len() < MOST {
+        let start = next as usize;
+        let Some(entries) = short(bytes, start) else { break };
+        let end = start + 2 + 12 * usize::from(entries);
+        let Some(following) = long(bytes, end) else { break };
+        let mut tags = (start + 2..end).step_by(12);
+        let kind = tags.find(|&at| short(bytes, at) == Some(254)).and_then(|at| long(bytes, at + 8));
+        if kind.unwrap_or(0) & 1 == 0 {
+            offsets.push(next);
+        }
+        next = following;
+    }
+    offsets
 }
 
 /// Whether numbers have their low byte first; nothing when it is no TIFF.
