@@ -11,7 +11,7 @@ use crate::onnx_writer::Writer;
 const NUMBERS: [i64; 14] = [-1, 0, 1, 2, 3, 4, 7, 100, -2, i64::MAX, i64::MIN, 1 << 31, 1 << 20, 1 << 62];
 
 /// Operators that a node may become.
-const OPERATORS: [&str; 41] = [
+const OPERATORS: [&str; 45] = [
     "Conv",
     "Relu",
     "Add",
@@ -20,6 +20,10 @@ const OPERATORS: [&str; 41] = [
     "Flatten",
     "Squeeze",
     "Gather",
+    "GatherElements",
+    "GatherND",
+    "ScatterElements",
+    "ScatterND",
     "Slice",
     "Transpose",
     "Softmax",

@@ -132,3 +132,25 @@ fn slices_of_one_image_are_read_where_they_lie() {
     let (plain, fused) = (run(build(&w, &[])), run(build(&w, PASSES)));
     assert_eq!(plain, fused);
 }
+
+/// As windows that are shifted are numbered, by writing into a constant.
+#[test]
+fn what_is_written_into_and_read_out_of_constants_by_place_is_folded() {
+    let mut w = Writer::new(18);
+    let x = w.input("image", &[2, 3]);
+    let (zeros, two, six) = (w.floats(&[2, 3], vec![0.0; 6]), w.floats(&[2], vec![5.0, 7.0]), w.ints(&[0, 2, -1, 1]));
+    let pairs = w.ints(&[2, 2]);
+    let places = w.node("Reshape", &[&six, &pairs], &[]);
+    let written = w.node("ScatterND", &[&zeros, &places, &two], &[]);
+    let row = w.bytes_of(&[1, 2], &[-3, 1]);
+    let more = w.floats(&[1, 2], vec![1.0, 2.0]);
+    let written = w.node("ScatterElements", &[&written, &row, &more], &[("axis", Set::Int(1))]);
+    let turned = w.bytes_of(&[2, 3], &[1, 0, 0, 1, 1, 1]);
+    let read = w.node("GatherElements", &[&written, &turned], &[("axis", Set::Int(0))]);
+    let y = w.node("Add", &[&x, &read], &[]);
+    w.output(&y);
+    let plan = build(&w, PASSES);
+    assert_eq!((count(&plan, "take"), count(&plan, "concat")), (0, 0));
+    let expected = [0.0, 2.0, 5.0, 0.0, 7.0, 0.0].into_iter().zip(Writer::new(13).randoms(6)).map(|(a, b)| a + b);
+    assert_eq!(run(plan), expected.collect::<Vec<f32>>());
+}

@@ -187,3 +187,29 @@ fn weights_beside_the_file_are_read_from_its_folder_alone() {
     says(&open("weights.bin", 0, 32).expect_err("too much"), &["says 4 elements"]);
     says(&open("missing.bin", 0, 16).expect_err("missing"), &["cannot be read"]);
 }
+
+#[test]
+fn places_that_are_not_in_their_tensor_are_named() {
+    let with = |operator: &str, shape: &[usize], places: &[i64], reduction: &str| {
+        broken(|w| {
+            let places = w.bytes_of(shape, places);
+            let settings: &[(&str, Set)] =
+                if reduction.is_empty() { &[] } else { &[("reduction", Set::Text(reduction))] };
+            let updates = w.floats(&[2], vec![1.0; 2]);
+            let y = w.node(operator, &["t0", &places, &updates], settings);
+            w.output(&y);
+        })
+    };
+    says(&with("Gather", &[1], &[4], ""), &["`gather_1`", "index 4", "an axis of 1"]);
+    says(&with("GatherND", &[1, 2], &[0, -5], ""), &["index -5", "an axis of 4"]);
+    says(&with("GatherND", &[1, 5], &[0; 5], ""), &["indices have the shape [1, 5]"]);
+    says(&with("GatherElements", &[1, 4, 8, 9], &[0; 288], ""), &["indices have the shape [1, 4, 8, 9]"]);
+    says(&with("ScatterND", &[2, 4], &[0; 8], "max"), &["`max`"]);
+    says(&with("ScatterND", &[3, 4], &[0; 12], ""), &["updates have the shape [2], expected [3]"]);
+    says(&with("ScatterND", &[0], &[], ""), &["indices have the shape [0]"]);
+    let varied = broken(|w| {
+        let y = w.node("GatherND", &["t0", "image"], &[]);
+        w.output(&y);
+    });
+    says(&varied, &["depends on the input", "constant"]);
+}

@@ -12,6 +12,7 @@ use crate::backend::cpu::strided::Strided;
 use crate::backend::cpu::take::Take;
 
 mod border;
+mod places;
 mod shape;
 
 /// One movement, with the shape that comes out.
@@ -88,6 +89,10 @@ pub(super) fn movement(lowering: &mut Lowering, node: &Node) -> Result<bool, Ref
         }
         "Tile" => one(vec![tile(&from, &lowering.required(node, 1, "repeats")?.to_ints())?]),
         "Gather" => one(gather(&from, &*lowering.required(node, 1, "list of indices")?, node.int("axis", 0)?)?),
+        "GatherND" | "GatherElements" => {
+            one(places::gather(node, &from, &*lowering.required(node, 1, "list of indices")?)?)
+        }
+        "ScatterND" | "ScatterElements" | "Scatter" => return places::scatter(lowering, node, &from).map(|()| true),
         "DepthToSpace" | "SpaceToDepth" => one(blocks(node, &from)?),
         "Pad" => return border::pad_node(lowering, node, &from).map(|()| true),
         _ => return Ok(false),
@@ -263,7 +268,8 @@ fn tile(from: &[usize], repeats: &[i64]) -> Result<Move, String> {
 
 fn gather(from: &[usize], indices: &Tensor, axis: i64) -> Result<Vec<Move>, String> {
     let axis = axis_of(axis, from.len())?;
-    let wanted = indices.to_ints().iter().map(|&i| axis_of(i, from[axis]).map(Some)).collect::<Result<_, _>>()?;
+    let wanted =
+        indices.to_ints().iter().map(|&i| places::index_of(i, from[axis]).map(Some)).collect::<Result<_, _>>()?;
     let shape = [&from[..axis], &indices.shape, &from[axis + 1..]].concat();
     elements(&shape)?;
     Ok(vec![slices(from, axis, wanted, 0.0), Move::Shape(shape)])
@@ -320,15 +326,7 @@ fn joined_shape(shapes: &[&[usize]], axis: usize) -> Result<Vec<usize>, String> 
 pub(super) fn concat(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal> {
     if let Some(parts) = lowering.all_constant(node) {
         let axis = axis_of(node.int("axis", 1)?, parts[0].shape.len())?;
-        let shape = joined_shape(&parts.iter().map(|p| p.shape.as_slice()).collect::<Vec<_>>(), axis)?;
-        let outer: usize = shape[..axis].iter().product();
-        let all_whole = parts.iter().all(|p| matches!(p.data, Data::Ints(_)));
-        let dtype = parts[0].dtype;
-        let data = match all_whole {
-            true => Data::Ints(rows(&parts, axis, outer, Tensor::to_ints)),
-            false => Data::Floats(rows(&parts, axis, outer, Tensor::to_floats)),
-        };
-        return lowering.bind_constant(node, 0, Tensor { shape, data, dtype });
+        return lowering.bind_constant(node, 0, joined(&parts, axis)?);
     }
     let mut inputs = Vec::with_capacity(node.inputs.len());
     for i in 0..node.inputs.len() {
@@ -343,6 +341,17 @@ pub(super) fn concat(lowering: &mut Lowering, node: &Node) -> Result<(), Refusal
     let shapes: Vec<&[usize]> = inputs.iter().map(|&v| lowering.shape(v)).collect();
     let shape = joined_shape(&shapes, axis)?;
     lowering.step(node, Op::Concat { axis }, inputs, shape)
+}
+
+/// Constants one after the other along `axis`.
+fn joined(parts: &[Arc<Tensor>], axis: usize) -> Result<Tensor, String> {
+    let shape = joined_shape(&parts.iter().map(|p| p.shape.as_slice()).collect::<Vec<_>>(), axis)?;
+    let outer: usize = shape[..axis].iter().product();
+    let data = match parts.iter().all(|p| matches!(p.data, Data::Ints(_))) {
+        true => Data::Ints(rows(parts, axis, outer, Tensor::to_ints)),
+        false => Data::Floats(rows(parts, axis, outer, Tensor::to_floats)),
+    };
+    Ok(Tensor { shape, data, dtype: parts[0].dtype })
 }
 
 /// The numbers of all parts, row by row.
