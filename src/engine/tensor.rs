@@ -77,11 +77,14 @@ impl Tensor {
     }
 }
 
-/// The number of elements of `shape`, where it is one that may be allocated.
+/// The number of elements of `shape`, where it is one that may be allocated; one that holds nothing is held to the same limit by its
+/// other dimensions, so that no part of it is beyond all numbers.
 pub fn elements(shape: &[usize]) -> Result<usize, String> {
-    shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS).ok_or_else(
-        || format!("the shape {shape:?} has more than {MAX_ELEMENTS} elements, which is the limit of one tensor"),
-    )
+    let product = shape.iter().filter(|&&d| d > 0).try_fold(1usize, |product, &d| product.checked_mul(d));
+    let most = product.filter(|&n| n <= MAX_ELEMENTS).ok_or_else(|| {
+        format!("the shape {shape:?} has more than {MAX_ELEMENTS} elements, which is the limit of one tensor")
+    })?;
+    Ok(if shape.contains(&0) { 0 } else { most })
 }
 
 /// Reads one tensor; `folder` is where external data may lie. The error says what was found.

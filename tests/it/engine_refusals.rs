@@ -207,6 +207,7 @@ fn places_that_are_not_in_their_tensor_are_named() {
     says(&with("ScatterND", &[2, 4], &[0; 8], "max"), &["`max`"]);
     says(&with("ScatterND", &[3, 4], &[0; 12], ""), &["updates have the shape [2], expected [3]"]);
     says(&with("ScatterND", &[0], &[], ""), &["indices have the shape [0]"]);
+    says(&with("GatherND", &[0, 1 << 62, 8], &[], ""), &["[0, 4611686018427387904, 8]", "the limit of one tensor"]);
     let varied = broken(|w| {
         let y = w.node("GatherND", &["t0", "image"], &[]);
         w.output(&y);
