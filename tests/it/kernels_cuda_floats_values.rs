@@ -2,13 +2,13 @@
 
 use sonoplex::backend::cpu::activation::Activation;
 use sonoplex::backend::cpu::elementwise::{self as cpu, Arithmetic};
-use sonoplex::backend::cpu::math::Math;
 use sonoplex::backend::cpu::pool::Pool;
 use sonoplex::backend::cpu::quantize::Quantize;
 use sonoplex::backend::cuda::elementwise::{self, Repeated};
 use sonoplex::backend::cuda::{activation, quantize};
 
 use super::kernels_cuda_floats::Cases;
+use super::kernels_cuda_values::WITH_HALVES;
 use super::naive::Random;
 
 const HARD: [f32; 12] =
@@ -95,51 +95,7 @@ pub fn pairs(cases: &mut Cases, random: &mut Random) {
 
 /// Functions of one value.
 pub fn functions(cases: &mut Cases, random: &mut Random) {
-    use Math::{
-        Abs, Acos, Acosh, Asin, Asinh, Atan, Atanh, Ceil, Cosh, Erf, Exp, Floor, IsInf, IsNan, IsNegativeInf,
-        IsPositiveInf, Log, Neg, Not, Reciprocal, Round, Sign, Sinh, Sqrt, Square, Truncate, Truth,
-    };
-    let math = [
-        Abs,
-        Acos,
-        Acosh,
-        Asin,
-        Asinh,
-        Atan,
-        Atanh,
-        Ceil,
-        Cosh,
-        Erf,
-        Exp,
-        Floor,
-        IsInf,
-        IsNan,
-        IsNegativeInf,
-        IsPositiveInf,
-        Log,
-        Neg,
-        Not,
-        Reciprocal,
-        Round,
-        Sign,
-        Sinh,
-        Sqrt,
-        Square,
-        Truncate,
-        Truth,
-    ];
-    let others = [
-        Activation::None,
-        Activation::Relu,
-        Activation::LeakyRelu(0.2),
-        Activation::Sigmoid,
-        Activation::Clip(-0.5, 6.0),
-        Activation::HardSigmoid { alpha: 0.3, beta: 0.6 },
-        Activation::HardSwish,
-        Activation::Silu,
-        Activation::Tanh,
-        Activation::Elu(1.3),
-        Activation::Gelu,
+    let rarer = [
         Activation::GeluTanh,
         Activation::Mish,
         Activation::Softplus,
@@ -150,7 +106,8 @@ pub fn functions(cases: &mut Cases, random: &mut Random) {
         Activation::Shrink { bias: 0.1, lambda: 0.5 },
         Activation::Swish(1.5),
     ];
-    for function in others.into_iter().chain(math.map(Activation::Math)) {
+    let math = activation::FUNCTIONS.map(Activation::Math);
+    for function in WITH_HALVES.into_iter().chain(rarer).chain(math) {
         let soft: Vec<f32> = random.floats(288).iter().map(|x| x * 4.0).collect();
         // What is infinite times nothing each library says as it likes, and so what all there is has times nearly nothing.
         let hard = HARD.iter().filter(|x| function.of(**x).is_finite() || x.is_nan() && function.of(**x).is_nan());

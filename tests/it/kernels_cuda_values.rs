@@ -14,6 +14,21 @@ use sonoplex::backend::cuda::{max_pool, reduce};
 use super::kernels_cuda::Machine;
 use super::naive::Random;
 
+/// Every function that kernels compute of halves.
+pub const WITH_HALVES: [Activation; 11] = [
+    Activation::None,
+    Activation::Relu,
+    Activation::Clip(-0.5, 6.0),
+    Activation::Sigmoid,
+    Activation::LeakyRelu(0.2),
+    Activation::HardSigmoid { alpha: 0.3, beta: 0.6 },
+    Activation::HardSwish,
+    Activation::Silu,
+    Activation::Tanh,
+    Activation::Elu(1.3),
+    Activation::Gelu,
+];
+
 /// Every function that kernels compute, with scale and shift before it, and sums, differences and products of whole, single
 /// and broadcast operands, within the rounding to halves.
 pub fn check_elementwise(machine: &mut dyn Machine) {
@@ -31,21 +46,8 @@ pub fn check_elementwise(machine: &mut dyn Machine) {
             || found == rounded(expected)
             || (found - expected).abs() <= expected.abs() * 1e-3 + x.abs() * 1e-7 + 1e-6
     };
-    let functions = [
-        Activation::None,
-        Activation::Relu,
-        Activation::Clip(-0.5, 6.0),
-        Activation::Sigmoid,
-        Activation::LeakyRelu(0.2),
-        Activation::HardSigmoid { alpha: 0.3, beta: 0.6 },
-        Activation::HardSwish,
-        Activation::Silu,
-        Activation::Tanh,
-        Activation::Elu(1.3),
-        Activation::Gelu,
-    ];
     let hard = [0.0, -0.0, 6e4, -6e4, 1e-4, -1e-4, f32::INFINITY, f32::NAN];
-    for function in functions {
+    for function in WITH_HALVES {
         let mut input: Vec<f32> = random.floats(pixels * channels).iter().map(|x| rounded(x * 8.0)).collect();
         input[..hard.len()].copy_from_slice(&hard);
         let numbers = random.floats(2 * channels);

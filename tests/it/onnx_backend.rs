@@ -13,7 +13,7 @@ use sonoplex::engine::cuda::Program;
 use sonoplex::engine::lower::OPERATORS;
 use sonoplex::engine::onnx::{ModelProto, TensorProto, data_type};
 use sonoplex::engine::tensor::{Data, Tensor};
-use sonoplex::engine::{Builder, BuilderConfig, Engine, Network, Plan};
+use sonoplex::engine::{BuildError, Builder, BuilderConfig, Engine, Network, Plan};
 
 use crate::emulation::{Memory, ORDERS, program};
 use crate::engine_mutations::{Dice, change};
@@ -74,10 +74,12 @@ enum Outcome {
     Wrong(String),
 }
 
-/// A case as a network, with what its builder is to know; inputs from `first` on are made constants of it.
-fn opened(case: &Case, blob: &[u8], first: usize) -> Result<(Network, BuilderConfig), Outcome> {
+type Build = fn(&Builder, &Network) -> Result<Plan, BuildError>;
+
+/// The plan of a case, or why there is none; inputs from `first` on are made constants of its network.
+fn planned(case: &Case, blob: &[u8], first: usize, build: Build) -> Result<Plan, String> {
     let (start, length) = case.model;
-    let mut network = Network::from_onnx(&blob[start..start + length]).map_err(|e| Outcome::Refused(e.to_string()))?;
+    let mut network = Network::from_onnx(&blob[start..start + length]).map_err(|e| e.to_string())?;
     for given in case.inputs.iter().skip(first) {
         if let Some(at) = network.inputs.iter().position(|i| i.name == given.name) {
             network.inputs.remove(at);
@@ -86,18 +88,15 @@ fn opened(case: &Case, blob: &[u8], first: usize) -> Result<(Network, BuilderCon
     }
     let shapes = case.inputs.iter().filter(|g| network.inputs.iter().any(|i| i.name == g.name));
     let inputs = shapes.map(|g| (g.name.clone(), g.shape.clone())).collect();
-    Ok((network, BuilderConfig { inputs, threads: 1, ..Default::default() }))
+    build(&Builder::new(BuilderConfig { inputs, threads: 1, ..Default::default() }), &network)
+        .map_err(|e| e.to_string())
 }
 
 /// Runs a case.
 fn run(case: &Case, blob: &[u8], first: usize) -> Outcome {
-    let (network, config) = match opened(case, blob, first) {
-        Ok(opened) => opened,
-        Err(outcome) => return outcome,
-    };
-    let plan = match Builder::new(config).build(&network) {
+    let plan = match planned(case, blob, first, Builder::build) {
         Ok(plan) => plan,
-        Err(e) => return Outcome::Refused(e.to_string()),
+        Err(reason) => return Outcome::Refused(reason),
     };
     let engine = Engine::new(plan).expect("tactics of this machine");
     let mut context = engine.context();
@@ -217,13 +216,9 @@ fn the_onnx_projects_own_cases_pass_or_are_refused() {
 
 /// Runs a case in the emulation of a GPU, where every step has a kernel; numbers may have been halves.
 fn run_emulated(case: &Case, blob: &[u8], first: usize) -> Outcome {
-    let (network, config) = match opened(case, blob, first) {
-        Ok(opened) => opened,
-        Err(outcome) => return outcome,
-    };
-    let plan = match Builder::new(config).build_for_gpu(&network) {
+    let plan = match planned(case, blob, first, Builder::build_for_gpu) {
         Ok(plan) => plan,
-        Err(e) => return Outcome::Refused(e.to_string()),
+        Err(reason) => return Outcome::Refused(reason),
     };
     let program = match Program::apart(&plan) {
         Ok(program) => program,

@@ -38,39 +38,19 @@ fn rarer(activation: Activation) -> Option<[Arg; 3]> {
     Some([Arg::U32(number), Arg::F32(p), Arg::F32(q)])
 }
 
+/// The functions of [`Math`] that kernels compute, in the order of their numbers; sine, cosine and tangent bring tables with them.
+#[rustfmt::skip]
+pub const FUNCTIONS: [Math; 27] = {
+    use Math::*;
+    [
+        Abs, Acos, Acosh, Asin, Asinh, Atan, Atanh, Ceil, Cosh, Erf, Exp, Floor, IsInf, IsPositiveInf, IsNegativeInf, IsNan, Log, Neg, Not, Reciprocal, Round, Sign, Sinh, Sqrt, Square, Truncate, Truth,
+    ]
+};
+
 fn number(function: Math) -> Option<u32> {
     const FIRST: u32 = 18;
-    let number = match function {
-        Math::Abs => 0,
-        Math::Acos => 1,
-        Math::Acosh => 2,
-        Math::Asin => 3,
-        Math::Asinh => 4,
-        Math::Atan => 5,
-        Math::Atanh => 6,
-        Math::Ceil => 7,
-        Math::Cosh => 8,
-        Math::Erf => 9,
-        Math::Exp => 10,
-        Math::Floor => 11,
-        Math::IsInf => 12,
-        Math::IsPositiveInf => 13,
-        Math::IsNegativeInf => 14,
-        Math::IsNan => 15,
-        Math::Log => 16,
-        Math::Neg => 17,
-        Math::Not => 18,
-        Math::Reciprocal => 19,
-        Math::Round => 20,
-        Math::Sign => 21,
-        Math::Sinh => 22,
-        Math::Sqrt => 23,
-        Math::Square => 24,
-        Math::Truncate => 25,
-        Math::Truth => 26,
-        Math::Cos | Math::Sin | Math::Tan => return None,
-    };
-    Some(FIRST + number)
+    let place = FUNCTIONS.iter().position(|own| *own == function)?;
+    Some(FIRST + place as u32)
 }
 
 /// A function as all kernels are told it: its number and what it is given; none for one that they do not compute.

@@ -33,7 +33,10 @@ impl Rows {
         let unfit = || format!("its indices have the shape {:?}, its input {from:?}", indices.shape);
         let list = indices.to_ints();
         if !node.operator.ends_with("ND") {
-            return Self::of_elements(axis_of(node.int("axis", 0)?, from.len())?, from, indices).ok_or_else(unfit)?;
+            let axis = axis_of(node.int("axis", 0)?, from.len())?;
+            let shape = &indices.shape;
+            let inside = shape.len() == from.len() && (0..from.len()).all(|d| d == axis || shape[d] <= from[d]);
+            return if inside { Self::of_elements(axis, from, indices) } else { Err(unfit()) };
         }
         let batch = usize::try_from(node.int("batch_dims", 0)?).map_err(|_| "its batch_dims is negative")?;
         let (&depth, places) = indices.shape.split_last().ok_or_else(unfit)?;
@@ -52,10 +55,9 @@ impl Rows {
         Ok(Self { whole, inner: inner.iter().product(), named, shape })
     }
 
-    /// Single elements: each lies where it does in `indices`, but along `axis`; `None` where it lies outside.
-    fn of_elements(axis: usize, from: &[usize], indices: &Tensor) -> Option<Result<Self, String>> {
-        let shape = indices.shape.clone();
-        let inside = shape.len() == from.len() && (0..from.len()).all(|d| d == axis || shape[d] <= from[d]);
+    /// Single elements: each lies where it does in `indices`, but along `axis`.
+    fn of_elements(axis: usize, from: &[usize], indices: &Tensor) -> Result<Self, String> {
+        let shape = &indices.shape;
         let place = |(number, index): (usize, i64)| {
             let (mut rest, mut row, mut step) = (number, 0, 1);
             for d in (0..from.len()).rev() {
@@ -65,9 +67,8 @@ impl Rows {
             }
             Ok(row)
         };
-        let named = || indices.to_ints().into_iter().enumerate().map(place).collect::<Result<_, String>>();
-        let rows = |named| Self { whole: from.iter().product(), inner: 1, named, shape: shape.clone() };
-        inside.then(|| named().map(rows))
+        let named = indices.to_ints().into_iter().enumerate().map(place).collect::<Result<_, String>>()?;
+        Ok(Self { whole: from.iter().product(), inner: 1, named, shape: shape.clone() })
     }
 }
 
