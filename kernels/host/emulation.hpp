@@ -158,10 +158,13 @@ inline uint16_t to_half(float x) {
     return half;
 }
 
+// Without `_Float16`, for which processors that do not have it call a function.
 inline float from_half(uint16_t half) {
-    _Float16 value;
-    memcpy(&value, &half, sizeof value);
-    return (float)value;
+    const bool finite = (half & 0x7c00) != 0x7c00;
+    const uint32_t bits = (half & 0x7fffu) << 13;
+    // The exponent of a half begins 112 lower than that of a float; times a power of two, halves that are denormal come out right.
+    const float size = finite ? __uint_as_float(bits) * 0x1p112f : __uint_as_float(bits | 0x7f800000u);
+    return half & 0x8000 ? -size : size;
 }
 
 inline void load_chunk(uint16_t (&halves)[8], const uint16_t* from) {
@@ -228,13 +231,17 @@ inline void multiply(
 ) {
     const unsigned lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const emulation::Shown* all = emulation::exchange({{a[0], a[1], a[2], a[3], b0, b1}, nullptr}, file, line);
-    for (unsigned e = 0; e < 4; e++) {
-        const unsigned column = 2 * t + e % 2;
-        for (unsigned k = 0; k < 16; k++) {
-            const uint32_t of_a = all[g * 4 + k % 8 / 2].words[k / 8 * 2 + e / 2];
-            const uint32_t of_b = all[column * 4 + k % 8 / 2].words[4 + k / 8];
-            sums[e] += from_half(uint16_t(of_a >> (k % 2 * 16))) * from_half(uint16_t(of_b >> (k % 2 * 16)));
+    float rows[2][16], columns[2][16];
+    for (unsigned k = 0; k < 16; k++) {
+        for (unsigned i = 0; i < 2; i++) {
+            const uint32_t of_a = all[g * 4 + k % 8 / 2].words[k / 8 * 2 + i];
+            const uint32_t of_b = all[(2 * t + i) * 4 + k % 8 / 2].words[4 + k / 8];
+            rows[i][k] = from_half(uint16_t(of_a >> (k % 2 * 16)));
+            columns[i][k] = from_half(uint16_t(of_b >> (k % 2 * 16)));
         }
+    }
+    for (unsigned e = 0; e < 4; e++) {
+        for (unsigned k = 0; k < 16; k++) sums[e] += rows[e / 2][k] * columns[e % 2][k];
     }
 }
 
@@ -246,13 +253,16 @@ inline void multiply(
 ) {
     const unsigned lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const emulation::Shown* all = emulation::exchange({{a[0], a[1], a[2], a[3], b0, b1}, nullptr}, file, line);
-    for (unsigned e = 0; e < 4; e++) {
-        const unsigned column = 2 * t + e % 2;
-        for (unsigned k = 0; k < 32; k++) {
-            const uint32_t of_a = all[g * 4 + k % 16 / 4].words[k / 16 * 2 + e / 2];
-            const uint32_t of_b = all[column * 4 + k % 16 / 4].words[4 + k / 16];
-            sums[e] += int(uint8_t(of_a >> (k % 4 * 8))) * int(int8_t(of_b >> (k % 4 * 8)));
+    uint8_t rows[2][32];
+    int8_t columns[2][32];
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned word = 0; word < 8; word++) {
+            memcpy(&rows[i][4 * word], &all[g * 4 + word % 4].words[word / 4 * 2 + i], 4);
+            memcpy(&columns[i][4 * word], &all[(2 * t + i) * 4 + word % 4].words[4 + word / 4], 4);
         }
+    }
+    for (unsigned e = 0; e < 4; e++) {
+        for (unsigned k = 0; k < 32; k++) sums[e] += rows[e / 2][k] * columns[e % 2][k];
     }
 }
 

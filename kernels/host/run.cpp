@@ -7,10 +7,13 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <deque>
 #include <random>
 #include <string>
 #include <sys/mman.h>
+#if !defined(__x86_64__)
 #include <ucontext.h>
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -32,8 +35,57 @@ namespace emulation {
 constexpr size_t STACK = 64 << 10;
 constexpr unsigned char RUBBISH = 0xa5;
 
+#if defined(__x86_64__)
+// Where a fiber that does not run has its stack; on top of it lies what a function keeps for its caller. `swapcontext`, which
+// does the same, asks the system for signals each time.
+typedef void* Context;
+
+extern "C" void emulation_switch(Context* from, Context to);
+asm(R"(
+    .text
+    .globl emulation_switch
+emulation_switch:
+    push %rbp
+    push %rbx
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    mov %rsp, (%rdi)
+    mov %rsi, %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbx
+    pop %rbp
+    ret
+)");
+
+static void go(Context& from, const Context& to) { emulation_switch(&from, to); }
+
+static void prepare(Context& context, char* stack, void (*function)()) {
+    // Six registers, where to go, and where that would return to; there the stack lies as a call leaves it.
+    void** top = reinterpret_cast<void**>(stack + STACK) - 8;
+    top[6] = reinterpret_cast<void*>(function);
+    context = top;
+}
+#else
+typedef ucontext_t Context;
+
+static void go(Context& from, const Context& to) { swapcontext(&from, &to); }
+
+static void prepare(Context& context, char* stack, void (*function)()) {
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = nullptr;
+    makecontext(&context, function, 0);
+}
+#endif
+
 struct Fiber {
-    ucontext_t context;
+    Context context;
     char* stack = nullptr;
     void* fake = nullptr;
     uint3 index;
@@ -50,7 +102,8 @@ struct Copy {
     unsigned group;
 };
 
-static std::vector<Fiber> fibers;
+// They stay where they are when there are more.
+static std::deque<Fiber> fibers;
 // Of each thread: its copies, its group, how often it has met its warp.
 static std::vector<std::vector<Copy>> copies;
 static std::vector<unsigned> groups, meetings;
@@ -58,7 +111,7 @@ static std::vector<unsigned> groups, meetings;
 static std::vector<Shown> shown;
 static uint32_t order_now;
 static std::mt19937* chance;
-static ucontext_t scheduler;
+static Context scheduler;
 static void* scheduler_fake;
 static const void* scheduler_bottom;
 static size_t scheduler_size;
@@ -81,14 +134,11 @@ std::vector<Kernel>& kernels() {
     return all;
 }
 
-// Back to the scheduler; `last` when the fiber does not come again.
-static void leave(bool last) {
+// Back to the scheduler.
+static void leave() {
     Fiber& own = fibers[current];
-#if !defined(__SANITIZE_ADDRESS__)
-    (void)last;
-#endif
-    ENTER(last ? nullptr : &own.fake, scheduler_bottom, scheduler_size);
-    swapcontext(&own.context, &scheduler);
+    ENTER(&own.fake, scheduler_bottom, scheduler_size);
+    go(own.context, scheduler);
     ENTERED(own.fake, &scheduler_bottom, &scheduler_size);
 }
 
@@ -97,11 +147,11 @@ void barrier(const char* file, int line) {
     own.state = Fiber::Waiting;
     own.file = file;
     own.line = line;
-    leave(false);
+    leave();
 }
 
 void pause() {
-    if (order_now > 1 && (*chance)() % 4 == 0) leave(false);
+    if (order_now > 1 && (*chance)() % 4 == 0) leave();
 }
 
 const Shown* exchange(const Shown& own, const char* file, int line) {
@@ -111,7 +161,7 @@ const Shown* exchange(const Shown& own, const char* file, int line) {
     fiber.state = Fiber::AtWarp;
     fiber.file = file;
     fiber.line = line;
-    leave(false);
+    leave();
     return table;
 }
 
@@ -150,18 +200,21 @@ void wait_async(int pending) {
     own.resize(kept);
 }
 
+// A thread of one block after the other.
 static void start() {
     ENTERED(nullptr, &scheduler_bottom, &scheduler_size);
-    kernel->call(*kernel, *arguments);
-    fibers[current].state = Fiber::Done;
-    leave(true);
+    for (;;) {
+        kernel->call(*kernel, *arguments);
+        fibers[current].state = Fiber::Done;
+        leave();
+    }
 }
 
 static void resume(size_t thread) {
     current = thread;
     threadIdx = fibers[thread].index;
     ENTER(&scheduler_fake, fibers[thread].stack, STACK);
-    swapcontext(&scheduler, &fibers[thread].context);
+    go(scheduler, fibers[thread].context);
     ENTERED(scheduler_fake, nullptr, nullptr);
 }
 
@@ -173,7 +226,7 @@ __attribute__((no_sanitize("address"))) static void spoil_shared() {
 // The first of those that wait; all of them have to be at the same place.
 static const Fiber* together(const Fiber* first, const Fiber* next, const char* mistake) {
     if (!first) return next;
-    if (next->line != first->line || strcmp(next->file, first->file) != 0) {
+    if (next->line != first->line || (next->file != first->file && strcmp(next->file, first->file) != 0)) {
         fail("`%s`: %s, %s:%d and %s:%d", kernel->name, mistake, first->file, first->line, next->file, next->line);
     }
     return first;
@@ -181,7 +234,8 @@ static const Fiber* together(const Fiber* first, const Fiber* next, const char* 
 
 // Lets the threads of a warp run until each waits or has returned; those that have met go on. Whether any has run.
 static bool advance(size_t warp, size_t threads, uint32_t order, std::mt19937& random) {
-    std::vector<size_t> turn;
+    static std::vector<size_t> turn;
+    turn.clear();
     for (size_t i = warp; i < std::min(warp + 32, threads); i++) {
         if (fibers[i].state == Fiber::Ready) turn.push_back(i);
     }
@@ -218,11 +272,6 @@ static void block(size_t threads, uint32_t order, std::mt19937& random) {
         fiber.state = Fiber::Ready;
         copies[i].clear();
         groups[i] = meetings[i] = 0;
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack;
-        fiber.context.uc_stack.ss_size = STACK;
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, start, 0);
     }
     std::vector<size_t> warps;
     for (size_t i = 0; i < threads; i += 32) warps.push_back(i);
@@ -266,6 +315,7 @@ static void run(uint32_t order) {
         void* stack = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (stack == MAP_FAILED) fail("no memory for a thread");
         fibers.back().stack = static_cast<char*>(stack);
+        prepare(fibers.back().context, fibers.back().stack, start);
     }
     copies.resize(fibers.size());
     groups.resize(fibers.size());

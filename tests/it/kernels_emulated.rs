@@ -93,6 +93,15 @@ fn networks_agree_with_the_engine_of_the_cpu_in_any_order_of_threads_and_copies(
     }
     for order in ORDERS {
         check_networks(&mut Memory::in_order(order));
+    }
+}
+
+#[test]
+fn networks_of_bytes_agree_with_the_engine_of_the_cpu_in_any_order_of_threads_and_copies() {
+    if program().is_none() {
+        return;
+    }
+    for order in ORDERS {
         check_int8_networks(&mut Memory::in_order(order));
     }
 }
