@@ -223,3 +223,61 @@ extern "C" __global__ void conv_head(
     }
     dst[(u64)o * pixels + pixel] = sum;
 }
+
+// Any convolution, transposed or not, from planes of floats to planes of floats: of other steps down than across, of groups, of
+// several pictures, and whatever else the kernels above do not compute.
+//
+//   out(o, y, x) = bias(o) + Σ src(c, v / apart, u / apart) · w(o, c, i, j) + residual(o, y, x)
+//
+// of all taps at (v, u) = (y, x) · step + (i, j) · tap + first that fall on a pixel. A convolution has the stride as its step, the
+// dilation between taps, and pixels that lie 1 apart; a transposed one goes by single steps against its taps, and its pixels lie
+// a stride apart.
+//
+// Shapes      src: pictures × ins × in_height × in_width floats; weights: groups × quads of four output channels (to whole
+//             quads, zeros beyond) × taps × ins of a group × 4; bias: outs; dst, residual: pictures × outs × out_height ×
+//             out_width, residual read where `has_residual` says so; `count` threads: pictures × groups × quads × pixels.
+// A thread    computes four channels of one pixel; 32 threads of a row share weights, which come through the cache.
+// Tolerance   that of a sum of floats.
+constexpr u32 QUAD = 4;
+
+extern "C" __global__ void conv_direct(
+    const float* src, u32 ins, u32 in_height, u32 in_width, const float* weights, const float* bias,
+    const float* residual, u32 has_residual, float* dst, u32 outs, u32 out_height, u32 out_width, u32 groups,
+    u32 kernel_height, u32 kernel_width, u32 step_down, u32 step_across, u32 tap_down, u32 tap_across,
+    u32 first_down, u32 first_across, u32 apart_down, u32 apart_across, u32 count
+) {
+    wait_for_previous();
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    if (thread >= count) return;
+    const u32 pixels = out_height * out_width, pixel = thread % pixels;
+    const u32 group_ins = ins / groups, group_outs = outs / groups, quads = (group_outs + QUAD - 1) / QUAD;
+    const u32 block = thread / pixels % (groups * quads), picture = thread / pixels / (groups * quads);
+    const u32 group = block / quads, first = group * group_outs + block % quads * QUAD;
+    const u32 own = group_outs - block % quads * QUAD < QUAD ? group_outs - block % quads * QUAD : QUAD;
+    const u32 y = pixel / out_width * step_down + first_down, x = pixel % out_width * step_across + first_across;
+    const u32 plane = in_height * in_width;
+    const float* from = src + ((u64)picture * ins + group * group_ins) * plane;
+    const float* row = weights + (u64)block * kernel_height * kernel_width * group_ins * QUAD;
+    float sums[QUAD] = {};
+    for (u32 i = 0; i < kernel_height; i++) {
+        for (u32 j = 0; j < kernel_width; j++, row += group_ins * QUAD) {
+            // Wraps to something large before the picture.
+            const u32 v = y + i * tap_down, u = x + j * tap_across;
+            if (v % apart_down != 0 || u % apart_across != 0) continue;
+            if (v / apart_down >= in_height || u / apart_across >= in_width) continue;
+            const float* at = from + v / apart_down * in_width + u / apart_across;
+            for (u32 c = 0; c < group_ins; c++) {
+                const float value = at[(u64)c * plane];
+#pragma unroll
+                for (u32 o = 0; o < QUAD; o++) sums[o] += value * row[c * QUAD + o];
+            }
+        }
+    }
+    const u64 to = ((u64)picture * outs + first) * pixels + pixel;
+#pragma unroll
+    for (u32 o = 0; o < QUAD; o++) {
+        if (o >= own) break;
+        const float sum = sums[o] + bias[first + o];
+        dst[to + (u64)o * pixels] = has_residual ? sum + residual[to + (u64)o * pixels] : sum;
+    }
+}

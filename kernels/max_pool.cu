@@ -82,3 +82,39 @@ extern "C" __global__ void average_pool(
     for (u32 c = 0; c < 8; c++) halves[c] = to_half(sums[c] / (float)(there > 0 ? there : 1));
     store_chunk(dst + (u64)pixel * out_pitch + channel, halves);
 }
+
+// The largest or the average of each window of planes of floats, of any steps and distances between taps.
+//
+// Shapes      src: planes × in_height × in_width floats; dst: planes × out_height × out_width, which are `count`; `mode` 0: the
+//             largest, 1: the average of what lies in the picture, 2: the average where what is around it counts as zeros, as
+//             far as `bottom` and `right` say.
+// A thread    computes one value.
+// Tolerance   of the largest none; of an average that of a sum of floats.
+extern "C" __global__ void pool_planes(
+    const float* src, u32 in_height, u32 in_width, float* dst, u32 out_height, u32 out_width, u32 kernel_height,
+    u32 kernel_width, u32 stride_down, u32 stride_across, u32 tap_down, u32 tap_across, u32 top, u32 left, u32 bottom,
+    u32 right, u32 mode, u32 count
+) {
+    wait_for_previous();
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    if (thread >= count) return;
+    const u32 pixels = out_height * out_width, pixel = thread % pixels;
+    const u32 y = pixel / out_width * stride_down, x = pixel % out_width * stride_across;
+    const float* from = src + (u64)(thread / pixels) * in_height * in_width;
+    float largest = __uint_as_float(0xff800000), sum = 0.0f;
+    u32 there = 0;
+    for (u32 i = 0; i < kernel_height; i++) {
+        for (u32 j = 0; j < kernel_width; j++) {
+            const u32 down = y + i * tap_down, across = x + j * tap_across;
+            // Wraps to something large before the picture.
+            const u32 v = down - top, u = across - left;
+            const bool own = v < in_height && u < in_width;
+            if (own || (mode == 2 && down < top + in_height + bottom && across < left + in_width + right)) there++;
+            if (!own) continue;
+            const float value = from[(u64)v * in_width + u];
+            largest = value > largest ? value : largest;
+            sum += value;
+        }
+    }
+    dst[thread] = mode == 0 ? largest : sum / (float)(there > 0 ? there : 1);
+}

@@ -42,3 +42,30 @@ extern "C" __global__ void resize_tensor(
     for (u32 c = 0; c < 8; c++) halves[c] = to_half(values[c]);
     store_chunk(dst + (u64)pixel * out_pitch + channel, halves);
 }
+
+// The same of planes of floats: src planes × in_height × in_width, dst planes × out_height × out_width, which are `count`.
+//
+// A thread    computes one value.
+// Tolerance   that of a sum of floats.
+extern "C" __global__ void resize_planes(
+    const float* src, u32 in_height, u32 in_width,
+    const u32* down_first, const u32* down_second, const float* down_weight,
+    const u32* across_first, const u32* across_second, const float* across_weight,
+    float* dst, u32 out_height, u32 out_width, u32 count
+) {
+    wait_for_previous();
+    const u32 thread = blockIdx.x * blockDim.x + threadIdx.x;
+    if (thread >= count) return;
+    const u32 pixels = out_height * out_width, y = thread % pixels / out_width, x = thread % out_width;
+    const float* from = src + (u64)(thread / pixels) * in_height * in_width;
+    const float below = down_weight[y], beside = across_weight[x];
+    float value = 0.0f;
+    for (u32 i = 0; i < (below > 0.0f ? 2u : 1u); i++) {
+        const float* row = from + (u64)(i == 0 ? down_first[y] : down_second[y]) * in_width;
+        const float high = i == 0 ? 1.0f - below : below;
+        for (u32 j = 0; j < (beside > 0.0f ? 2u : 1u); j++) {
+            value += row[j == 0 ? across_first[x] : across_second[x]] * high * (j == 0 ? 1.0f - beside : beside);
+        }
+    }
+    dst[thread] = value;
+}

@@ -19,6 +19,7 @@ use sonoplex::backend::cuda::{select as cuda_select, softmax as cuda_softmax};
 
 use super::kernels_cuda::Machine;
 use super::kernels_cuda_floats_values::{functions, pairs};
+use super::kernels_cuda_floats_windows::windows;
 use super::naive::Random;
 
 /// What a launch is made of: the regions that were given, and the one that it writes.
@@ -80,6 +81,7 @@ pub fn cases() -> Vec<Case> {
     functions(&mut cases, &mut random);
     together(&mut cases, &mut random);
     sums(&mut cases, &mut random);
+    windows(&mut cases, &mut random);
     cases.0
 }
 

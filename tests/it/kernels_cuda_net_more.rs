@@ -238,3 +238,50 @@ pub fn attentive() -> Writer {
     w.output(&x);
     w
 }
+
+/// Windows that tensor cores are not fed with: other steps and distances down than across, sizes that are not doubled, holes in
+/// poolings, several pictures in one tensor; with what is added, joined, and follows.
+pub fn irregular() -> Writer {
+    let mut w = Writer::new(19);
+    let x = w.input("image", &[1, 1, 20, 32]);
+    let a = relu(&mut w, &x, 1, 12);
+    let with = |w: &mut Writer, operator: &str, x: &str, weights: [usize; 4], settings: &[(&str, Set)]| {
+        let weight = w.weights(&weights, 9 * weights[1]);
+        w.node(operator, &[x, &weight], settings)
+    };
+    // Anisotropic, as networks for slices of volumes have them, with a shortcut of the same steps.
+    let steps = [("strides", Set::Ints(&[1, 2])), ("pads", Set::Ints(&[1, 1, 1, 1]))];
+    let b = with(&mut w, "Conv", &a, [10, 12, 3, 3], &steps);
+    let single = with(&mut w, "Conv", &a, [10, 12, 1, 1], &steps[..1]);
+    let b = w.node("Add", &[&b, &single], &[]);
+    let b = w.node("Softplus", &[&b], &[]);
+    let far = [("dilations", Set::Ints(&[3, 1])), ("pads", Set::Ints(&[3, 1, 3, 1])), ("group", Set::Int(2))];
+    let c = with(&mut w, "Conv", &b, [14, 5, 3, 3], &far);
+    let c = w.node("Sigmoid", &[&c], &[]);
+    // From n to 2 n − 1, each channel for itself, and by steps of 1 and 3.
+    let odd = [("strides", Set::Ints(&[2, 2])), ("pads", Set::Ints(&[1, 1, 1, 1])), ("group", Set::Int(14))];
+    let d = with(&mut w, "ConvTranspose", &c, [14, 1, 3, 3], &odd);
+    let d = relu(&mut w, &d, 14, 8);
+    let e = with(&mut w, "ConvTranspose", &d, [8, 4, 2, 3], &[("strides", Set::Ints(&[1, 3]))]);
+    let holes = [("kernel_shape", Set::Ints(&[2, 2])), ("dilations", Set::Ints(&[2, 3]))];
+    let e = w.node("MaxPool", &[&e], &holes);
+    let (kernel, pads) = (("kernel_shape", Set::Ints(&[3, 2])), ("pads", Set::Ints(&[1, 0, 1, 1])));
+    let e = w.node("AveragePool", &[&e], &[kernel, ("strides", Set::Ints(&[2, 3])), pads]);
+    // Eight pictures, as windows are cut; and one again.
+    let (windows, whole) = (w.ints(&[8, 14, 10, 4]), w.ints(&[1, 48, 10, 4]));
+    let f = w.node("Reshape", &[&c, &windows], &[]);
+    let same = w.conv(&f, 14, 14, 1);
+    let f = w.conv(&f, 14, 14, 3);
+    let f = w.node("Add", &[&f, &same], &[]);
+    let f = relu(&mut w, &f, 14, 6);
+    let f = w.max_pool(&f);
+    let f = larger(&mut w, &f, "linear");
+    let gate = w.conv(&f, 6, 6, 1);
+    let gate = w.node("Softmax", &[&gate], &[("axis", Set::Int(1))]);
+    let f = join(&mut w, &[&f, &gate]);
+    let f = relu(&mut w, &f, 12, 6);
+    let f = w.node("Reshape", &[&f, &whole], &[]);
+    let f = w.conv(&f, 48, 2, 1);
+    [&e, &f].iter().for_each(|out| w.output(out));
+    w
+}

@@ -45,6 +45,7 @@ mod kernels_cuda;
 mod kernels_cuda_conv;
 mod kernels_cuda_floats;
 mod kernels_cuda_floats_values;
+mod kernels_cuda_floats_windows;
 mod kernels_cuda_int8;
 mod kernels_cuda_net;
 mod kernels_cuda_net_int8;

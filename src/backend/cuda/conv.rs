@@ -1,6 +1,7 @@
 //! Launches `kernels/conv.cu`.
 
 pub mod depthwise;
+pub mod direct;
 mod division;
 pub mod first;
 pub mod head;

@@ -2,7 +2,8 @@
 
 use super::conv::Halves;
 use super::conv::int8::Kept;
-use super::launch::{Arg, Launch};
+use super::launch::{Arg, Launch, Region};
+use super::layout::floats;
 use crate::backend::cpu::max_pool::PoolShape;
 
 /// The largest of each window; none where the kernel does not compute it: dilated, of a number of channels that is no
@@ -31,6 +32,45 @@ pub fn average(shape: &PoolShape, padded: bool, src: Halves, dst: Halves) -> Opt
     let mut args = windows(shape, Kept::Halves(src), Kept::Halves(dst), 1)?;
     args.extend([shape.pads[2], shape.pads[3], usize::from(padded)].map(|n| Arg::U32(n as u32)));
     Some(Launch::line("average_pool", threads(shape, 1), args))
+}
+
+/// What is taken of each window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The largest value.
+    Largest,
+    /// The average of those in the picture.
+    Average,
+    /// The average where what is around the picture counts as zeros.
+    AveragePadded,
+}
+
+/// Pools planes of floats, of any steps and distances between taps; none of places beyond 31 bits.
+///
+/// # Shapes
+/// `src` and `dst` the planes of the input and the output of so many pictures.
+///
+/// # Panics
+/// When a region has another length or does not lie as its numbers must.
+pub fn planes(shape: &PoolShape, taken: Taken, pictures: usize, src: Region, dst: Region) -> Option<Launch> {
+    let [height, width] = shape.out_size();
+    let count = pictures * shape.out_len();
+    let sides = [height, width].into_iter().zip(shape.kernel).zip(shape.stride).zip(shape.dilation);
+    let ends = sides.map(|(((out, kernel), stride), dilation)| {
+        let tap = (kernel - 1).saturating_mul(dilation);
+        out.saturating_sub(1).saturating_mul(stride).saturating_add(tap)
+    });
+    let paddings = [0, 1].map(|i| shape.in_size[i].saturating_add(shape.pads[i]).saturating_add(shape.pads[i + 2]));
+    let numbers = shape.stride.into_iter().chain(shape.dilation).chain(paddings).chain(ends).chain([count]);
+    if count == 0 || numbers.into_iter().any(|n| i32::try_from(n).is_err()) {
+        return None;
+    }
+    let mut args = vec![floats(src, pictures * shape.in_len())];
+    args.extend(shape.in_size.map(|n| Arg::U32(n as u32)));
+    args.push(floats(dst, count));
+    let windows = [height, width].into_iter().chain(shape.kernel).chain(shape.stride).chain(shape.dilation);
+    args.extend(windows.chain(shape.pads).chain([taken as usize, count]).map(|n| Arg::U32(n as u32)));
+    Some(Launch::line("pool_planes", count as u32, args))
 }
 
 /// Where and what is pooled, of words of `own` channels.

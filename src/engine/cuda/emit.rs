@@ -1,11 +1,11 @@
 //! Launches and constants, step by step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::super::graph::{Op, Then};
 use super::super::plan::{Header, Plan, PlanStep};
-use super::kernels::{follows, is_head, reads_planes};
+use super::kernels::{OnFloats, follows, is_head, reads_planes};
 use super::tensors::{ALIGN, Tensor, Tensors};
 use super::weights::{dense, dense_transposed, spread};
 use super::{CudaError, Program};
@@ -32,14 +32,14 @@ pub(super) fn tensors(plan: &Plan) -> Result<Tensors, CudaError> {
 /// changes how its neighbours lie: until no more such steps are found.
 fn settled(plan: &Plan, share: bool) -> Result<(Program, Tensors), CudaError> {
     let header = &plan.header;
-    let mut on_floats = BTreeSet::new();
+    let mut on_floats = OnFloats::default();
     let (emitted, tensors) = loop {
         let (tensors, end) = Tensors::new(header, &on_floats, share)?;
         let (emitted, without) = Emit::new(plan, &tensors, end).all(header)?;
         if without.is_empty() {
             break (emitted, tensors);
         }
-        on_floats.extend(without);
+        without.into_iter().for_each(|step| on_floats.insert(step));
     };
     let Emitted { end, constants, launches, steps } = emitted;
     let inputs = plan.inputs().into_iter().zip(header.inputs.iter().map(|&v| tensors.planes(v))).collect();
@@ -85,8 +85,8 @@ impl<'a> Emit<'a> {
         Self { plan, tensors, end, constants, launches, steps, stored: BTreeMap::new() }
     }
 
-    /// All launches, and the outputs of those steps that no kernel for halves computes.
-    fn all(mut self, header: &Header) -> Result<(Emitted, Vec<usize>), CudaError> {
+    /// All launches, and those steps that no kernel for halves computes.
+    fn all(mut self, header: &Header) -> Result<(Emitted, Vec<&PlanStep>), CudaError> {
         let mut without = Vec::new();
         for &v in &header.inputs {
             let own = self.tensors.of(v);
@@ -101,9 +101,9 @@ impl<'a> Emit<'a> {
                 true if out.grid.is_some() => return Err(CudaError::of(step, "no kernel computes codes so")),
                 true => self.on_floats(step).ok_or_else(|| CudaError::of(step, "no kernel computes it yet"))?,
                 false => match self.step(header, step) {
-                    // It has been tried otherwise.
-                    Err(found) if self.tensors.was_refused(step) => return Err(found),
-                    Err(_) => without.push(step.output),
+                    // Nothing makes floats of codes.
+                    Err(found) if self.tensors.of(step.inputs[0]).grid.is_some() => return Err(found),
+                    Err(_) => without.push(step),
                     Ok(()) => {}
                 },
             }
@@ -239,11 +239,13 @@ impl<'a> Emit<'a> {
     }
 
     /// Weights and bias of a convolution; zeros where it has none.
-    fn numbers(&self, step: &PlanStep) -> (Vec<f32>, Vec<f32>) {
-        let (Op::Conv { weights, bias, .. } | Op::ConvTranspose { weights, bias, .. }) = &step.op else {
-            unreachable!("asked of convolutions alone")
+    pub(super) fn numbers(&self, step: &PlanStep) -> (Vec<f32>, Vec<f32>) {
+        let (weights, bias, outs) = match &step.op {
+            Op::Conv { shape, weights, bias, .. } => (weights, bias, shape.out_channels),
+            Op::ConvTranspose { shape, weights, bias, .. } => (weights, bias, shape.out_channels),
+            _ => unreachable!("asked of convolutions alone"),
         };
-        let none = || vec![0.0; self.tensors.of(step.output).channels];
+        let none = || vec![0.0; outs];
         (self.plan.weights[*weights].to_vec(), bias.map_or_else(none, |bias| self.plan.weights[bias].to_vec()))
     }
 

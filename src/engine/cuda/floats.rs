@@ -7,12 +7,18 @@ use super::super::tensor_op::TensorOp;
 use super::emit::Emit;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::elementwise::{Arithmetic, batch_norm_affine};
+use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cpu::resize_axis::AxisTable;
+use crate::backend::cpu::resize_tensor::ResizeTensor;
 use crate::backend::cpu::strided::Strided;
+use crate::backend::cuda::conv::direct::ConvDirect;
 use crate::backend::cuda::elementwise::{self, Repeated};
 use crate::backend::cuda::launch::Region;
+use crate::backend::cuda::max_pool::{self, Taken};
 use crate::backend::cuda::strided::Moved;
-use crate::backend::cuda::{activation, matmul, normalize, quantize, reduce, resize_axis, select, softmax, take};
+use crate::backend::cuda::{
+    activation, matmul, normalize, quantize, reduce, resize_axis, resize_tensor, select, softmax, take,
+};
 
 impl Emit<'_> {
     /// None where no kernel computes it.
@@ -46,9 +52,40 @@ impl Emit<'_> {
                 let src = self.given(step.inputs[0]);
                 self.move_floats(Moved::to(&from, &to), src, step.output);
             }
+            Op::MaxPool(shape) => return self.pool(step, shape, Taken::Largest),
+            Op::AveragePool { shape, padded } => {
+                return self.pool(step, shape, if *padded { Taken::AveragePadded } else { Taken::Average });
+            }
+            Op::Conv { shape, .. } => return self.convolve(step, &ConvDirect::convolution(shape)?, shape.in_len()),
+            Op::ConvTranspose { shape, .. } => {
+                return self.convolve(step, &ConvDirect::transposed(shape)?, shape.in_len());
+            }
             Op::Tensor(op) => return self.tensor(step, op),
-            _ => return None,
+            Op::Resize(shape) => {
+                let resize = ResizeTensor::new(shape.clone()).ok()?;
+                let lookup = self.constant(resize_tensor::tables(&resize));
+                let ((src, len), dst) = (self.given(step.inputs[0]), self.tensors.planes(step.output));
+                let planes = len / shape.in_size.iter().product::<usize>();
+                self.launches.push(resize_tensor::planes(&resize, planes, src, lookup, dst)?);
+            }
         }
+        Some(())
+    }
+
+    /// A convolution, and what follows.
+    fn convolve(&mut self, step: &PlanStep, conv: &ConvDirect, picture: usize) -> Option<()> {
+        let (weights, bias) = self.numbers(step);
+        let constants = [self.constant(conv.pack(&weights)), self.floats(&bias)];
+        let (src, len) = self.given(step.inputs[0]);
+        let residual = step.inputs.get(1).map(|&v| self.given(v).0);
+        let dst = self.tensors.planes(step.output);
+        self.launches.push(conv.launch(len / picture, src, constants, residual, dst)?);
+        self.follow(step)
+    }
+
+    fn pool(&mut self, step: &PlanStep, shape: &PoolShape, taken: Taken) -> Option<()> {
+        let ((src, len), dst) = (self.given(step.inputs[0]), self.tensors.planes(step.output));
+        self.launches.push(max_pool::planes(shape, taken, len / shape.in_len(), src, dst)?);
         Some(())
     }
 
@@ -115,12 +152,13 @@ impl Emit<'_> {
     /// What follows a convolution, in place on its planes: softmax of the channels, or a function, or nothing.
     pub(super) fn follow(&mut self, step: &PlanStep) -> Option<()> {
         match &step.op {
-            Op::Conv { then: Some(Then::Softmax), .. } => {
-                let own = self.tensors.of(step.output);
-                let (sizes, planes) = ([1, own.channels, own.pixels], self.tensors.planes(step.output));
-                self.launches.push(softmax::launch(sizes, false, planes));
+            Op::Conv { shape, then: Some(Then::Softmax), .. } => {
+                let pixels = shape.out_size().iter().product::<usize>();
+                let sizes = [self.len(step.output) / shape.out_len(), shape.out_channels, pixels];
+                self.launches.push(softmax::launch(sizes, false, self.tensors.planes(step.output)));
                 Some(())
             }
+            Op::Conv { then: Some(Then::MaxPool { .. }), .. } => None,
             Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } => self.activate(step, *activation),
             _ => None,
         }

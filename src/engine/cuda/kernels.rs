@@ -1,5 +1,7 @@
 //! Which kernel computes a step.
 
+use std::collections::BTreeSet;
+
 use super::super::graph::{Op, Then};
 use super::super::plan::{Header, PlanStep};
 use super::super::tensor_op::TensorOp;
@@ -15,21 +17,40 @@ use crate::backend::cuda::conv::int8::ConvInt8;
 use crate::backend::cuda::launch::MOST_ROWS;
 use crate::backend::cuda::normalize::Groups;
 
-impl Tensors {
-    /// Whether a step is computed on floats; convolutions never are.
-    pub fn on_floats(&self, step: &PlanStep) -> bool {
-        self.on_floats.contains(&step.output) && !matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. })
-    }
+/// What is made otherwise than by kernels for halves.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OnFloats {
+    /// By steps on floats, and by convolutions that add what lies in other places.
+    pub steps: BTreeSet<usize>,
+    /// By convolutions on floats.
+    pub convolutions: BTreeSet<usize>,
+}
 
-    /// Whether a step has been found without a kernel for halves.
-    pub fn was_refused(&self, step: &PlanStep) -> bool {
-        self.on_floats.contains(&step.output)
+impl OnFloats {
+    /// Takes a step that no kernel for halves computes. A convolution may still take what it adds from planes, if it adds
+    /// anything.
+    pub fn insert(&mut self, step: &PlanStep) {
+        match step.op {
+            Op::Conv { .. } if step.inputs.len() == 2 && self.steps.insert(step.output) => {}
+            Op::Conv { .. } | Op::ConvTranspose { .. } => drop(self.convolutions.insert(step.output)),
+            _ => drop(self.steps.insert(step.output)),
+        }
+    }
+}
+
+impl Tensors {
+    /// Whether a step is computed on floats.
+    pub fn on_floats(&self, step: &PlanStep) -> bool {
+        match step.op {
+            Op::Conv { .. } | Op::ConvTranspose { .. } => self.on_floats.convolutions.contains(&step.output),
+            _ => self.on_floats.steps.contains(&step.output),
+        }
     }
 
     /// Whether what a convolution adds is taken from planes, since its channels last are in other places.
     pub fn adds_planes(&self, step: &PlanStep) -> bool {
         let halves = matches!(step.op, Op::Conv { .. }) && self.of(step.inputs[0]).grid.is_none();
-        self.on_floats.contains(&step.output) && halves && step.inputs.len() == 2
+        self.on_floats.steps.contains(&step.output) && halves && step.inputs.len() == 2
     }
 
     /// A step as a normalisation of groups of channels; none where it is no such, or one that the kernel does not

@@ -7,7 +7,7 @@ use super::super::graph::Op;
 use super::super::memory::{FILLED, Lifetime, MAX_ARENA, arrange};
 use super::super::plan::{Header, Place, PlanStep};
 use super::CudaError;
-use super::kernels::{follows, is_head, passes_on, reads_planes};
+use super::kernels::{OnFloats, follows, is_head, passes_on, reads_planes};
 use crate::backend::cpu::layout::{Grid, Layout};
 use crate::backend::cpu::max_pool::PoolShape;
 use crate::backend::cuda::conv::Halves;
@@ -62,15 +62,14 @@ pub(super) struct Tensors {
     own: Vec<Tensor>,
     /// What convolutions write on their way, beside their output: theirs, pooled.
     pooled: BTreeMap<usize, usize>,
-    /// What steps on floats make, and convolutions that add what lies in other places.
-    pub(super) on_floats: BTreeSet<usize>,
+    pub(super) on_floats: OnFloats,
 }
 
 impl Tensors {
     /// Decides how each tensor lies, and where, and says where their memory ends; with `share` two that are never needed at the
     /// same time share it. What is in `on_floats` is made by a step on floats, and so is what other kernels cannot take: of
     /// constants, tensors that are no pictures, or along another axis than the channels.
-    pub fn new(header: &Header, on_floats: &BTreeSet<usize>, share: bool) -> Result<(Self, u64), CudaError> {
+    pub fn new(header: &Header, on_floats: &OnFloats, share: bool) -> Result<(Self, u64), CudaError> {
         let mut tensors = Self { own: Vec::new(), pooled: BTreeMap::new(), on_floats: on_floats.clone() };
         for value in &header.values {
             let (channels, pixels) = match value.shape[..] {
@@ -86,7 +85,7 @@ impl Tensors {
             let len = value.shape.iter().product();
             tensors.own.push(Tensor { channels, pixels, len, grid, ..Tensor::default() });
         }
-        tensors.choose(header)?;
+        tensors.choose(header);
         tensors.forms(header);
         tensors.widths(header);
         tensors.check_weights(header)?;
@@ -97,40 +96,35 @@ impl Tensors {
     }
 
     /// Which steps are computed on floats beside those that have been refused.
-    fn choose(&mut self, header: &Header) -> Result<(), CudaError> {
+    fn choose(&mut self, header: &Header) {
         let mut made: BTreeSet<usize> = header.inputs.iter().copied().collect();
         for step in &header.steps {
             // What convolutions add may be constant.
             let adds = matches!(step.op, Op::Conv { .. }) && self.own[step.inputs[0]].grid.is_none();
             let own = if adds { &step.inputs[..1] } else { &step.inputs };
-            let found = own.iter().chain([&step.output]).find_map(|&v| Some((v, self.special(header, v)?)));
-            let adds_constant = found.is_none() && step.inputs.iter().any(|&v| is_constant(header, v));
+            let special = own.iter().chain([&step.output]).any(|&v| self.is_special(header, v));
+            let adds_constant = !special && step.inputs.iter().any(|&v| is_constant(header, v));
             // Where all come as floats, halves would only round them, as numbers of channels and places.
             let varying = || step.inputs.iter().filter(|&&v| !is_constant(header, v));
             let stays =
                 passes_on(&step.op) && self.own[step.output].grid.is_none() && varying().all(|v| made.contains(v));
             let along = matches!(step.op, Op::Concat { axis } if axis != 1);
-            match found {
-                Some((v, found)) if matches!(step.op, Op::Conv { .. } | Op::ConvTranspose { .. }) => {
-                    return Err(CudaError::of(step, format!("`{}` {found}", header.values[v].name)));
+            match step.op {
+                _ if !special && !along && !stays && !adds_constant => {}
+                Op::Conv { .. } | Op::ConvTranspose { .. } if special => {
+                    self.on_floats.convolutions.insert(step.output);
                 }
-                None if !along && !stays && !adds_constant => {}
-                _ => drop(self.on_floats.insert(step.output)),
+                _ => drop(self.on_floats.steps.insert(step.output)),
             }
             if self.on_floats(step) {
                 made.insert(step.output);
             }
         }
-        Ok(())
     }
 
-    /// What kernels for halves cannot take about a value.
-    fn special(&self, header: &Header, value: usize) -> Option<&'static str> {
-        match self.own[value].channels {
-            _ if is_constant(header, value) => Some("is a constant"),
-            0 => Some("is no single picture"),
-            _ => None,
-        }
+    /// Whether kernels for halves cannot take a value: a constant, or what is no single picture.
+    fn is_special(&self, header: &Header, value: usize) -> bool {
+        is_constant(header, value) || self.own[value].channels == 0
     }
 
     /// Which tensors are needed as what.
@@ -206,16 +200,20 @@ impl Tensors {
     /// Refuses weights that would take too much memory once they lie where the tensors have their channels.
     fn check_weights(&self, header: &Header) -> Result<(), CudaError> {
         let mut numbers = 0usize;
-        for step in header.steps.iter().filter(|step| !self.on_floats(step)) {
+        for step in &header.steps {
             let [ins, outs] = [step.inputs[0], step.output].map(|v| self.own[v].width.next_multiple_of(FILLED));
-            let each = match &step.op {
-                Op::Conv { shape, .. } => shape.kernel[0].saturating_mul(shape.kernel[1]),
+            let ins = if self.depthwise(step).is_some() { 1 } else { ins };
+            let spread =
+                |kernel: [usize; 2]| [ins, outs, kernel[0], kernel[1]].into_iter().fold(1, usize::saturating_mul);
+            numbers = numbers.saturating_add(match &step.op {
+                // On floats of whole quads of channels.
+                Op::Conv { shape, .. } if self.on_floats(step) => shape.weights_len().saturating_mul(4),
+                Op::ConvTranspose { shape, .. } if self.on_floats(step) => shape.weights_len().saturating_mul(4),
+                Op::Conv { shape, .. } => spread(shape.kernel),
                 // Each pixel of a square has zeros where the others have taps.
-                Op::ConvTranspose { shape, .. } => shape.kernel[0].saturating_mul(shape.kernel[1]).saturating_mul(4),
-                _ => continue,
-            };
-            let is_each = self.depthwise(step).is_some();
-            numbers = numbers.saturating_add(each.saturating_mul(outs).saturating_mul(if is_each { 1 } else { ins }));
+                Op::ConvTranspose { shape, .. } => spread(shape.kernel).saturating_mul(4),
+                _ => 0,
+            });
             if numbers > MAX_ARENA {
                 return Err(CudaError::of(step, format!("weights so far take more than {MAX_ARENA} numbers")));
             }
@@ -226,7 +224,7 @@ impl Tensors {
     /// Lets parts of joined tensors be written where they belong, each for the first that wants it.
     fn join(&mut self, header: &Header) {
         let steps = header.steps.iter().filter(|step| matches!(step.op, Op::Concat { .. }));
-        let on_floats = self.on_floats.clone();
+        let on_floats = self.on_floats.steps.clone();
         for step in steps.filter(|step| !on_floats.contains(&step.output)) {
             let mut first = 0;
             for &v in &step.inputs {

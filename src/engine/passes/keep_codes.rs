@@ -46,7 +46,8 @@ impl Pass {
 
     /// The grid that a value is to be kept on; none where it stays halves.
     fn grid(&self, graph: &Graph, value: usize) -> Option<Grid> {
-        self.grids.get(value).copied().flatten().filter(|_| graph.values[value].shape.len() == 4)
+        let is_picture = matches!(graph.values[value].shape[..], [1, _, _, _]);
+        self.grids.get(value).copied().flatten().filter(|_| is_picture)
     }
 
     /// Whether a step computes with the codes of what it reads first, or passes on those of all that it reads.

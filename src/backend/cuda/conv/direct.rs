@@ -1,0 +1,142 @@
+//! Launches `kernels/conv.cu` for any convolution, transposed or not, of planes of floats.
+
+use crate::backend::cpu::conv::ConvShape;
+use crate::backend::cpu::conv_transpose::ConvTransposeShape;
+use crate::backend::cuda::launch::{Arg, Launch, Region};
+use crate::backend::cuda::layout::{floats, words};
+
+/// Output channels of a thread; as `kernels/conv.cu` has it.
+const QUAD: usize = 4;
+
+/// A convolution by the places that each pixel of its output reads.
+#[derive(Clone, Debug)]
+pub struct ConvDirect {
+    channels: [usize; 2],
+    groups: usize,
+    sizes: [[usize; 2]; 2],
+    kernel: [usize; 2],
+    /// Down and across: from one pixel of the output to the next, from one tap to the next, the first place, and how far the
+    /// pixels of the input lie apart.
+    places: [[isize; 2]; 4],
+    /// Distance of weights in the file, of output channels of a group, of its input channels, and of groups.
+    apart: [usize; 3],
+}
+
+impl ConvDirect {
+    /// A convolution; none where places go beyond 31 bits.
+    pub fn convolution(shape: &ConvShape) -> Option<Self> {
+        let s = shape;
+        let taps = s.kernel[0] * s.kernel[1];
+        let (ins, outs) = (s.in_channels / s.groups, s.out_channels / s.groups);
+        let pads = signed([s.pads[0], s.pads[1]])?;
+        let own = Self {
+            channels: [s.in_channels, s.out_channels],
+            groups: s.groups,
+            sizes: [s.in_size, s.out_size()],
+            kernel: s.kernel,
+            places: [signed(s.stride)?, signed(s.dilation)?, pads.map(|n| -n), [1, 1]],
+            apart: [ins * taps, taps, outs * ins * taps],
+        };
+        own.checked()
+    }
+
+    /// A transposed one; none as for [`ConvDirect::convolution`].
+    pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
+        let s = shape;
+        let taps = s.kernel[0] * s.kernel[1];
+        let (ins, outs) = (s.in_channels / s.groups, s.out_channels / s.groups);
+        let pads = signed([s.pads[0], s.pads[1]])?;
+        let own = Self {
+            channels: [s.in_channels, s.out_channels],
+            groups: s.groups,
+            sizes: [s.in_size, s.out_size()],
+            kernel: s.kernel,
+            places: [[1, 1], signed(s.dilation)?.map(|n| -n), pads, signed(s.stride)?],
+            apart: [taps, outs * taps, ins * outs * taps],
+        };
+        own.checked()
+    }
+
+    /// The same, where every place that a thread computes, inside or not, is a number of 31 bits and a sign.
+    fn checked(self) -> Option<Self> {
+        let [steps, taps, first, apart] = self.places;
+        let fits = (0..2).all(|i| {
+            let [from, to, kernel] = [self.sizes[0][i], self.sizes[1][i], self.kernel[i]].map(|n| n as i128);
+            let [step, tap, first, apart] = [steps, taps, first, apart].map(|pair| pair[i] as i128);
+            let (down, tap) = ((to - 1) * step, (kernel - 1) * tap);
+            to > 0
+                && [first, first + down, first + tap, first + down + tap, from * apart]
+                    .map(i32::try_from)
+                    .iter()
+                    .all(Result::is_ok)
+        });
+        fits.then_some(self)
+    }
+
+    fn quads(&self) -> usize {
+        (self.channels[1] / self.groups).div_ceil(QUAD)
+    }
+
+    /// The weights as the kernel reads them: groups × quads of output channels × height × width × input channels of a group × 4
+    /// floats, zeros where there is no channel.
+    ///
+    /// # Shapes
+    /// out × in/groups × height × width, of a transposed convolution in × out/groups × height × width.
+    ///
+    /// # Panics
+    /// When there are more or fewer.
+    pub fn pack(&self, weights: &[f32]) -> Vec<u8> {
+        let [ins, outs] = self.channels.map(|n| n / self.groups);
+        let (taps, [by_out, by_in, by_group]) = (self.kernel[0] * self.kernel[1], self.apart);
+        assert_eq!(weights.len(), self.groups * ins * outs * taps, "weights");
+        let mut packed = vec![0.0f32; self.groups * self.quads() * taps * ins * QUAD];
+        for (at, number) in packed.iter_mut().enumerate() {
+            let (lane, c, rest) = (at % QUAD, at / QUAD % ins, at / QUAD / ins);
+            let (tap, quad, group) = (rest % taps, rest / taps % self.quads(), rest / taps / self.quads());
+            let o = quad * QUAD + lane;
+            if o < outs {
+                *number = weights[group * by_group + o * by_out + c * by_in + tap];
+            }
+        }
+        words(packed.into_iter().map(f32::to_bits))
+    }
+
+    /// Computes convolution + bias + residual of so many pictures; none of more threads than a launch has.
+    ///
+    /// # Shapes
+    /// `src` pictures × in × height × width floats; `weights` what [`ConvDirect::pack`] made; `bias` out floats; `residual` and
+    /// `dst` pictures × out × height × width.
+    ///
+    /// # Panics
+    /// When a region has another length or does not lie as its numbers must.
+    pub fn launch(
+        &self,
+        pictures: usize,
+        src: Region,
+        [weights, bias]: [Region; 2],
+        residual: Option<Region>,
+        dst: Region,
+    ) -> Option<Launch> {
+        let [ins, outs] = self.channels;
+        let [in_pixels, out_pixels] = self.sizes.map(|[h, w]| h * w);
+        let count = u32::try_from(pictures * self.groups * self.quads() * out_pixels).ok()?;
+        let packed = self.groups * self.quads() * self.kernel[0] * self.kernel[1] * (ins / self.groups) * QUAD;
+        let numbers = |list: &[usize]| list.iter().map(|&n| Arg::U32(n as u32)).collect::<Vec<_>>();
+        let to = floats(dst, pictures * outs * out_pixels);
+        let mut args = vec![floats(src, pictures * ins * in_pixels)];
+        args.extend(numbers(&[ins, self.sizes[0][0], self.sizes[0][1]]));
+        args.extend([floats(weights, packed), floats(bias, outs)]);
+        args.push(residual.map_or(to, |residual| floats(residual, pictures * outs * out_pixels)));
+        args.extend([Arg::U32(u32::from(residual.is_some())), to]);
+        args.extend(numbers(&[outs, self.sizes[1][0], self.sizes[1][1], self.groups, self.kernel[0], self.kernel[1]]));
+        // What is less than nothing wraps around.
+        args.extend(self.places.iter().flatten().map(|&n| Arg::U32(n as u32)));
+        args.push(Arg::U32(count));
+        Some(Launch::line("conv_direct", count, args))
+    }
+}
+
+fn signed(pair: [usize; 2]) -> Option<[isize; 2]> {
+    let [a, b] = pair.map(|n| i32::try_from(n).ok());
+    Some([a? as isize, b? as isize])
+}
