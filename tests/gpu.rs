@@ -14,6 +14,8 @@ mod kernels_cuda_conv;
 mod kernels_cuda_floats;
 #[path = "it/kernels_cuda_floats_values.rs"]
 mod kernels_cuda_floats_values;
+#[path = "it/kernels_cuda_floats_windows.rs"]
+mod kernels_cuda_floats_windows;
 #[path = "it/kernels_cuda_int8.rs"]
 mod kernels_cuda_int8;
 #[path = "it/kernels_cuda_net.rs"]

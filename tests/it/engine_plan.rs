@@ -9,7 +9,7 @@ use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Plan, Pl
 
 use crate::engine_networks::{Up, residual, unet};
 use crate::kernels_cuda_net_int8::{calibrated, wide};
-use crate::kernels_cuda_net_more::normed;
+use crate::kernels_cuda_net_more::{irregular, normed};
 use crate::onnx_writer::{Set, Writer};
 
 fn network() -> Network {
@@ -161,6 +161,9 @@ fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
     let refused = lies(&builder.build_for_gpu(&network).expect("supported").to_bytes());
     assert!(refused > 500, "{refused} refused");
     let network = Network::from_onnx(&normed().bytes()).expect("the writer writes sound files");
+    let refused = lies(&Builder::default().build_for_gpu(&network).expect("supported").to_bytes());
+    assert!(refused > 400, "{refused} refused");
+    let network = Network::from_onnx(&irregular().bytes()).expect("the writer writes sound files");
     let refused = lies(&Builder::default().build_for_gpu(&network).expect("supported").to_bytes());
     assert!(refused > 400, "{refused} refused");
 }
