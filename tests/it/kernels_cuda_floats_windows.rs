@@ -91,22 +91,22 @@ fn add(
     });
 }
 
+/// With the settings of a convolution, which is transposed.
 fn transposed(random: &mut Random) -> ConvTransposeShape {
     loop {
-        let groups = random.in_range(1..=3);
-        let mut two = |low, high| [random.in_range(low..=high), random.in_range(low..=high)];
-        let (in_size, kernel, stride, dilation) = (two(1, 12), two(1, 4), two(1, 4), two(1, 2));
-        let (before, after, more, per_group) = (two(0, 2), two(0, 2), two(0, 3), two(1, 7));
+        let ConvShape { in_channels, out_channels, groups, in_size, kernel, stride, pads, dilation } = random.conv();
+        let in_size = in_size.map(|n| n.min(12));
+        let output_padding = stride.map(|n| random.in_range(0..=n - 1));
         let shape = ConvTransposeShape {
-            in_channels: groups * per_group[0],
-            out_channels: groups * per_group[1],
+            in_channels,
+            out_channels,
             groups,
             in_size,
             kernel,
             stride,
-            pads: [before[0], before[1], after[0], after[1]],
+            pads,
             dilation,
-            output_padding: [0, 1].map(|i| more[i] % stride[i]),
+            output_padding,
         };
         if shape.check().is_ok() {
             return shape;
@@ -114,14 +114,12 @@ fn transposed(random: &mut Random) -> ConvTransposeShape {
     }
 }
 
+/// With the settings of a convolution, of a few planes.
 fn pooling(random: &mut Random) -> PoolShape {
     loop {
-        let channels = random.in_range(1..=5);
-        let mut two = |low, high| [random.in_range(low..=high), random.in_range(low..=high)];
-        let (in_size, kernel, stride, dilation) = (two(1, 20), two(1, 4), two(1, 4), two(1, 3));
-        let (before, after, mode) = (two(0, 3), two(0, 3), two(0, 1));
-        let pads = [before[0], before[1], after[0], after[1]];
-        let shape = PoolShape { channels, in_size, kernel, stride, pads, dilation, ceil_mode: mode[0] == 1 };
+        let ConvShape { groups: channels, in_size, kernel, stride, pads, dilation, .. } = random.conv();
+        let ceil_mode = random.in_range(0..=1) == 1;
+        let shape = PoolShape { channels, in_size, kernel, stride, pads, dilation, ceil_mode };
         if shape.check().is_ok() {
             return shape;
         }

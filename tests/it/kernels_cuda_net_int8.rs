@@ -8,7 +8,7 @@ use sonoplex::engine::{
 
 use super::kernels_cuda::Machine;
 use super::kernels_cuda_net::{deep, join, larger, relu, unet, up};
-use super::kernels_cuda_net_more::{attentive, pooled};
+use super::kernels_cuda_net_more::{attentive, irregular, pooled};
 use super::naive::Random;
 use super::onnx_writer::{Set, Writer};
 
@@ -126,6 +126,7 @@ pub fn check_int8_networks(machine: &mut dyn Machine) {
         ("deep", deep(), 4),
         ("pooled", pooled(), 6),
         ("attentive", attentive(), 0),
+        ("irregular", irregular(), 0),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
         let (calibration, picture) = calibrated(&network);

@@ -11,50 +11,33 @@ const QUAD: usize = 4;
 /// A convolution by the places that each pixel of its output reads.
 #[derive(Clone, Debug)]
 pub struct ConvDirect {
+    /// In and out.
     channels: [usize; 2],
     groups: usize,
+    /// Of the input and the output.
     sizes: [[usize; 2]; 2],
     kernel: [usize; 2],
     /// Down and across: from one pixel of the output to the next, from one tap to the next, the first place, and how far the
     /// pixels of the input lie apart.
     places: [[isize; 2]; 4],
-    /// Distance of weights in the file, of output channels of a group, of its input channels, and of groups.
-    apart: [usize; 3],
+    transposed: bool,
 }
 
 impl ConvDirect {
     /// A convolution; none where places go beyond 31 bits.
-    pub fn convolution(shape: &ConvShape) -> Option<Self> {
-        let s = shape;
-        let taps = s.kernel[0] * s.kernel[1];
-        let (ins, outs) = (s.in_channels / s.groups, s.out_channels / s.groups);
-        let pads = signed([s.pads[0], s.pads[1]])?;
-        let own = Self {
-            channels: [s.in_channels, s.out_channels],
-            groups: s.groups,
-            sizes: [s.in_size, s.out_size()],
-            kernel: s.kernel,
-            places: [signed(s.stride)?, signed(s.dilation)?, pads.map(|n| -n), [1, 1]],
-            apart: [ins * taps, taps, outs * ins * taps],
-        };
-        own.checked()
+    pub fn convolution(s: &ConvShape) -> Option<Self> {
+        let [stride, dilation, pads] = signed([s.stride, s.dilation, [s.pads[0], s.pads[1]]])?;
+        let places = [stride, dilation, pads.map(|n| -n), [1, 1]];
+        let (channels, sizes) = ([s.in_channels, s.out_channels], [s.in_size, s.out_size()]);
+        Self { channels, groups: s.groups, sizes, kernel: s.kernel, places, transposed: false }.checked()
     }
 
     /// A transposed one; none as for [`ConvDirect::convolution`].
-    pub fn transposed(shape: &ConvTransposeShape) -> Option<Self> {
-        let s = shape;
-        let taps = s.kernel[0] * s.kernel[1];
-        let (ins, outs) = (s.in_channels / s.groups, s.out_channels / s.groups);
-        let pads = signed([s.pads[0], s.pads[1]])?;
-        let own = Self {
-            channels: [s.in_channels, s.out_channels],
-            groups: s.groups,
-            sizes: [s.in_size, s.out_size()],
-            kernel: s.kernel,
-            places: [[1, 1], signed(s.dilation)?.map(|n| -n), pads, signed(s.stride)?],
-            apart: [taps, outs * taps, ins * outs * taps],
-        };
-        own.checked()
+    pub fn transposed(s: &ConvTransposeShape) -> Option<Self> {
+        let [stride, dilation, pads] = signed([s.stride, s.dilation, [s.pads[0], s.pads[1]]])?;
+        let places = [[1, 1], dilation.map(|n| -n), pads, stride];
+        let (channels, sizes) = ([s.in_channels, s.out_channels], [s.in_size, s.out_size()]);
+        Self { channels, groups: s.groups, sizes, kernel: s.kernel, places, transposed: true }.checked()
     }
 
     /// The same, where every place that a thread computes, inside or not, is a number of 31 bits and a sign.
@@ -87,7 +70,8 @@ impl ConvDirect {
     /// When there are more or fewer.
     pub fn pack(&self, weights: &[f32]) -> Vec<u8> {
         let [ins, outs] = self.channels.map(|n| n / self.groups);
-        let (taps, [by_out, by_in, by_group]) = (self.kernel[0] * self.kernel[1], self.apart);
+        let taps = self.kernel[0] * self.kernel[1];
+        let [by_out, by_in] = if self.transposed { [1, outs] } else { [ins, 1] };
         assert_eq!(weights.len(), self.groups * ins * outs * taps, "weights");
         let mut packed = vec![0.0f32; self.groups * self.quads() * taps * ins * QUAD];
         for (at, number) in packed.iter_mut().enumerate() {
@@ -95,7 +79,7 @@ impl ConvDirect {
             let (tap, quad, group) = (rest % taps, rest / taps % self.quads(), rest / taps / self.quads());
             let o = quad * QUAD + lane;
             if o < outs {
-                *number = weights[group * by_group + o * by_out + c * by_in + tap];
+                *number = weights[(group * ins * outs + o * by_out + c * by_in) * taps + tap];
             }
         }
         words(packed.into_iter().map(f32::to_bits))
@@ -136,7 +120,7 @@ impl ConvDirect {
     }
 }
 
-fn signed(pair: [usize; 2]) -> Option<[isize; 2]> {
-    let [a, b] = pair.map(|n| i32::try_from(n).ok());
-    Some([a? as isize, b? as isize])
+fn signed(pairs: [[usize; 2]; 3]) -> Option<[[isize; 2]; 3]> {
+    let fit = pairs.iter().flatten().all(|&n| i32::try_from(n).is_ok());
+    fit.then(|| pairs.map(|pair| pair.map(|n| n as isize)))
 }
