@@ -21,7 +21,8 @@ stage() {
 
 stage format cargo fmt --check
 stage tests cargo test
-stage "tests without video, camera and window" cargo test --no-default-features
+# The kernels are the same ones: their emulation, a third of all time, has been through above.
+stage "tests without video, camera and window" cargo test --no-default-features -- --skip=kernels_emulated
 stage lints cargo clippy --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" stage documentation cargo doc --no-deps --quiet
 trainer=(--manifest-path train/Cargo.toml)

@@ -4,10 +4,12 @@
 //! in all lanes, with a vector of words and adds what comes out to a vector of sums. So a loop over words serves every
 //! precision.
 
+use std::marker::PhantomData;
+
 use super::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use super::isa::WIDE;
-use super::lanes::{self, Lanes, Vectorised};
+use super::lanes::{self, Lanes, Vectorised, Work};
 
 #[cfg(not(target_arch = "x86_64"))]
 mod array;
@@ -47,6 +49,15 @@ pub(crate) trait Dot: Copy {
     type Lanes: Lanes;
     /// Factors in a word.
     const FACTOR: Factor;
+    /// As [`Lanes::alone`].
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn alone(work: impl Work) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::Lanes::alone(work) }
+    }
     /// A vector of words from `from`, which need not be aligned.
     ///
     /// # Safety
@@ -119,6 +130,24 @@ pub(crate) trait Products {
     unsafe fn run<D: Dot>(self);
 }
 
+/// Work with factors of one kind.
+struct With<W, D>(W, PhantomData<D>);
+
+impl<W: Products, D: Dot> Work for With<W, D> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.run::<D>() }
+    }
+}
+
+/// # Safety
+/// The processor has the instructions of `D`.
+unsafe fn run_with<D: Dot>(work: impl Products) {
+    // SAFETY: the caller's promise.
+    unsafe { D::alone(With::<_, D>(work, PhantomData)) }
+}
+
 struct Floats<W>(W);
 
 impl<W: Products> Vectorised for Floats<W> {
@@ -139,7 +168,7 @@ pub(crate) fn run(isa: Isa, factor: Factor, work: impl Products) {
         #[cfg(target_arch = "x86_64")]
         Factor::Bf16 if WIDE && isa == Isa::Avx512 && Isa::has_bf16() => {
             // SAFETY: checked above.
-            unsafe { x86::bf16(work) }
+            unsafe { run_with::<x86::Bf16>(work) }
         }
         Factor::Int8 => bytes::run(isa, work),
         Factor::Bf16 => unreachable!("only offered where the processor has the instructions"),
@@ -148,18 +177,19 @@ pub(crate) fn run(isa: Isa, factor: Factor, work: impl Products) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::super::lanes::Avx512;
-    use super::{Dot, Factor, Products};
+    use super::super::lanes::{Avx512, alone};
+    use super::{Dot, Factor};
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
     /// Pairs of bf16 in a ZMM register; needs AVX512-BF16.
     #[derive(Clone, Copy)]
-    struct Bf16(__m512i);
+    pub(super) struct Bf16(__m512i);
 
     impl Dot for Bf16 {
         type Lanes = Avx512;
         const FACTOR: Factor = Factor::Bf16;
+        alone!("avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma");
 
         #[inline(always)]
         unsafe fn load(from: *const u32) -> Self {
@@ -191,13 +221,5 @@ mod x86 {
                 _mm256_storeu_si256(to.cast(), halves);
             }
         }
-    }
-
-    /// # Safety
-    /// The processor has AVX-512F, BW, VL and BF16.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma")]
-    pub(super) unsafe fn bf16(work: impl Products) {
-        // SAFETY: the caller's promise.
-        unsafe { work.run::<Bf16>() }
     }
 }

@@ -1,5 +1,7 @@
 //! A few floats that are computed together: one interface over the vector registers of each [`Isa`](super::Isa).
 
+use std::marker::PhantomData;
+
 use super::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use super::isa::WIDE;
@@ -11,6 +13,33 @@ mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+/// Work for registers that it names itself.
+pub(crate) trait Work {
+    /// Does it; to be marked `#[inline(always)]`, with all that it calls.
+    ///
+    /// # Safety
+    /// The processor has the instructions.
+    unsafe fn run(self);
+}
+
+/// The method `alone` of [`Lanes`] and of sums of products, for these instructions.
+macro_rules! alone {
+    ($($features:literal)?) => {
+        #[inline(always)]
+        unsafe fn alone(work: impl $crate::backend::cpu::lanes::Work) {
+            #[inline(never)]
+            $(#[target_feature(enable = $features)])?
+            unsafe fn alone(work: impl $crate::backend::cpu::lanes::Work) {
+                // SAFETY: the caller's promise.
+                unsafe { work.run() }
+            }
+            // SAFETY: the caller's promise.
+            unsafe { alone(work) }
+        }
+    };
+}
+pub(super) use alone;
+
 /// Some floats in one register.
 ///
 /// The methods are plain wrappers that must be inlined into a function with the right `#[target_feature]`.
@@ -19,6 +48,12 @@ pub(crate) trait Lanes: Copy {
     const COUNT: usize;
     /// Such registers of the processor.
     const REGISTERS: usize = 16;
+    /// Does `work` in a function of its own that is compiled for these registers. What has many sizes calls each so: one
+    /// function with all of them takes a compiler minutes.
+    ///
+    /// # Safety
+    /// The processor has the instructions of this type.
+    unsafe fn alone(work: impl Work);
     /// All lanes `x`.
     ///
     /// # Safety
@@ -211,52 +246,42 @@ pub(crate) trait Vectorised {
     unsafe fn run<L: Lanes>(self);
 }
 
+/// Work with registers of one width.
+struct With<W, L>(W, PhantomData<L>);
+
+impl<W: Vectorised, L: Lanes> Work for With<W, L> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.run::<L>() }
+    }
+}
+
+/// # Safety
+/// The processor has the instructions of `L`.
+unsafe fn run_with<L: Lanes>(work: impl Vectorised) {
+    // SAFETY: the caller's promise.
+    unsafe { L::alone(With::<_, L>(work, PhantomData)) }
+}
+
 /// Does `work` with the instructions of `isa`.
 ///
 /// # Panics
 /// When this processor has not got them.
 pub(crate) fn run(isa: Isa, work: impl Vectorised) {
     assert!(Isa::detect().includes(isa), "instructions that this processor has");
-    match isa {
-        // SAFETY: checked above.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 if WIDE => unsafe { avx512(work) },
-        // SAFETY: checked above.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 if WIDE => unsafe { avx2(work) },
-        // SAFETY: checked above.
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon => unsafe { neon(work) },
-        // SAFETY: needs no instructions of its own.
-        _ => unsafe { work.run::<Portable>() },
+    // SAFETY: checked above; the portable registers need no instructions of their own.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if WIDE => run_with::<Avx512>(work),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 if WIDE => run_with::<Avx2>(work),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => run_with::<Neon>(work),
+            _ => run_with::<Portable>(work),
+        }
     }
-}
-
-/// # Safety
-/// The processor has AVX-512F, BW and VL, AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
-unsafe fn avx512(work: impl Vectorised) {
-    // SAFETY: the caller's promise.
-    unsafe { work.run::<Avx512>() }
-}
-
-/// # Safety
-/// The processor has AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(work: impl Vectorised) {
-    // SAFETY: the caller's promise.
-    unsafe { work.run::<Avx2>() }
-}
-
-/// # Safety
-/// The processor has NEON.
-#[cfg(target_arch = "aarch64")]
-#[target_feature(enable = "neon")]
-unsafe fn neon(work: impl Vectorised) {
-    // SAFETY: the caller's promise.
-    unsafe { work.run::<Neon>() }
 }
 
 #[cfg(target_arch = "x86_64")]

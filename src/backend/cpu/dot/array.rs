@@ -1,6 +1,6 @@
 //! Sums of products of bytes in plain loops.
 
-use super::{Dot, Factor, Products};
+use super::{Dot, Factor, Products, run_with};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::{Lanes, Portable};
 
@@ -70,5 +70,5 @@ impl Dot for Words {
 pub(super) fn run(isa: Isa, work: impl Products) {
     assert!(isa == Isa::Portable, "instructions that are there");
     // SAFETY: needs no instructions of its own.
-    unsafe { work.run::<Words>() }
+    unsafe { run_with::<Words>(work) }
 }

@@ -5,9 +5,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{Dot, Factor, Products};
+use super::{Dot, Factor, Products, run_with};
 use crate::backend::cpu::isa::{Isa, WIDE};
-use crate::backend::cpu::lanes::{Avx2, Avx512, Portable};
+use crate::backend::cpu::lanes::{Avx2, Avx512, Portable, alone};
 
 /// Four bytes a lane in a ZMM register; needs AVX512-VNNI.
 #[derive(Clone, Copy)]
@@ -22,10 +22,11 @@ struct Wide(__m256i);
 struct Narrow(__m128i);
 
 macro_rules! bytes {
-    ($name:ident, $lanes:ident, $load:ident, $repeat:ident, $convert:ident, $floats:ident, $ints:ident, $add:expr) => {
+    ($name:ident, $lanes:ident, $($features:literal)?, $load:ident, $repeat:ident, $convert:ident, $floats:ident, $ints:ident, $add:expr) => {
         impl Dot for $name {
             type Lanes = $lanes;
             const FACTOR: Factor = Factor::Int8;
+            alone!($($features)?);
 
             #[inline(always)]
             unsafe fn load(from: *const u32) -> Self {
@@ -63,6 +64,7 @@ macro_rules! bytes {
 bytes!(
     Vnni,
     Avx512,
+    "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma",
     _mm512_loadu_si512,
     _mm512_set1_epi32,
     _mm512_cvtepi32_ps,
@@ -73,6 +75,7 @@ bytes!(
 bytes!(
     Wide,
     Avx2,
+    "avx2,fma",
     _mm256_loadu_si256,
     _mm256_set1_epi32,
     _mm256_cvtepi32_ps,
@@ -88,6 +91,7 @@ bytes!(
 bytes!(
     Narrow,
     Portable,
+    ,
     _mm_loadu_si128,
     _mm_set1_epi32,
     _mm_cvtepi32_ps,
@@ -113,25 +117,9 @@ pub(super) fn run(isa: Isa, work: impl Products) {
     // SAFETY: checked above; the narrow registers are those of every processor of this architecture.
     unsafe {
         match isa {
-            Isa::Avx512 if WIDE => vnni(work),
-            Isa::Avx2 if WIDE => avx2(work),
-            _ => work.run::<Narrow>(),
+            Isa::Avx512 if WIDE => run_with::<Vnni>(work),
+            Isa::Avx2 if WIDE => run_with::<Wide>(work),
+            _ => run_with::<Narrow>(work),
         }
     }
-}
-
-/// # Safety
-/// The processor has AVX-512F, BW, VL and VNNI.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
-unsafe fn vnni(work: impl Products) {
-    // SAFETY: the caller's promise.
-    unsafe { work.run::<Vnni>() }
-}
-
-/// # Safety
-/// The processor has AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(work: impl Products) {
-    // SAFETY: the caller's promise.
-    unsafe { work.run::<Wide>() }
 }

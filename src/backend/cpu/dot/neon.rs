@@ -10,7 +10,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{Dot, Factor, Products, array};
+use super::{Dot, Factor, Products, array, run_with};
 use crate::backend::cpu::isa::{Arm, Isa};
 use crate::backend::cpu::lanes::{Lanes, Neon};
 
@@ -148,9 +148,9 @@ pub(super) fn run(isa: Isa, work: impl Products) {
     // SAFETY: checked above and here.
     unsafe {
         match Arm::detect() {
-            Arm::I8mm => work.run::<Bytes<Mixed>>(),
-            Arm::DotProd => work.run::<Bytes<Signed>>(),
-            Arm::Baseline => work.run::<Bytes<Widened>>(),
+            Arm::I8mm => run_with::<Bytes<Mixed>>(work),
+            Arm::DotProd => run_with::<Bytes<Signed>>(work),
+            Arm::Baseline => run_with::<Bytes<Widened>>(work),
         }
     }
 }

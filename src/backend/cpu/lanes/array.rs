@@ -1,6 +1,6 @@
 //! A register of any other processor, as the compiler makes it of an array.
 
-use super::Lanes;
+use super::{Lanes, alone};
 use crate::backend::cpu::activation::clip;
 
 /// Four floats in an array, which is one register of every baseline processor.
@@ -9,6 +9,7 @@ pub(crate) struct Portable([f32; 4]);
 
 impl Lanes for Portable {
     const COUNT: usize = 4;
+    alone!();
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         Self([x; 4])

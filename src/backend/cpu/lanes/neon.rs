@@ -1,6 +1,6 @@
 //! The registers of 64-bit ARM.
 
-use super::Lanes;
+use super::{Lanes, alone};
 use std::arch::aarch64::*;
 
 /// Four floats in a register of NEON, of which there are 32.
@@ -10,6 +10,7 @@ pub(crate) struct Neon(pub(crate) float32x4_t);
 impl Lanes for Neon {
     const COUNT: usize = 4;
     const REGISTERS: usize = 32;
+    alone!("neon");
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the trait's promises, passed on by the caller.

@@ -1,6 +1,6 @@
 //! The registers of x86-64.
 
-use super::Lanes;
+use super::{Lanes, alone};
 use std::arch::x86_64::*;
 
 /// Four floats in an XMM register, which every processor of this architecture has.
@@ -9,6 +9,7 @@ pub(crate) struct Portable(pub(crate) __m128);
 
 impl Lanes for Portable {
     const COUNT: usize = 4;
+    alone!();
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the trait's promises, passed on by the caller.
@@ -62,6 +63,7 @@ unsafe fn mask(count: usize) -> __m256i {
 
 impl Lanes for Avx2 {
     const COUNT: usize = 8;
+    alone!("avx2,fma");
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the trait's promises, passed on by the caller.
@@ -131,6 +133,7 @@ pub(crate) struct Avx512(pub(crate) __m512);
 impl Lanes for Avx512 {
     const COUNT: usize = 16;
     const REGISTERS: usize = 32;
+    alone!("avx512f,avx512bw,avx512vl,avx2,fma");
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the trait's promises, passed on by the caller.

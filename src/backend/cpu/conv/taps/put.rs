@@ -3,7 +3,7 @@
 use super::Keep;
 use super::tile::Task;
 use crate::backend::cpu::dot::{Dot, Factor};
-use crate::backend::cpu::lanes::Lanes;
+use crate::backend::cpu::lanes::{Lanes, Work};
 use crate::backend::cpu::layout::BLOCK;
 use crate::backend::cpu::unroll::unrolled;
 
@@ -69,29 +69,6 @@ impl Task<'_> {
         }
     }
 
-    /// As `put`, any way.
-    ///
-    /// # Safety
-    /// As for `tile`.
-    #[inline(always)]
-    pub(super) unsafe fn put_any<D: Dot, const T: usize, const V: usize>(
-        &self,
-        panel: usize,
-        place: usize,
-        sums: &[[D::Lanes; V]; T],
-    ) {
-        for i in 0..V {
-            let (first, step) = self.places::<D>(panel, place, i);
-            // SAFETY: the caller's promise.
-            unsafe {
-                let (scale, bias) = self.affine::<D>(panel * self.taps.panel + i * D::Lanes::COUNT);
-                for (t, sums) in sums.iter().enumerate() {
-                    self.finish.keep::<D>(first + t * step, D::total(sums[i]).multiply_add(scale, bias));
-                }
-            }
-        }
-    }
-
     /// Where in the output vector `i` of the first pixel lies, and how far the next pixel is.
     #[inline(always)]
     fn places<D: Dot>(&self, panel: usize, place: usize, i: usize) -> (usize, usize) {
@@ -116,33 +93,60 @@ impl Task<'_> {
             (scale, D::Lanes::load(self.taps.bias.as_ptr().add(channel)))
         }
     }
+}
 
-    /// Writes the sums of a tile to planes, value by value: for the few channels of a head.
-    ///
-    /// # Safety
-    /// As for `tile`.
+/// The sums of a tile, to be kept any way.
+pub(super) struct AnyWay<'a, D: Dot, const V: usize> {
+    pub task: &'a Task<'a>,
+    pub panel: usize,
+    pub place: usize,
+    pub sums: &'a [[D::Lanes; V]],
+}
+
+impl<D: Dot, const V: usize> Work for AnyWay<'_, D, V> {
     #[inline(always)]
-    pub(super) unsafe fn store_planar<D: Dot, const T: usize, const V: usize>(
-        &self,
-        panel: usize,
-        place: usize,
-        sums: &[[D::Lanes; V]; T],
-    ) {
-        let (taps, area) = (self.taps, self.taps.out_size[0] * self.taps.out_size[1]);
+    unsafe fn run(self) {
+        let Self { task, panel, place, sums } = self;
+        for i in 0..V {
+            let (first, step) = task.places::<D>(panel, place, i);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (scale, bias) = task.affine::<D>(panel * task.taps.panel + i * D::Lanes::COUNT);
+                for (t, sums) in sums.iter().enumerate() {
+                    task.finish.keep::<D>(first + t * step, D::total(sums[i]).multiply_add(scale, bias));
+                }
+            }
+        }
+    }
+}
+
+/// The sums of a tile, to be written to planes, value by value: for the few channels of a head.
+pub(super) struct ToPlanes<'a, D: Dot, const V: usize> {
+    pub task: &'a Task<'a>,
+    pub panel: usize,
+    pub place: usize,
+    pub sums: &'a [[D::Lanes; V]],
+}
+
+impl<D: Dot, const V: usize> Work for ToPlanes<'_, D, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { task, panel, place, sums } = self;
+        let (taps, area) = (task.taps, task.taps.out_size[0] * task.taps.out_size[1]);
         let first = panel * taps.panel;
         let mut values = [0.0f32; 2 * BLOCK];
         for (t, sums) in sums.iter().enumerate() {
             for (i, sum) in sums.iter().enumerate() {
                 // SAFETY: a panel is at most two blocks wide.
                 unsafe {
-                    let (scale, bias) = self.affine::<D>(first + i * D::Lanes::COUNT);
+                    let (scale, bias) = task.affine::<D>(first + i * D::Lanes::COUNT);
                     let value = D::total(*sum).multiply_add(scale, bias);
                     value.store(values.as_mut_ptr().add(i * D::Lanes::COUNT));
                 }
             }
             for o in first..(first + taps.panel).min(taps.outs) {
                 // SAFETY: the value of this pixel of this plane, which belongs to this task.
-                unsafe { self.finish.store_planar(o * area + place + t * taps.out_stride[1], values[o - first]) };
+                unsafe { task.finish.store_planar(o * area + place + t * taps.out_stride[1], values[o - first]) };
             }
         }
     }

@@ -1,12 +1,14 @@
 //! One tile: its pixels' pointers, its sums and where they are stored.
 
 use std::hint::select_unpredictable;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::line::Line;
+use super::put::{AnyWay, ToPlanes};
 use super::{Beside, Finish, Phase, Taps, Way};
 use crate::backend::cpu::dot::{Dot, Factor, Products};
-use crate::backend::cpu::lanes::Lanes;
+use crate::backend::cpu::lanes::{Lanes, Work};
 use crate::backend::cpu::layout::{BLOCK, Layout};
 use crate::backend::cpu::unroll::opaque;
 use crate::backend::cpu::window::start;
@@ -120,6 +122,25 @@ unsafe fn step<D: Dot, const T: usize, const V: usize>(
     }
 }
 
+/// `T` pixels of a row times `V` vectors of channels.
+struct Tile<'a, D, const T: usize, const V: usize> {
+    task: &'a Task<'a>,
+    phase: &'a Phase,
+    panel: usize,
+    /// Row and first column.
+    at: [usize; 2],
+    way: &'a Way<'a>,
+    dot: PhantomData<D>,
+}
+
+impl<D: Dot, const T: usize, const V: usize> Work for Tile<'_, D, T, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.task.tile::<D, T, V>(self.phase, self.panel, self.at, self.way) }
+    }
+}
+
 impl Task<'_> {
     /// # Safety
     /// The processor has the instructions of `D`.
@@ -128,7 +149,7 @@ impl Task<'_> {
         macro_rules! sizes {
             ($vectors:literal: $($n:literal)*) => {
                 match count {
-                    $($n => self.tile::<D, $n, $vectors>(phase, panel, at, way),)*
+                    $($n => D::alone(Tile::<D, $n, $vectors> { task: self, phase, panel, at, way, dot: PhantomData }),)*
                     _ => unreachable!("a tile has at most so many pixels"),
                 }
             };
@@ -213,7 +234,7 @@ impl Task<'_> {
                 + at[1] * taps.out_stride[1]
                 + phase.origin[1];
             if taps.layouts[1] == Layout::Planar {
-                return self.store_planar::<D, T, V>(panel, place, &std::hint::black_box(sums));
+                return D::alone(ToPlanes::<D, V> { task: self, panel, place, sums: &std::hint::black_box(sums) });
             }
             match (D::FACTOR, *way) {
                 (_, Way::Codes(to)) => self.put::<D, _, T, V>(panel, place, sums, to),
@@ -222,7 +243,7 @@ impl Task<'_> {
                 (Factor::Bf16, Way::Halves(to)) => self.put::<D, _, T, V>(panel, place, sums, to),
                 // Rarer, and so long that it is a loop, which reads memory: through this barrier it reads a copy, and
                 // the sums above stay in registers.
-                _ => self.put_any::<D, T, V>(panel, place, &std::hint::black_box(sums)),
+                _ => D::alone(AnyWay::<D, V> { task: self, panel, place, sums: &std::hint::black_box(sums) }),
             }
         }
     }

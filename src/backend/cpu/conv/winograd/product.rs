@@ -1,7 +1,9 @@
 //! Tiles times output channels, summed over the input channels: a product of matrices whose sums stay in registers.
 
+use std::marker::PhantomData;
+
 use crate::backend::cpu::dot::Dot;
-use crate::backend::cpu::lanes::Lanes;
+use crate::backend::cpu::lanes::{Lanes, Work};
 use crate::backend::cpu::layout::BLOCK;
 use crate::backend::cpu::unroll::unrolled;
 
@@ -24,7 +26,7 @@ pub(super) unsafe fn product<D: Dot>(
     macro_rules! sizes {
         ($vectors:literal: $($n:literal)*) => {
             match count {
-                $($n => tile::<D, $n, $vectors>(group, v, weights, m),)*
+                $($n => D::alone(Tile::<D, $n, $vectors> { group, v, weights, m, dot: PhantomData }),)*
                 _ => unreachable!("a group has at most so many tiles"),
             }
         };
@@ -39,6 +41,23 @@ pub(super) unsafe fn product<D: Dot>(
             _ if D::Lanes::REGISTERS == 16 => sizes!(2: 1 2 3 4 5 6),
             _ => sizes!(2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
         }
+    }
+}
+
+/// `T` tiles × `V` vectors of sums.
+struct Tile<'a, D, const T: usize, const V: usize> {
+    group: usize,
+    v: &'a [f32],
+    weights: &'a [f32],
+    m: &'a mut [f32],
+    dot: PhantomData<D>,
+}
+
+impl<D: Dot, const T: usize, const V: usize> Work for Tile<'_, D, T, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's promise.
+        unsafe { tile::<D, T, V>(self.group, self.v, self.weights, self.m) }
     }
 }
 
