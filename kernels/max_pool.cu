@@ -1,4 +1,4 @@
-// The largest of each window, channels-last halves or codes, or the average, of halves: `backend/cpu/max_pool.rs`.
+// The largest of each window, of channels-last halves or codes or of planes of floats, or the average, not of codes: `backend/cpu/max_pool.rs`.
 //
 // Shapes      src: in_height × in_width pixels, `in_pitch` words of 16 bits apart; dst: out_height × out_width, `out_pitch`
 //             apart; `channels` words are computed, a multiple of eight as the pitches are. A word is a half, or two codes.

@@ -42,8 +42,10 @@ typedef void* Context;
 
 extern "C" void emulation_switch(Context* from, Context to);
 asm(R"(
-    .text
+    .pushsection .text
     .globl emulation_switch
+    .hidden emulation_switch
+    .type emulation_switch, @function
 emulation_switch:
     push %rbp
     push %rbx
@@ -60,6 +62,8 @@ emulation_switch:
     pop %rbx
     pop %rbp
     ret
+    .size emulation_switch, . - emulation_switch
+    .popsection
 )");
 
 static void go(Context& from, const Context& to) { emulation_switch(&from, to); }

@@ -79,7 +79,11 @@ fn stored(args: &ReplayArgs, session: &Session) -> anyhow::Result<SegmenterConfi
     if let Some(text) = setting("precision") {
         config.precision = Some(text.parse().map_err(anyhow::Error::msg)?);
     }
-    config.tactics = Some(session.tactics.clone());
     run::apply(&args.segmenter, &mut config);
+    // A tactic is one of a CPU or of a GPU.
+    let of_gpus = |device: &str| device.starts_with("cuda");
+    if of_gpus(&session.device) == of_gpus(&config.device.to_string()) {
+        config.tactics = Some(session.tactics.clone());
+    }
     Ok(config)
 }

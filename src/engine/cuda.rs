@@ -15,7 +15,7 @@ mod pointwise;
 mod tensors;
 mod weights;
 
-/// What a GPU does for one run of a network of one picture: in fp16 with sums of f32, or in bytes with whole sums.
+/// What a GPU does for one run of a network: in fp16 with sums of f32, or in bytes with whole sums.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// Bytes of device memory.

@@ -8,7 +8,7 @@ use sonoplex::engine::plan::VERSION;
 use sonoplex::engine::{Builder, BuilderConfig, Device, Engine, Network, Plan, PlanFault, Precision, describe};
 
 use crate::engine_networks::{Up, residual, unet};
-use crate::kernels_cuda_net_int8::{calibrated, wide};
+use crate::kernels_cuda_net_int8::{calibrated, uneven, wide};
 use crate::kernels_cuda_net_more::{irregular, normed};
 use crate::onnx_writer::{Set, Writer};
 
@@ -166,6 +166,10 @@ fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
     let network = Network::from_onnx(&irregular().bytes()).expect("the writer writes sound files");
     let refused = lies(&Builder::default().build_for_gpu(&network).expect("supported").to_bytes());
     assert!(refused > 400, "{refused} refused");
+    let network = Network::from_onnx(&uneven().bytes()).expect("the writer writes sound files");
+    let builder = Builder::default().rounding(Precision::Int8, Some(calibrated(&network).0));
+    let refused = lies(&builder.build_for_gpu(&network).expect("supported").to_bytes());
+    assert!(refused > 300, "{refused} refused");
 }
 
 /// Joined tensors have places of nothing between their parts: a few weights may stand for very many.
@@ -187,6 +191,23 @@ fn weights_that_would_fill_the_memory_are_refused_before_they_do() {
     let plan = Builder::default().build_for_gpu(&network).expect("supported");
     let said = Program::new(&plan).expect_err("too many").to_string();
     assert!(said.contains("weights so far take more than") && said.contains("--device cpu"), "{said}");
+}
+
+/// As large networks for pictures have them: as dense ones they would be a thousand million numbers.
+#[test]
+fn many_layers_whose_channels_stand_each_for_itself_are_no_many_weights() {
+    let mut w = Writer::new(13);
+    let mut x = w.input("image", &[1, 768, 2, 2]);
+    let weight = w.weights(&[768, 1, 7, 7], 49);
+    for _ in 0..38 {
+        x = w.node("Conv", &[&x, &weight], &[("group", Set::Int(768)), ("pads", Set::Ints(&[3, 3, 3, 3]))]);
+        x = w.node("Softplus", &[&x], &[]);
+    }
+    w.output(&x);
+    let network = Network::from_onnx(&w.bytes()).expect("the writer writes sound files");
+    let plan = Builder::default().build_for_gpu(&network).expect("supported");
+    let room: usize = Program::new(&plan).expect("it has kernels").constants.iter().map(|(_, own)| own.len()).sum();
+    assert!(room < 38 * 768 * 64 * 4, "{room} bytes");
 }
 
 #[test]
@@ -228,6 +249,21 @@ fn stored_tactics_are_taken_or_refused() {
     let wrong = stored.into_keys().map(|k| (k, "abacus".to_owned())).collect();
     let said = with(wrong).expect_err("there is no such tactic").to_string();
     assert!(said.contains("`abacus`") && said.contains("`naive`"), "{said}");
+}
+
+#[test]
+fn stored_tactics_of_a_gpu_are_taken_or_refused() {
+    let network = Network::from_onnx(&wide().bytes()).expect("the writer writes sound files");
+    let with = |tactics: BTreeMap<String, String>| {
+        let config = BuilderConfig { tactics: Some(tactics), ..Default::default() };
+        Program::new(&Builder::new(config).build_for_gpu(&network).expect("supported"))
+    };
+    let step = Builder::default().build_for_gpu(&network).expect("supported").steps()[2].name.clone();
+    let program = |tactic: &str| with(BTreeMap::from([(step.clone(), tactic.to_owned())]));
+    let launches = |tactic| program(tactic).expect("it has that").launches.len();
+    assert!(launches("64x64/2") > launches("64x64"), "the sums of parts are added");
+    let said = program("abacus").expect_err("there is no such tactic").to_string();
+    assert!(said.contains(&format!("`{step}`")) && said.contains("`abacus`") && said.contains("build"), "{said}");
 }
 
 #[test]

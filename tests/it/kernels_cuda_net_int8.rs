@@ -53,6 +53,31 @@ pub fn wide() -> Writer {
     w
 }
 
+/// Codes where they cannot stay: a sum with what lies in gaps until a function on floats has filled them, steps that differ
+/// down and across, several pictures.
+pub fn uneven() -> Writer {
+    let mut w = Writer::new(20);
+    let x = w.input("image", &[1, 1, 16, 12]);
+    let a = relu(&mut w, &x, 1, 16);
+    let b = relu(&mut w, &a, 16, 24);
+    let parts = [relu(&mut w, &a, 16, 12), relu(&mut w, &a, 16, 12)];
+    let joined = join(&mut w, &[&parts[0], &parts[1]]);
+    let added = w.node("Mish", &[&joined], &[]);
+    let c = w.conv(&b, 24, 24, 3);
+    let c = w.node("Add", &[&c, &added], &[]);
+    let c = w.node("Relu", &[&c], &[]);
+    let weight = w.weights(&[16, 24, 3, 3], 9 * 24);
+    let d = w.node("Conv", &[&b, &weight], &[("strides", Set::Ints(&[1, 2])), ("pads", Set::Ints(&[1, 1, 1, 1]))]);
+    let (windows, whole) = (w.ints(&[4, 24, 8, 6]), w.ints(&[1, 96, 4, 3]));
+    let e = w.node("Reshape", &[&b, &windows], &[]);
+    let e = relu(&mut w, &e, 24, 24);
+    let e = w.max_pool(&e);
+    let e = w.node("Reshape", &[&e, &whole], &[]);
+    let e = w.conv(&e, 96, 16, 1);
+    [&c, &d, &e].iter().for_each(|out| w.output(out));
+    w
+}
+
 /// What codes meet that does not know them: joined parts that lie apart, in a sum and as an output, a map of one channel, a
 /// head of many classes, a shortcut of halves that fill fewer places, a layer whose every channel stands for itself.
 fn odd() -> Writer {
@@ -127,6 +152,7 @@ pub fn check_int8_networks(machine: &mut dyn Machine) {
         ("pooled", pooled(), 6),
         ("attentive", attentive(), 0),
         ("irregular", irregular(), 0),
+        ("uneven", uneven(), 2),
     ] {
         let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
         let (calibration, picture) = calibrated(&network);

@@ -41,6 +41,10 @@ fn settled(plan: &Plan, share: bool) -> Result<(Program, Tensors), CudaError> {
         }
         without.into_iter().for_each(|step| on_floats.insert(step));
     };
+    let unknown = |step: &&PlanStep| !step.tactic.is_empty() && !tensors.tactics(header, step).contains(&step.tactic);
+    if let Some(step) = header.steps.iter().find(unknown) {
+        return Err(CudaError::of(step, format!("it has no tactic `{}`; build the plan again", step.tactic)));
+    }
     let Emitted { end, constants, launches, steps } = emitted;
     let inputs = plan.inputs().into_iter().zip(header.inputs.iter().map(|&v| tensors.planes(v))).collect();
     let outputs = plan.outputs().into_iter().zip(header.outputs.iter().map(|(_, v)| tensors.planes(*v))).collect();
@@ -87,7 +91,7 @@ impl<'a> Emit<'a> {
 
     /// All launches, and those steps that no kernel for halves computes.
     fn all(mut self, header: &Header) -> Result<(Emitted, Vec<&PlanStep>), CudaError> {
-        let mut without = Vec::new();
+        let (mut without, mut refused) = (Vec::new(), None);
         for &v in &header.inputs {
             let own = self.tensors.of(v);
             if own.last {
@@ -101,13 +105,15 @@ impl<'a> Emit<'a> {
                 true if out.grid.is_some() => return Err(CudaError::of(step, "no kernel computes codes so")),
                 true => self.on_floats(step).ok_or_else(|| CudaError::of(step, "no kernel computes it yet"))?,
                 false => match self.step(header, step) {
-                    // Nothing makes floats of codes.
-                    Err(found) if self.tensors.of(step.inputs[0]).grid.is_some() => return Err(found),
+                    // Nothing makes floats of codes; but it may be computed once its neighbours lie otherwise.
+                    Err(found) if self.tensors.of(step.inputs[0]).grid.is_some() => {
+                        refused.get_or_insert(found);
+                    }
                     Err(_) => without.push(step),
                     Ok(()) => {}
                 },
             }
-            if !without.is_empty() {
+            if !without.is_empty() || refused.is_some() {
                 continue;
             }
             if out.planes && out.grid.is_some() {
@@ -123,6 +129,9 @@ impl<'a> Emit<'a> {
                 self.lay_last(step.output);
             }
             self.steps.push(first..self.launches.len());
+        }
+        if let Some(found) = refused.filter(|_| without.is_empty()) {
+            return Err(found);
         }
         let Self { end, constants, launches, steps, .. } = self;
         Ok((Emitted { end, constants, launches, steps }, without))

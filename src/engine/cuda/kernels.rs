@@ -75,7 +75,7 @@ impl Tensors {
             }
             _ => None,
         }?;
-        let conv = if step.tactic.is_empty() { conv } else { conv.by(&step.tactic)? };
+        let conv = conv.clone().by(&step.tactic).unwrap_or(conv);
         let added = step.inputs.get(1).and_then(|&v| self.of(v).grid);
         Some(added.into_iter().fold(conv, ConvInt8::adding))
     }
@@ -106,7 +106,8 @@ impl Tensors {
             }
             _ => None,
         }?;
-        if step.tactic.is_empty() { Some(conv) } else { conv.by(&step.tactic) }
+        // Its tactics depend on how its neighbours lie, which is not settled yet where this one is unknown.
+        Some(conv.clone().by(&step.tactic).unwrap_or(conv))
     }
 
     /// The tactics of a step, the one that is probably fastest first; none where there is one way only.

@@ -207,8 +207,9 @@ impl Tensors {
                 |kernel: [usize; 2]| [ins, outs, kernel[0], kernel[1]].into_iter().fold(1, usize::saturating_mul);
             numbers = numbers.saturating_add(match &step.op {
                 // On floats of whole quads of channels.
-                Op::Conv { shape, .. } if self.on_floats(step) => shape.weights_len().saturating_mul(4),
-                Op::ConvTranspose { shape, .. } if self.on_floats(step) => shape.weights_len().saturating_mul(4),
+                Op::Conv { weights, .. } | Op::ConvTranspose { weights, .. } if self.on_floats(step) => {
+                    header.weights[*weights].saturating_mul(4)
+                }
                 Op::Conv { shape, .. } => spread(shape.kernel),
                 // Each pixel of a square has zeros where the others have taps.
                 Op::ConvTranspose { shape, .. } => spread(shape.kernel).saturating_mul(4),

@@ -59,6 +59,10 @@ fn sides(op: &Op) -> Vec<[usize; 2]> {
 /// Numbers of the weights, filled up; none where they cannot be counted.
 fn packed(op: &Op) -> Option<usize> {
     let (ins, outs, [height, width], phases) = match op {
+        // Channels that stand each for itself.
+        Op::Conv { shape, .. } if [shape.in_channels, shape.out_channels] == [shape.groups; 2] => {
+            (1, shape.out_channels, shape.kernel, 1)
+        }
         Op::Conv { shape, .. } => (shape.in_channels, shape.out_channels, shape.kernel, 1),
         // Each pixel of a square has zeros where the others have taps.
         Op::ConvTranspose { shape, .. } => (shape.in_channels, shape.out_channels, shape.kernel, 4),
