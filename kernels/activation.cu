@@ -4,11 +4,12 @@
 // A thread    computes one value.
 // Tolerance   some units of the last place where the function is no arithmetic: the libraries of both sides differ.
 #include "activation.cuh"
+#include "circular.cuh"
 
 // ln(1 + eˣ), of large values too.
 __device__ inline float softplus(float x) { return fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x))); }
 
-// As `activated`, and what networks use more rarely; not sine, cosine and tangent, whose tables are loaded before all else.
+// As `activated`, and what networks use more rarely.
 __device__ inline float function_of(float x, u32 function, float p, float q) {
     switch (function) {
         case 9: return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
@@ -47,6 +48,9 @@ __device__ inline float function_of(float x, u32 function, float p, float q) {
         case 42: return x * x;
         case 43: return truncf(x);
         case 44: return truth(x != 0.0f);
+        case 45:
+        case 46:
+        case 47: return circular(x, function - 45);
         default: return activated(x, function, p, q);
     }
 }

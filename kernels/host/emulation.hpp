@@ -33,6 +33,12 @@ inline float __uint_as_float(uint32_t bits) {
     return x;
 }
 
+inline uint32_t __float_as_uint(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 extern uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulation {

@@ -5,14 +5,14 @@ use super::layout::floats;
 use crate::backend::cpu::activation::Activation;
 use crate::backend::cpu::math::Math;
 
-/// A function of each of `count` floats, in place. None for one that no kernel computes.
+/// A function of each of `count` floats, in place.
 ///
 /// # Panics
 /// When the region has another length or does not lie as floats must.
-pub fn launch(count: usize, activation: Activation, values: Region) -> Option<Launch> {
+pub fn launch(count: usize, activation: Activation, values: Region) -> Launch {
     let mut args = vec![floats(values, count), Arg::U32(count as u32)];
-    args.extend(coded(activation).or_else(|| rarer(activation))?);
-    Some(Launch::line("activate", count as u32, args))
+    args.extend(coded(activation).unwrap_or_else(|| rarer(activation)));
+    Launch::line("activate", count as u32, args)
 }
 
 /// Whether kernels compute a function of halves, in place after what they are for.
@@ -21,7 +21,7 @@ pub fn has_halves(activation: Activation) -> bool {
 }
 
 /// A function of those that `kernels/activation.cu` alone computes.
-fn rarer(activation: Activation) -> Option<[Arg; 3]> {
+fn rarer(activation: Activation) -> [Arg; 3] {
     let (number, p, q) = match activation {
         Activation::GeluTanh => (9, 0.0, 0.0),
         Activation::Mish => (10, 0.0, 0.0),
@@ -32,25 +32,24 @@ fn rarer(activation: Activation) -> Option<[Arg; 3]> {
         Activation::ThresholdedRelu(alpha) => (15, alpha, 0.0),
         Activation::Shrink { bias, lambda } => (16, bias, lambda),
         Activation::Swish(alpha) => (17, alpha, 0.0),
-        Activation::Math(function) => (number(function)?, 0.0, 0.0),
+        Activation::Math(function) => (number(function), 0.0, 0.0),
         other => unreachable!("{other:?} has a number for all kernels"),
     };
-    Some([Arg::U32(number), Arg::F32(p), Arg::F32(q)])
+    [Arg::U32(number), Arg::F32(p), Arg::F32(q)]
 }
 
-/// The functions of [`Math`] that kernels compute, in the order of their numbers; sine, cosine and tangent bring tables with them.
+/// The functions of [`Math`] in the order of their numbers.
 #[rustfmt::skip]
-pub const FUNCTIONS: [Math; 27] = {
+pub const FUNCTIONS: [Math; 30] = {
     use Math::*;
     [
-        Abs, Acos, Acosh, Asin, Asinh, Atan, Atanh, Ceil, Cosh, Erf, Exp, Floor, IsInf, IsPositiveInf, IsNegativeInf, IsNan, Log, Neg, Not, Reciprocal, Round, Sign, Sinh, Sqrt, Square, Truncate, Truth,
+        Abs, Acos, Acosh, Asin, Asinh, Atan, Atanh, Ceil, Cosh, Erf, Exp, Floor, IsInf, IsPositiveInf, IsNegativeInf, IsNan, Log, Neg, Not, Reciprocal, Round, Sign, Sinh, Sqrt, Square, Truncate, Truth, Sin, Cos, Tan,
     ]
 };
 
-fn number(function: Math) -> Option<u32> {
+fn number(function: Math) -> u32 {
     const FIRST: u32 = 18;
-    let place = FUNCTIONS.iter().position(|own| *own == function)?;
-    Some(FIRST + place as u32)
+    FIRST + FUNCTIONS.iter().position(|own| *own == function).expect("all of them") as u32
 }
 
 /// A function as all kernels are told it: its number and what it is given; none for one that they do not compute.

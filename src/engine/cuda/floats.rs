@@ -26,7 +26,7 @@ impl Emit<'_> {
         match &step.op {
             Op::Activate(function) => {
                 self.copy_floats(step);
-                return self.activate(step, *function);
+                self.activate(step, *function);
             }
             Op::Copy => self.copy_floats(step),
             Op::BatchNorm { numbers, epsilon } => {
@@ -39,7 +39,7 @@ impl Emit<'_> {
             }
             Op::Softmax { outer, axis, inner } => self.softmax(step, [*outer, *axis, *inner], false),
             Op::Concat { axis } => self.join_floats(step, *axis),
-            Op::Binary(op) => return self.combine(step, *op, Activation::None),
+            Op::Binary(op) => self.combine(step, *op, Activation::None),
             Op::Pad { channels, size: [h, w], pads: [top, left, bottom, right], level } => {
                 let [rows, columns] = [h + top + bottom, w + left + right];
                 let level = self.floats(&[*level]);
@@ -112,19 +112,19 @@ impl Emit<'_> {
                 let bias = bias.map(|bias| self.floats(&self.plan.weights[bias]));
                 let lookup = self.constant(matmul::tables(sizes));
                 self.launches.push(matmul::launch(sizes, [(src, src_len), second], bias, lookup, dst)?);
-                return self.activate(step, *activation);
+                self.activate(step, *activation);
             }
             TensorOp::Normalize { sizes, numbers, activation } => {
                 let numbers = self.pairs(*numbers);
                 self.launches.push(normalize::launch(sizes, src, numbers, dst));
-                return self.activate(step, *activation);
+                self.activate(step, *activation);
             }
             TensorOp::Affine { plane, numbers, activation } => {
                 let numbers = self.pairs(*numbers);
                 self.scale(step, *plane, numbers);
-                return self.activate(step, *activation);
+                self.activate(step, *activation);
             }
-            TensorOp::Binary { op, activation } => return self.combine(step, *op, *activation),
+            TensorOp::Binary { op, activation } => self.combine(step, *op, *activation),
             TensorOp::Select => {
                 let repeated = Repeated::new([0, 1, 2].map(|i| self.shape(step.inputs[i])), self.shape(step.output));
                 let tensors = [0, 1, 2].map(|i| self.given(step.inputs[i]).0);
@@ -159,7 +159,10 @@ impl Emit<'_> {
                 Some(())
             }
             Op::Conv { then: Some(Then::MaxPool { .. }), .. } => None,
-            Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } => self.activate(step, *activation),
+            Op::Conv { activation, .. } | Op::ConvTranspose { activation, .. } => {
+                self.activate(step, *activation);
+                Some(())
+            }
             _ => None,
         }
     }
@@ -208,12 +211,11 @@ impl Emit<'_> {
     }
 
     /// A function of the output, in place.
-    fn activate(&mut self, step: &PlanStep, function: Activation) -> Option<()> {
+    fn activate(&mut self, step: &PlanStep, function: Activation) {
         if function != Activation::None {
             let (dst, len) = (self.tensors.planes(step.output), self.len(step.output));
-            self.launches.push(activation::launch(len, function, dst)?);
+            self.launches.push(activation::launch(len, function, dst));
         }
-        Some(())
     }
 
     /// By a scale and then a shift of each channel.
@@ -227,12 +229,12 @@ impl Emit<'_> {
         self.launches.push(softmax::launch(sizes, logarithm, self.tensors.planes(step.output)));
     }
 
-    fn combine(&mut self, step: &PlanStep, op: Arithmetic, activation: Activation) -> Option<()> {
+    fn combine(&mut self, step: &PlanStep, op: Arithmetic, activation: Activation) {
         let repeated = Repeated::new([0, 1].map(|i| self.shape(step.inputs[i])), self.shape(step.output));
         let tensors = [0, 1].map(|i| self.given(step.inputs[i]).0);
         let (lookup, dst) = (self.constant(repeated.tables()), self.tensors.planes(step.output));
         self.launches.push(elementwise::combine(op, &repeated, tensors, lookup, dst));
-        self.activate(step, activation)
+        self.activate(step, activation);
     }
 
     /// One after the other along an axis.
