@@ -90,9 +90,8 @@ fn a_damaged_file_still_says_how_it_was_built() {
     assert!(said.contains("expected one of precision fp32, found bf16") && said.contains("--precision fp32"), "{said}");
 }
 
-/// How many lies with a sound checksum are refused: numbers of the header are changed, and the hash is made to agree. What is
-/// left of a plan for a GPU becomes a program.
-fn lies(bytes: &[u8]) -> usize {
+/// Shows what becomes of lies with a sound checksum: each digit of the header is changed, and the hash is made to agree.
+pub fn each_lie(bytes: &[u8], mut see: impl FnMut(Result<Plan, PlanFault>)) {
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize;
     let (start, length) = (28 + number(12), number(20));
     let header: serde_json::Value = serde_json::from_slice(&bytes[start..start + length]).expect("JSON");
@@ -105,7 +104,6 @@ fn lies(bytes: &[u8]) -> usize {
             Sha256::digest(run)
         })
         .collect();
-    let (mut refused, mut kept) = (0, 0);
     for at in (start..start + length).filter(|&i| bytes[i].is_ascii_digit()) {
         let mut lie = bytes.to_vec();
         lie[at] = if lie[at] == b'9' { b'1' } else { lie[at] + 1 };
@@ -114,12 +112,19 @@ fn lies(bytes: &[u8]) -> usize {
         lie[head..head + 32].copy_from_slice(&sha);
         let own = Sha256::new_with_prefix(&lie[start..head]).chain_update(&hashes).finalize();
         lie[end..].copy_from_slice(&own);
-        let read = Plan::from_bytes(&lie);
+        see(Plan::from_bytes(&lie));
+    }
+}
+
+/// How many lies are refused. What is left of a plan for a GPU becomes a program.
+fn lies(bytes: &[u8]) -> usize {
+    let (mut refused, mut kept) = (0, 0);
+    each_lie(bytes, |read| {
         if let Ok(plan) = read.as_ref().map(|plan| plan.is_for_gpu().then_some(plan))
             && let Some(plan) = plan
         {
             refused += usize::from(Program::new(plan).is_err());
-            continue;
+            return;
         }
         match read.map(Engine::new) {
             // What is left is sound in itself: it runs, whatever it computes. Every tenth is enough to see that.
@@ -131,8 +136,26 @@ fn lies(bytes: &[u8]) -> usize {
             }
             _ => refused += 1,
         }
-    }
+    });
     refused
+}
+
+/// Plans for a GPU, of halves and of bytes, with all that these meet, and how many lies of each have to be refused.
+pub fn plans_for_a_gpu() -> Vec<(Plan, usize)> {
+    let networks = [
+        (wide(), false, 500),
+        (wide(), true, 500),
+        (normed(), false, 400),
+        (irregular(), false, 400),
+        (uneven(), true, 300),
+    ];
+    let plan = |(writer, bytes, refused): (Writer, bool, usize)| {
+        let network = Network::from_onnx(&writer.bytes()).expect("the writer writes sound files");
+        let builder = Builder::default();
+        let builder = if bytes { builder.rounding(Precision::Int8, Some(calibrated(&network).0)) } else { builder };
+        (builder.build_for_gpu(&network).expect("supported"), refused)
+    };
+    networks.into_iter().map(plan).collect()
 }
 
 #[test]
@@ -151,25 +174,10 @@ fn plans_that_contradict_themselves_never_reach_an_engine_that_panics() {
     assert_eq!(plan.table()[0].op, "conv 3x3 + max_pool");
     let refused = lies(&plan.to_bytes());
     assert!(refused > 60, "{refused} refused");
-    // For a GPU, of halves and of bytes, with all that these meet.
-    let network = Network::from_onnx(&wide().bytes()).expect("the writer writes sound files");
-    let (calibration, _) = calibrated(&network);
-    let plan = Builder::default().build_for_gpu(&network).expect("supported");
-    let refused = lies(&plan.to_bytes());
-    assert!(refused > 500, "{refused} refused");
-    let builder = Builder::default().rounding(Precision::Int8, Some(calibration));
-    let refused = lies(&builder.build_for_gpu(&network).expect("supported").to_bytes());
-    assert!(refused > 500, "{refused} refused");
-    let network = Network::from_onnx(&normed().bytes()).expect("the writer writes sound files");
-    let refused = lies(&Builder::default().build_for_gpu(&network).expect("supported").to_bytes());
-    assert!(refused > 400, "{refused} refused");
-    let network = Network::from_onnx(&irregular().bytes()).expect("the writer writes sound files");
-    let refused = lies(&Builder::default().build_for_gpu(&network).expect("supported").to_bytes());
-    assert!(refused > 400, "{refused} refused");
-    let network = Network::from_onnx(&uneven().bytes()).expect("the writer writes sound files");
-    let builder = Builder::default().rounding(Precision::Int8, Some(calibrated(&network).0));
-    let refused = lies(&builder.build_for_gpu(&network).expect("supported").to_bytes());
-    assert!(refused > 300, "{refused} refused");
+    for (plan, least) in plans_for_a_gpu() {
+        let refused = lies(&plan.to_bytes());
+        assert!(refused > least, "{refused} refused");
+    }
 }
 
 /// Joined tensors have places of nothing between their parts: a few weights may stand for very many.

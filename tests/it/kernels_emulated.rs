@@ -15,6 +15,7 @@ use sonoplex::segmenter::{Segmenter, SegmenterConfig, builder, open_network};
 use sonoplex::source::{OpenOptions, open};
 
 use super::emulation::{Call, Emulated, Memory, ORDERS, program};
+use super::engine_plan::{each_lie, plans_for_a_gpu};
 use super::kernels_cuda::{
     Machine, check_components, check_crops, check_filter, check_masks, check_resizes, filtered, filters, pictures,
 };
@@ -103,6 +104,34 @@ fn networks_of_bytes_agree_with_the_engine_of_the_cpu_in_any_order_of_threads_an
     }
     for order in ORDERS {
         check_int8_networks(&mut Memory::in_order(order));
+    }
+}
+
+/// A plan may say of itself what it likes: what becomes a program stays in its own memory and comes to an end.
+#[test]
+fn plans_that_lie_touch_no_memory_but_their_own() {
+    if program().is_none() {
+        return;
+    }
+    for (plan, _) in plans_for_a_gpu() {
+        let (mut ran, mut others) = (0, 0);
+        let sound = Program::apart(&plan).expect("it has kernels");
+        each_lie(&plan.to_bytes(), |read| {
+            // What changes no launch and no table, as a name, would run as the sound plan does.
+            let Some(program) = read.ok().and_then(|plan| Program::apart(&plan).ok()) else { return };
+            if (&program.launches, &program.constants) == (&sound.launches, &sound.constants) {
+                return;
+            }
+            // Every fifth is enough to see that.
+            if others % 5 == 0 {
+                let mut memory = Memory::in_order(ORDERS[ran % 3]);
+                memory.load(&program.recording());
+                memory.run(&program.launches).unwrap_or_else(|e| panic!("{e}"));
+                ran += 1;
+            }
+            others += 1;
+        });
+        assert!(ran > 2, "{ran} of {others}");
     }
 }
 
