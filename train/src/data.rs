@@ -88,6 +88,8 @@ fn shrink(sample: &Sample, [width, height]: [usize; 2], despeckle: &Despeckle) -
 
 /// Pictures of a step, ready for the network.
 pub struct Batch {
+    /// Which of the examples each picture is.
+    pub examples: Vec<usize>,
     /// `[N, 1, H, W]`.
     pub picture: Vec<f32>,
     /// `[N, classes, H, W]`.
@@ -145,8 +147,8 @@ impl Sampler {
         ((mass / batch as f64).ceil() as usize).max(1)
     }
 
-    /// The example of the draw `at`, counted from 0 over the whole run.
-    fn draw(&self, at: usize) -> &Example {
+    /// Which example the draw `at` is, counted from 0 over the whole run.
+    fn draw(&self, at: usize) -> usize {
         let (round, place) = (at / self.pattern.len(), at % self.pattern.len());
         let stratum = self.pattern[place];
         let before = |part: &[usize]| part.iter().filter(|s| **s == stratum).count();
@@ -155,13 +157,14 @@ impl Sampler {
         let mut order = members.clone();
         let turn = (nth / members.len()) as u64;
         order.shuffle(&mut random([self.seed, 1, stratum as u64, turn]));
-        &self.examples[order[nth % members.len()]]
+        order[nth % members.len()]
     }
 
     /// The pictures of step `step`, changed by `augment`.
     pub fn batch(&self, step: usize, count: usize, augment: &Augment) -> Batch {
         let area = self.size[0] * self.size[1];
         let mut batch = Batch {
+            examples: (step * count..).take(count).map(|at| self.draw(at)).collect(),
             picture: vec![0.0; count * area],
             truth: vec![0.0; count * area * self.classes],
             present: vec![],
@@ -169,7 +172,7 @@ impl Sampler {
         };
         let pictures = batch.picture.chunks_exact_mut(area).zip(batch.truth.chunks_exact_mut(area * self.classes));
         for (slot, (picture, truth)) in pictures.enumerate() {
-            let example = self.draw(step * count + slot);
+            let example = &self.examples[batch.examples[slot]];
             augment.apply(example, self.size, &mut random([self.seed, 2, step as u64, slot as u64]), picture, truth);
             // fewer than four pixels in all cannot be told from none
             batch.present.extend(truth.chunks_exact(area).map(|m| f32::from(u8::from(m.iter().sum::<f32>() >= 4.0))));

@@ -41,6 +41,14 @@ pub fn read(settings: &Settings) -> anyhow::Result<Material> {
         (training, validation) = (fold.training, Some(fold.validation));
     }
     tell(&training.dropped);
+    let mut teacher = Teacher::open(settings, &classes)?;
+    if let Some(teacher) = teacher.as_mut().filter(|_| settings.out_of_fold) {
+        // in the order of examples; what is extra follows them, and was learnt from by every teacher
+        let own: Vec<&str> = training.entries.iter().map(|e| e.id.as_str()).collect();
+        teacher.leave_out_who_knows(settings, &own, |validate, fold| {
+            Ok(divide(&rest, validate, fold)?.validation.entries.into_iter().map(|e| e.id).collect())
+        })?;
+    }
     if !settings.extra.is_empty() {
         let mut extra = open(&settings.extra)?.aligned(&classes);
         trust(&mut extra);
@@ -59,14 +67,13 @@ pub fn read(settings: &Settings) -> anyhow::Result<Material> {
             }
         }
     }
-    let teacher = Teacher::open(settings, &classes)?.map(Arc::new);
     let despeckle: Despeckle = settings.despeckle.parse().map_err(|e| anyhow::anyhow!("{e}"))?;
     let train = Arc::new(load(&training, settings.size, &despeckle)?);
     let validate = validation.map_or(Ok(vec![]), |set| load(&set, settings.size, &despeckle))?;
     let names: Vec<&str> = classes.iter().map(|c| c.name.as_str()).collect();
     eprintln!("{} frames to train on, {} to validate; classes: {}", train.len(), validate.len(), names.join(", "));
     let before = &settings.data_sha256;
-    let material = Material { classes, train, validate, teacher };
+    let material = Material { classes, train, validate, teacher: teacher.map(Arc::new) };
     if !before.is_empty() && *before != sha256(&material) {
         bail!(
             "cannot go on: pictures, masks or their sides of the split are not those that the run was started with; put them back, or begin anew"

@@ -75,6 +75,11 @@ pub struct Settings {
     #[arg(long, value_name = "PART")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher_weight: Option<f32>,
+    /// Ask of a picture only those teachers that have not learnt from it: those whose own --validate and --fold kept it. Pictures that
+    /// all have learnt from, and those of --extra, keep their masks.
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_fold: bool,
     /// SHA-256 of the files of the teachers that a run was started with.
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -170,6 +175,9 @@ impl Settings {
         if let Some(taught) = self.teacher_weight.map(f64::from) {
             range("teacher-weight", taught, (0.0..=1.0).contains(&taught), "0 to 1")?;
             range("teacher-weight", taught, !self.teacher.is_empty(), "a `--teacher` with it")?;
+        }
+        if self.out_of_fold && self.teacher.is_empty() {
+            return Err("cannot train with `--out-of-fold`: expected a `--teacher` with it".into());
         }
         let decay = f64::from(self.decay);
         range("decay", decay, (0.0..=1.0).contains(&decay), "0 to 1")?;

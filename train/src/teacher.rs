@@ -4,7 +4,9 @@
 //! # References
 //! Hinton et al., "Distilling the knowledge in a neural network", 2015.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use rand::Rng;
@@ -19,11 +21,22 @@ use crate::settings::Settings;
 
 /// What a run is taught by beside masks.
 pub struct Teacher {
-    engines: Vec<Engine>,
+    members: Vec<Member>,
+    /// Of each example, the members that may be asked; all of them when there is no list.
+    asked: Option<Arc<Vec<Vec<usize>>>>,
     weight: f32,
     seed: u64,
     /// SHA-256 of each file.
     pub sha256: Vec<String>,
+}
+
+struct Member {
+    path: String,
+    engine: Engine,
+    /// What its run says of itself, of each run when it is several.
+    runs: Vec<Value>,
+    /// How many frames validated it.
+    validated: Option<usize>,
 }
 
 /// Part of the truth that is the teacher's unless the settings say another.
@@ -36,17 +49,20 @@ impl Teacher {
     /// In one sentence: a model of another size, filter, classes or licence, one that may have learnt from what is held out, or another
     /// one than the run was started with.
     pub fn open(settings: &Settings, classes: &[Class]) -> anyhow::Result<Option<Self>> {
-        let (mut engines, mut sha256) = (vec![], vec![]);
+        let (mut members, mut sha256) = (vec![], vec![]);
         for path in &settings.teacher {
-            let member = || -> anyhow::Result<(Engine, String)> {
+            let member = || -> anyhow::Result<(Member, String)> {
                 // opened from what is hashed, whatever is written meanwhile
                 let bytes = std::fs::read(path).context("expected the file of a model")?;
                 let network = Network::from_onnx(&bytes)?;
-                fits(settings, classes, Path::new(path), &network)?;
-                Ok((engine(settings, classes, &network)?, network.sha256))
+                let runs = fits(settings, classes, Path::new(path), &network)?;
+                let engine = engine(settings, classes, &network)?;
+                let frames = network.metadata.get("training.frames");
+                let validated = frames.and_then(|f| f.strip_suffix(" validated")?.rsplit(' ').next()?.parse().ok());
+                Ok((Member { path: path.clone(), engine, runs, validated }, network.sha256))
             };
-            let (engine, hash) = member().with_context(|| format!("cannot learn from `{path}`"))?;
-            engines.push(engine);
+            let (member, hash) = member().with_context(|| format!("cannot learn from `{path}`"))?;
+            members.push(member);
             sha256.push(hash);
         }
         let before = &settings.teacher_sha256;
@@ -58,17 +74,87 @@ impl Teacher {
             );
         }
         let weight = settings.teacher_weight.unwrap_or(WEIGHT);
-        Ok((!engines.is_empty()).then_some(Self { engines, weight, seed: settings.seed, sha256 }))
+        Ok((!members.is_empty()).then_some(Self { members, asked: None, weight, seed: settings.seed, sha256 }))
+    }
+
+    /// Lets each of the examples, which `own` names in their order, be taught only by members that have not learnt from it: those whose
+    /// run was validated by it. `validated` says which frames a split and its fold keep. Examples after them are taught by their masks alone.
+    ///
+    /// # Errors
+    /// In one sentence: a member that does not say by what it was validated, or was taught by others; or when nothing is left to teach.
+    pub fn leave_out_who_knows(
+        &mut self,
+        settings: &Settings,
+        own: &[&str],
+        validated: impl Fn(&str, usize) -> anyhow::Result<HashSet<String>>,
+    ) -> anyhow::Result<()> {
+        let mut asked = vec![vec![]; own.len()];
+        for (at, member) in self.members.iter().enumerate() {
+            let kept = member
+                .kept(settings, &validated)
+                .with_context(|| format!("cannot learn from `{}` with `--out-of-fold`", member.path))?;
+            asked.iter_mut().zip(own).filter(|(_, id)| kept.contains(**id)).for_each(|(to, _)| to.push(at));
+        }
+        let taught = asked.iter().filter(|who| !who.is_empty()).count();
+        ensure!(
+            taught > 0,
+            "cannot learn with `--out-of-fold`: expected teachers that some of the {} frames validated, found that all of these were learnt \
+             from or are held out; take those of other folds",
+            own.len()
+        );
+        eprintln!("{taught} of {} frames are taught by who has not learnt from them", own.len());
+        self.asked = Some(Arc::new(asked));
+        Ok(())
     }
 
     /// One that is at work: for the thread that draws pictures.
     pub fn begin(&self) -> Lessons {
-        Lessons { members: self.engines.iter().map(Engine::context).collect(), weight: self.weight, seed: self.seed }
+        let members = self.members.iter().map(|m| m.engine.context()).collect();
+        Lessons { members, asked: self.asked.clone(), weight: self.weight, seed: self.seed }
     }
 }
 
-/// Whether its word can be taken: it speaks of the same, its terms are kept, and it has not seen what is held out.
-fn fits(settings: &Settings, classes: &[Class], path: &Path, network: &Network) -> anyhow::Result<()> {
+impl Member {
+    /// The frames that its run was validated by.
+    fn kept(
+        &self,
+        settings: &Settings,
+        validated: impl Fn(&str, usize) -> anyhow::Result<HashSet<String>>,
+    ) -> anyhow::Result<HashSet<String>> {
+        let [run] = &self.runs[..] else {
+            bail!("expected the model of one run, found one of {}; take those of its runs", self.runs.len());
+        };
+        ensure!(
+            run["teacher"].is_null(),
+            "others taught it, which may have learnt from the same; take one that masks alone have taught"
+        );
+        let data: Vec<String> = settings.data.iter().map(|d| name_of(d)).collect();
+        ensure!(
+            run["data"] == Value::from(data.clone()) && run["hold_out"] == *settings.hold_out,
+            "expected a model of the same `--data` and `--hold-out`, {} and {}, found {} and {}: it was divided otherwise",
+            data.join(" + "),
+            settings.hold_out,
+            run["data"],
+            run["hold_out"]
+        );
+        let fold = run["fold"].as_u64().unwrap_or_default() as usize;
+        let kept = match run["validate"].as_str() {
+            None | Some("none") => HashSet::new(),
+            Some(split) => validated(split, fold)?,
+        };
+        let count = self.validated.unwrap_or_default();
+        ensure!(
+            kept.len() == count,
+            "expected the data that it learnt from, where {count} frames validated it, found {} for that: the data have changed since",
+            kept.len()
+        );
+        Ok(kept)
+    }
+}
+
+/// Whether its word can be taken: it speaks of the same, its terms are kept, and it has not seen what is held out. Returns what its runs
+/// say of themselves.
+fn fits(settings: &Settings, classes: &[Class], path: &Path, network: &Network) -> anyhow::Result<Vec<Value>> {
     let said = |key: &str| network.metadata.get(key).map(String::as_str);
     let names: Vec<&str> = classes.iter().map(|c| c.name.as_str()).collect();
     let (own, found) = (names.join(","), said("sonoplex.classes").unwrap_or("none"));
@@ -116,7 +202,7 @@ fn fits(settings: &Settings, classes: &[Class], path: &Path, network: &Network) 
             path.display()
         );
     }
-    Ok(())
+    Ok(runs)
 }
 
 /// A data set without its weight.
@@ -142,22 +228,31 @@ fn engine(settings: &Settings, classes: &[Class], network: &Network) -> anyhow::
 /// Teachers at work.
 pub struct Lessons {
     members: Vec<ExecutionContext>,
+    asked: Option<Arc<Vec<Vec<usize>>>>,
     weight: f32,
     seed: u64,
 }
 
 impl Lessons {
     /// Moves the truth of the batch of a step towards what the members say of its pictures: of each picture one of them, drawn by
-    /// chance. Presence is left to the masks where a member has none; classes that a data set does not label stay so.
+    /// chance among those that may be asked. Presence is left to the masks where a member has none; classes that a data set does not label stay so.
     ///
     /// # Errors
     /// When the engine fails, or a member says what is not a number.
     pub fn correct(&mut self, batch: &mut Batch, step: usize, [width, height]: [usize; 2]) -> anyhow::Result<()> {
         let (area, weight) = (width * height, self.weight);
         let count = batch.picture.len() / area;
+        let all: Vec<usize> = (0..self.members.len()).collect();
         let sigmoid = |v: f32| 1.0 / (1.0 + (-v).exp());
         for (at, picture) in batch.picture.chunks_exact(area).enumerate() {
-            let drawn = random([self.seed, 4, step as u64, at as u64]).random_range(0..self.members.len());
+            let may = match &self.asked {
+                None => &all[..],
+                Some(asked) => asked.get(batch.examples[at]).map_or(&[][..], Vec::as_slice),
+            };
+            if may.is_empty() {
+                continue;
+            }
+            let drawn = may[random([self.seed, 4, step as u64, at as u64]).random_range(0..may.len())];
             let member = &mut self.members[drawn];
             member.bind("image", &[1, 1, height, width], picture)?;
             member.enqueue()?;

@@ -10,6 +10,7 @@ use sonoplex_train::augment::Augment;
 use sonoplex_train::command::{Backend, resume, start};
 use sonoplex_train::data::{Batch, Example, Sampler};
 use sonoplex_train::export::onnx;
+use sonoplex_train::material::read;
 use sonoplex_train::settings::Settings;
 use sonoplex_train::teacher::Teacher;
 use sonoplex_train::trainer::{Material, train};
@@ -181,4 +182,82 @@ fn a_model_tells_whom_it_learnt_from_and_unfit_teachers_are_refused() {
     std::fs::write(&model, other).expect("written");
     let text = format!("{:#}", resume(&own, Backend::Flex).expect_err("refused"));
     assert!(text.contains("another model"), "{text}");
+}
+
+#[test]
+fn out_of_fold_a_picture_is_taught_by_who_has_not_learnt_from_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("discs");
+    pictures(&data);
+    let settings = |more: &str| {
+        let fixed = "--architecture mini-unet --base 4 --batch 8 --epochs 1 --epoch-steps 1 --size 32x24 --hold-out 5 --augment none";
+        crate::parse(&format!("train --data {} {fixed} {more}", data.display())).expect("settings")
+    };
+    let split = |fold: usize| settings(&format!("--validate folds:2 --fold {fold} --seed {fold}"));
+    let make = |settings: Settings, name: &str| {
+        start(settings, &folder.path().join(name), Backend::Flex).expect("it trains");
+        format!("--teacher {} ", folder.path().join(name).join("model.onnx").display())
+    };
+    let teachers = [make(split(0), "0"), make(split(1), "1")];
+    let student = |more: &str| settings(&format!("--validate none --extra phantom:seed=1-3,frames=1,nerve=off {more}"));
+    let batches = |more: &str| {
+        let settings = student(more);
+        let material = read(&settings).expect("it fits");
+        let sampler = Sampler::new(Arc::clone(&material.train), 1, SIZE, 7);
+        let mut lessons = material.teacher.as_ref().map(|t| t.begin());
+        let drawn = (0..4).map(|step| {
+            let mut batch = sampler.batch(step, 8, &Augment::default());
+            lessons.as_mut().map_or(Ok(()), |l| l.correct(&mut batch, step, SIZE)).expect("it runs");
+            batch
+        });
+        (drawn.collect::<Vec<_>>(), material.train)
+    };
+    let alone = |teacher: &str| batches(&format!("{teacher} --teacher-weight 1")).0;
+    let (masks, examples) = batches("");
+    let said = teachers.each_ref().map(|teacher| alone(teacher));
+    let both = alone(&format!("{} --out-of-fold", teachers.concat()));
+    let first = alone(&format!("{} --out-of-fold", teachers[0]));
+    let kept: Vec<String> = read(&split(0)).expect("frames").validate.into_iter().map(|e| e.id).collect();
+    let mut seen = [0; 3];
+    for (step, picture) in (0..4).flat_map(|step| (0..8).map(move |picture| (step, picture))) {
+        let of = |batches: &[Batch]| {
+            let (batch, area) = (&batches[step], SIZE[0] * SIZE[1]);
+            (batch.truth[picture * area..][..area].to_vec(), batch.present[picture])
+        };
+        let id = &examples[masks[step].examples[picture]].id;
+        let who = match () {
+            () if id.contains("phantom") => 2,
+            () => usize::from(!kept.iter().any(|kept| id.ends_with(&format!("/{kept}")))),
+        };
+        let expected = [of(&said[0]), of(&said[1]), of(&masks)];
+        assert!(expected[0] != expected[1] && expected[1] != expected[2], "{id}");
+        assert!(of(&both) == expected[who], "{id}, of {who}");
+        assert!(of(&first) == expected[if who == 0 { 0 } else { 2 }], "{id}, of the first alone");
+        seen[who] += 1;
+    }
+    assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
+
+    let taught = make(student(&format!("{} --out-of-fold", teachers.concat())), "taught");
+    let told =
+        Network::open(&folder.path().join("taught/model.onnx")).expect("a model").metadata["training.settings"].clone();
+    assert!(told.contains("\"out_of_fold\":true"), "{told}");
+    refused(student(&format!("{taught} --out-of-fold")), "others taught it");
+    refused(student("--out-of-fold"), "a `--teacher` with it");
+    let out_of_fold = student(&format!("{} --out-of-fold", teachers.concat()));
+    refused(Settings { hold_out: "none".into(), ..out_of_fold.clone() }, "same `--data`");
+    let all = make(settings("--validate none"), "all");
+    refused(student(&format!("{all} --out-of-fold")), "of other folds");
+    refused(
+        Settings { validate: "folds:2".into(), ..student(&format!("{} --out-of-fold", teachers[0])) },
+        "of other folds",
+    );
+    let published = folder.path().join("published.onnx");
+    let runs = ["0", "1"].map(|run| folder.path().join(run));
+    sonoplex_train::publish::publish(&runs, &[], &published).expect("they fit");
+    refused(student(&format!("--teacher {} --out-of-fold", published.display())), "one of 2");
+    // other frames fall into other folds
+    for file in ["images/0_0.png", "images/0_1.png", "masks/0_0_mask.png", "masks/0_1_mask.png"] {
+        std::fs::remove_file(data.join(file)).expect("it was there");
+    }
+    refused(out_of_fold, "changed since");
 }
