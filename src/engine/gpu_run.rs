@@ -1,8 +1,10 @@
 //! Recordings on a GPU.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::cuda::{Program, Recording, Runner, STEP};
 use super::engine::EngineError;
@@ -11,12 +13,15 @@ use crate::backend::cuda::gpu::{Gpu, GpuError, Graph, Start, Stream};
 use crate::backend::cuda::launch::{Launch, Region};
 use crate::backend::cuda::module::SOURCES;
 
+/// How the kernels of a network start, once that is found.
+type StartCell = Arc<OnceLock<Start>>;
+
 /// A program and the device that it is for, for as many contexts as one likes.
 pub(super) struct Loaded {
     pub program: Arc<Program>,
     pub gpu: Gpu,
-    /// How its kernels start, as the first of its runners has found.
-    start: Arc<OnceLock<Start>>,
+    /// How its kernels start, as the first that ran it has found.
+    start: StartCell,
 }
 
 impl Loaded {
@@ -24,8 +29,9 @@ impl Loaded {
     /// When the device is not there, or refuses.
     pub fn new(program: Program, index: usize) -> Result<Self, EngineError> {
         let gpu = Gpu::open(index).map_err(|e| refused(&e))?;
-        let start = if can_start_early(&gpu, &program) { OnceLock::new() } else { Start::Behind.into() };
-        Ok(Self { program: Arc::new(program), gpu, start: Arc::new(start) })
+        let early = can_start_early(&gpu, &program);
+        let start = if early { start_of(index, &program) } else { Arc::new(Start::Behind.into()) };
+        Ok(Self { program: Arc::new(program), gpu, start })
     }
 
     /// A stream of its own that runs nothing yet.
@@ -41,6 +47,9 @@ impl Loaded {
     }
 }
 
+/// A device that has idled is slow for so long.
+const WARM_UP: Duration = Duration::from_millis(300);
+
 /// What each step of a plan takes on its device: the median of so many runs of a graph of its own.
 ///
 /// # Errors
@@ -50,6 +59,11 @@ pub(super) fn time_steps(plan: &Plan, index: usize, runs: usize) -> Result<Vec<D
     let loaded = Loaded { start: Arc::new(Start::Behind.into()), ..Loaded::new(Program::new(plan)?, index)? };
     let mut runner = loaded.runner();
     runner.record(&loaded.program.by_steps())?;
+    let begun = Instant::now();
+    while begun.elapsed() < WARM_UP {
+        runner.enqueue()?;
+        runner.found()?;
+    }
     // Steps without kernels are no stages.
     let mut timed = runner.time_stages(runs)?.into_iter().filter(|(name, _)| *name == STEP);
     let mut time = |launches: &Range<usize>| match launches.is_empty() {
@@ -81,7 +95,7 @@ pub(super) struct GpuRunner {
     program: Arc<Program>,
     stream: Option<Stream>,
     graph: Option<Graph>,
-    start: Arc<OnceLock<Start>>,
+    start: StartCell,
     stages: Vec<Stage>,
 }
 
@@ -164,6 +178,16 @@ impl Runner for GpuRunner {
 fn can_start_early(gpu: &Gpu, program: &Program) -> bool {
     let off = std::env::var_os("SONOPLEX_EARLY_START").is_some_and(|value| value == "off");
     gpu.starts_early() && program.launches.len() > 1 && !off
+}
+
+/// Where it is kept how the kernels of a network start on a device. Whoever runs it first finds out, while others wait for it:
+/// beside other streams a race would tell little.
+fn start_of(index: usize, program: &Program) -> StartCell {
+    static STARTS: Mutex<BTreeMap<(usize, u64), StartCell>> = Mutex::new(BTreeMap::new());
+    let mut network = DefaultHasher::new();
+    format!("{:?}", program.launches).hash(&mut network);
+    let mut starts = STARTS.lock().unwrap_or_else(PoisonError::into_inner);
+    starts.entry((index, network.finish())).or_default().clone()
 }
 
 /// How the kernels of a network start: early, where that gives the same bits in less time.

@@ -87,7 +87,13 @@ void finish(Stream* stream) {
     for (Work& work : works) work.run();
 }
 
+// A driver refuses most calls of a thread that has no context, and tells it to whoever calls next.
+void bound(const char* what) {
+    if (!current_context) fail("%s without a context", what);
+}
+
 int copy(Stream* stream, void* host, uint64_t device, size_t bytes, bool up) {
+    bound("a copy");
     Guard guard(lock);
     if (!lies_in(device_memory, device, bytes)) fail("a copy of %zu bytes beyond device memory", bytes);
     void* on_device = reinterpret_cast<void*>(device);
@@ -110,6 +116,7 @@ void tell_memory(size_t bytes) {
 }
 
 int allocate(uint64_t* at, size_t bytes) {
+    bound("memory is given");
     tell_memory(bytes);
     Guard guard(lock);
     void* memory = aligned_alloc(512, (bytes + 511) / 512 * 512);
@@ -161,18 +168,20 @@ int cuCtxSynchronize() {
 
 int cuStreamCreateWithPriority(Stream** made, unsigned, int) {
     Guard guard(lock);
-    if (!current_context) fail("a stream without a context");
+    bound("a stream is made");
     streams.insert(*made = new Stream);
     return SUCCESS;
 }
 int cuStreamCreate(Stream** made, unsigned flags) { return cuStreamCreateWithPriority(made, flags, 0); }
 int cuStreamSynchronize(Stream* stream) {
+    bound("a stream is waited for");
     Guard guard(lock);
     if (stream->records) return CAPTURE_UNSUPPORTED;
     finish(stream);
     return SUCCESS;
 }
 int cuStreamDestroy_v2(Stream* stream) {
+    bound("a stream is given back");
     Guard guard(lock);
     finish(stream);
     streams.erase(stream);
@@ -182,13 +191,15 @@ int cuStreamDestroy_v2(Stream* stream) {
 
 int cuMemAlloc_v2(uint64_t* at, size_t bytes) { return allocate(at, bytes); }
 int cuMemAllocAsync(uint64_t* at, size_t bytes, Stream*) { return allocate(at, bytes); }
-int cuMemFree_v2(uint64_t at) { return give_back(at); }
+int cuMemFree_v2(uint64_t at) { bound("memory is given back"); return give_back(at); }
 int cuMemFreeAsync(uint64_t at, Stream* stream) {
+    bound("memory is given back");
     Guard guard(lock);
     add(stream, [=] { give_back(at); });
     return SUCCESS;
 }
 int cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, Stream* stream) {
+    bound("memory is set");
     Guard guard(lock);
     if (!lies_in(device_memory, at, bytes)) fail("%zu bytes are set beyond device memory", bytes);
     add(stream, [=] { memset(reinterpret_cast<void*>(at), value, bytes); });
@@ -196,7 +207,7 @@ int cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, Stream* stre
 }
 int cuMemHostAlloc(void** at, size_t bytes, unsigned) {
     Guard guard(lock);
-    if (!current_context) fail("page-locked memory without a context");
+    bound("memory is page-locked");
     tell_memory(bytes);
     *at = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     memset(*at, RUBBISH, bytes);
@@ -204,6 +215,7 @@ int cuMemHostAlloc(void** at, size_t bytes, unsigned) {
     return SUCCESS;
 }
 int cuMemFreeHost(void* at) {
+    bound("page-locked memory is given back");
     Guard guard(lock);
     for (Stream* stream : streams) {
         for (const Work& work : stream->waiting) {
@@ -223,6 +235,7 @@ int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, Stream* stream) 
 }
 
 int cuModuleLoadData(Module** made, const void* image) {
+    bound("kernels are loaded");
     const std::string text = static_cast<const char*>(image);
     if (text.find(".version") == std::string::npos) return INVALID_VALUE;
     *made = new Module;
@@ -235,6 +248,7 @@ int cuModuleLoadData(Module** made, const void* image) {
 }
 int cuModuleUnload(Module* module) { delete module; return SUCCESS; }
 int cuModuleGetFunction(const Kernel** found, Module* module, const char* name) {
+    bound("a kernel is found");
     for (const Kernel& known : kernels()) {
         if (known.name == std::string(name) && module->names.count(name)) {
             *found = &known;
@@ -245,6 +259,7 @@ int cuModuleGetFunction(const Kernel** found, Module* module, const char* name) 
 }
 int cuFuncGetAttribute(int* value, int, const Kernel*) { *value = 32; return SUCCESS; }
 int cuLaunchKernelEx(const LaunchConfig* config, const Kernel* function, void** parameters, void**) {
+    bound("a kernel is launched");
     Guard guard(lock);
     Stream* stream = config->stream;
     std::vector<Work>& before = list_of(stream);
@@ -282,12 +297,14 @@ int cuLaunchKernelEx(const LaunchConfig* config, const Kernel* function, void** 
 }
 
 int cuStreamBeginCapture_v2(Stream* stream, int) {
+    bound("a graph is recorded");
     Guard guard(lock);
     if (stream->records) return CAPTURE_UNSUPPORTED;
     stream->records = true;
     return SUCCESS;
 }
 int cuStreamEndCapture(Stream* stream, Graph** made) {
+    bound("a graph is recorded");
     Guard guard(lock);
     stream->records = false;
     *made = new Graph{std::move(stream->recorded)};
@@ -295,6 +312,7 @@ int cuStreamEndCapture(Stream* stream, Graph** made) {
     return SUCCESS;
 }
 int cuGraphInstantiateWithFlags(Graph** made, const Graph* graph, unsigned long long) {
+    bound("a graph is made");
     *made = new Graph(*graph);
     return SUCCESS;
 }
@@ -310,17 +328,19 @@ int cuGraphGetEdges_v2(const Graph* graph, const Work** from, const Work** to, E
     }
     return SUCCESS;
 }
-int cuGraphUpload(Graph*, Stream*) { return SUCCESS; }
+int cuGraphUpload(Graph*, Stream*) { bound("a graph is uploaded"); return SUCCESS; }
 int cuGraphLaunch(const Graph* graph, Stream* stream) {
+    bound("a graph is launched");
     Guard guard(lock);
     stream->waiting.insert(stream->waiting.end(), graph->works.begin(), graph->works.end());
     return SUCCESS;
 }
 int cuGraphDestroy(Graph* graph) { delete graph; return SUCCESS; }
-int cuGraphExecDestroy(Graph* graph) { delete graph; return SUCCESS; }
+int cuGraphExecDestroy(Graph* graph) { bound("a graph is given back"); delete graph; return SUCCESS; }
 
 int cuEventCreate(Event** made, unsigned) { *made = new Event; return SUCCESS; }
 int cuEventRecord(Event* event, Stream* stream) {
+    bound("an event");
     Guard guard(lock);
     event->stream = stream;
     add(stream, [=] { event->milliseconds = now(); });

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::{CudaContext, CudaModule, DriverError, sys};
+use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError, sys};
 use cudarc::nvrtc::Ptx;
 
 use super::module::Module;
@@ -77,6 +77,13 @@ pub enum GpuError {
 /// Says what was attempted when the driver refuses.
 fn driver<T>(attempt: impl Into<String>, result: Result<T, DriverError>) -> Result<T, GpuError> {
     result.map_err(|e| GpuError::Driver { attempt: attempt.into(), cause: e.to_string() })
+}
+
+/// Makes the device's context that of this thread, for what is given back next and does not do so itself; twice, since a failure of
+/// another stream is told to whoever comes next.
+fn bind(stream: &CudaStream) {
+    let context = stream.context();
+    let _ = context.bind_to_thread().or_else(|_| context.bind_to_thread());
 }
 
 impl Gpu {

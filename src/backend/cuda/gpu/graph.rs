@@ -59,7 +59,7 @@ impl Stream {
         let recorded = self.enqueue_all(&mut host, given, (launches, start), found);
         // Ended whatever came, else the stream is lost; twice, since a failure of another stream is told to whoever comes next.
         let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-        let ended = self.stream.end_capture(flags).or_else(|_| self.stream.end_capture(flags));
+        let ended = self.stream.end_capture(flags).or_else(|first| self.stream.end_capture(flags).map_err(|_| first));
         let graph = driver("record a graph", ended);
         recorded?;
         let refused = || GpuError::Driver { attempt: "record a graph".to_owned(), cause: "it is empty".to_owned() };
@@ -166,6 +166,7 @@ impl Graph {
 
 impl Drop for Graph {
     fn drop(&mut self) {
+        super::bind(&self.stream);
         // Else the device would copy to memory that is no more there. What it says has nobody to hear it; twice, since a
         // failure of another stream is told to whoever comes next.
         if self.wait().is_err() && self.wait().is_err() {
@@ -218,7 +219,7 @@ impl Drop for Pinned {
         if self.leaked {
             return;
         }
-        let _ = self.stream.context().bind_to_thread();
+        super::bind(&self.stream);
         // SAFETY: the driver allocated it, and nobody has it any more: `Graph` waits before it lets go, or leaks it.
         let _ = unsafe { result::free_host(self.at.as_ptr().cast()) };
     }

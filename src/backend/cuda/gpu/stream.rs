@@ -21,6 +21,12 @@ pub struct Stream {
     pub(super) arena: CudaSlice<u8>,
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        super::bind(&self.stream);
+    }
+}
+
 impl Gpu {
     /// A stream with so many bytes of memory, set to zero; its kernels go before those of other streams of this program that ask for less.
     ///
