@@ -19,7 +19,12 @@ pub fn whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(&target)?;
     let written = File::create(&new).and_then(|mut file| {
         file.write_all(bytes)?;
-        before.map_or(Ok(()), |m| file.set_permissions(m.permissions()))
+        before.map_or(Ok(()), |m| file.set_permissions(m.permissions()))?;
+        // Else some file systems have the name of the new one and nothing in it after a loss of power; others know no such call.
+        file.sync_all().or_else(|e| match e.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
+            _ => Err(e),
+        })
     });
     written.and_then(|()| fs::rename(&new, &target)).inspect_err(|_| {
         // Nothing can be done if even that fails.

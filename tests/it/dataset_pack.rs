@@ -81,7 +81,7 @@ fn what_is_read_from_a_file_is_what_the_folders_hold() {
     assert_eq!(set.dropped.len(), 1);
     let read = packed(&set, None, None, &path.join("all.sonopack"));
     alike(&set, &read);
-    assert!(read.stored_split().is_none());
+    assert!(read.stored_split().is_none() && !read.has_sides());
     let say = |set: &Dataset, split: &str| {
         let fold = set.split(&split.parse().unwrap()).unwrap().remove(0);
         (ids(&fold.training).join(" "), fold.training.dropped, ids(&fold.validation).join(" "))
@@ -104,6 +104,9 @@ fn a_split_stands_in_the_file_with_what_it_drops() {
     let fold = set.split(&"2,3".parse().unwrap()).unwrap().remove(0);
     let (split, stored) = read.stored_split().unwrap();
     assert_eq!(split, "2,3");
+    // Beside others it is not known any more which split it was, but that there was one.
+    let joined = Dataset::join(vec![(set.clone(), 1.0), (read.clone(), 1.0)]).unwrap();
+    assert!(joined.stored_split().is_none() && joined.has_sides());
     alike(&fold.training, &stored.training);
     alike(&fold.validation, &stored.validation);
     let dropped: Vec<&str> = read.dropped.iter().map(|d| d.what.as_str()).collect();

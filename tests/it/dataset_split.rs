@@ -63,6 +63,7 @@ fn near_copies_are_one_subject_and_leave_training_when_the_other_is_judged() {
     assert_eq!(fold.training.dropped.len(), 1);
     says(&fold.training.dropped[0].why, &["near-copies", "`0006` is for validation"]);
     assert_eq!(fold.training.dropped[0].what, "0007");
+    assert_eq!(fold.rest(&set).dropped, fold.training.dropped, "who is held out takes near-copies along by name");
     fold.training.check_apart(&fold.validation).unwrap();
     says(&set.check_apart(&fold.validation).unwrap_err().to_string(), &["near-copy", "`0000`"]);
     refuses(&set, "0007", &["`0007` is a picture of subject `0006`"]);
@@ -95,6 +96,16 @@ fn patients_that_share_frames_stay_together() {
     refuses(&joined, "10", &["`set/10` or `set#2/10`"]);
     refuses(&joined, "set/10", &["without `set#2/10`", "two folds"]);
     assert_eq!(split(&joined, "set/10,set#2/10")[0].validation.entries.len(), 2);
+
+    // Another frame of a patient is the same patient under any folder.
+    let more = path.with_file_name("more");
+    fs::create_dir(&more).unwrap();
+    kaggle(&more, &["11_1", "2_9"], "png");
+    let frame = Dataset::open(spec(&more)).unwrap();
+    let joined = Dataset::join(vec![(frame, 1.0), (Dataset::open("phantom:seed=1").unwrap(), 1.0)]).unwrap();
+    let judged = set.select(|e| e.subject == "2");
+    says(&joined.check_apart(&judged).unwrap_err().to_string(), &["subject `2`", "take it out of one of them"]);
+    joined.select(|e| e.subject != "more/2").check_apart(&judged).unwrap();
 }
 
 #[test]

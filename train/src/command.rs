@@ -170,12 +170,13 @@ fn run<B: Learn>(settings: &Settings, material: &Material, folder: &Path, device
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
     let (state, _, end) =
         train::<B>(settings, material, folder, device, &|_| stop.load(Ordering::Relaxed), |state, network, best| {
-            put(&folder.join(HISTORY), &serde_json::to_vec_pretty(&state.history)?)?;
-            curves::draw(&folder.join(CURVES), &state.history, &material.classes)?;
             let kept = best && write_model(settings, material, state, network, &folder.join(MODEL), device)?;
             if kept && !material.validate.is_empty() {
                 worst::sheet(&folder.join(WORST), network, &material.validate, settings.size, device)?;
             }
+            // behind the model: who counts its epochs must find the model of the last one
+            put(&folder.join(HISTORY), &serde_json::to_vec_pretty(&state.history)?)?;
+            curves::draw(&folder.join(CURVES), &state.history, &material.classes)?;
             Ok(kept)
         })?;
     let at = folder.display();

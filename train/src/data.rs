@@ -115,8 +115,10 @@ pub struct Sampler {
     classes: usize,
 }
 
-/// Length of the pattern in which strata take turns.
+/// Length of the pattern in which strata take turns, where every one of them comes up in it.
 const TURNS: usize = 1000;
+/// Its length at most: what is a smaller share than one of so many is not drawn.
+const MOST_TURNS: usize = 1_000_000;
 
 impl Sampler {
     /// Groups examples by their weight, which is how often one is drawn against one of weight 1.
@@ -132,7 +134,9 @@ impl Sampler {
         let total: f64 = mass.iter().sum();
         // smooth weighted round robin: the one that waits longest for its share is next
         let mut owed = vec![0.0; mass.len()];
-        let pattern = (0..if strata.len() > 1 { TURNS } else { 1 }).map(|_| {
+        let least = mass.iter().copied().fold(f64::INFINITY, f64::min);
+        let turns = if strata.len() > 1 { ((total / least).ceil() as usize).clamp(TURNS, MOST_TURNS) } else { 1 };
+        let pattern = (0..turns).map(|_| {
             owed.iter_mut().zip(&mass).for_each(|(o, m)| *o += m / total);
             let next = (0..owed.len()).max_by(|a, b| owed[*a].total_cmp(&owed[*b])).unwrap_or(0);
             owed[next] -= 1.0;

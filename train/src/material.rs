@@ -25,6 +25,12 @@ pub fn read(settings: &Settings) -> anyhow::Result<Material> {
         );
     }
     all.check()?;
+    if settings.data.len() > 1 && all.has_sides() {
+        bail!(
+            "cannot join `{}`: one of them has a split of its own, which says nothing of the others; give it alone, or pack it again without one",
+            all.name
+        );
+    }
     let classes = all.classes.clone();
     let mut held = None;
     let mut rest = all;

@@ -179,12 +179,15 @@ fn fits(settings: &Settings, classes: &[Class], path: &Path, network: &Network) 
         "it does not say what it learnt from, so what `--hold-out {hold_out}` keeps back may be among it; take a model of `sonoplex train`"
     );
     let data: Vec<String> = settings.data.iter().map(|d| name_of(d)).collect();
+    let own = Value::from(data.clone());
+    let again = |run: &Value| {
+        let mut extra = run["extra"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        extra.any(|extra| data.iter().any(|data| plain(data) == plain(extra)))
+    };
     for run in &runs {
         let [held, filter] = ["hold_out", "despeckle"].map(|key| run[key].as_str().unwrap_or_default());
-        let extra: Vec<&str> = run["extra"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let again = extra.iter().any(|extra| data.iter().any(|data| plain(data) == plain(extra)));
         ensure!(
-            hold_out == "none" || (held == hold_out && run["data"] == Value::from(data.clone()) && !again),
+            hold_out == "none" || (held == hold_out && run["data"] == own && !again(run)),
             "it may have learnt from what `--hold-out {hold_out}` keeps back of {}: it held out {held} of {}; take one that held out the same",
             data.join(" + "),
             run["data"]
@@ -195,8 +198,14 @@ fn fits(settings: &Settings, classes: &[Class], path: &Path, network: &Network) 
             settings.despeckle
         );
     }
-    let same = |run: &Value| run["validate"] == *settings.validate && run["fold"] == settings.fold;
-    if settings.validate != "none" && !runs.iter().all(same) {
+    let same = |run: &Value| {
+        run["validate"] == *settings.validate
+            && run["fold"] == settings.fold
+            && run["hold_out"] == *settings.hold_out
+            && run["data"] == own
+            && !again(run)
+    };
+    if settings.validate != "none" && (runs.is_empty() || !runs.iter().all(same)) {
         eprintln!(
             "`{}` may have learnt from the frames that validate, so what is found there flatters; `--validate none` trains on all of them",
             path.display()

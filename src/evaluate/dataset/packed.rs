@@ -51,6 +51,11 @@ impl Dataset {
         let validation = Self { dropped: Vec::new(), ..side(Role::Validation) };
         Some((self.split.as_deref()?, Fold { training: side(Role::Training), validation }))
     }
+
+    /// Whether a stored split says of any picture which side it is on; of others that were joined it says nothing.
+    pub fn has_sides(&self) -> bool {
+        self.entries.iter().any(|e| e.role.is_some())
+    }
 }
 
 /// Opens a packed file.

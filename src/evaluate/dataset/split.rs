@@ -33,12 +33,19 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// All of `whole` that is neither judged by nor a near-copy of it: what is trained on, and what training alone leaves out.
+    /// All of `whole` that is neither judged by nor a near-copy of it: what is trained on, and what training alone leaves out. Its
+    /// `dropped` names the near-copies.
     pub fn rest(&self, whole: &Dataset) -> Dataset {
         let kept: HashSet<&str> = self.training.entries.iter().map(|e| e.id.as_str()).collect();
         let doubted =
             |e: &Entry| self.training.dropped.iter().any(|d| d.what == e.id && Some(d.why.as_str()) == e.doubt());
-        whole.select(|e| kept.contains(e.id.as_str()) || doubted(e))
+        let mut rest = whole.select(|e| kept.contains(e.id.as_str()) || doubted(e));
+        let left: HashSet<&str> = rest.entries.iter().map(|e| e.id.as_str()).collect();
+        let copies =
+            self.training.dropped.iter().filter(|d| !left.contains(d.what.as_str()) && !whole.dropped.contains(d));
+        let copies: Vec<Dropped> = copies.cloned().collect();
+        rest.dropped.extend(copies);
+        rest
     }
 }
 
@@ -92,8 +99,13 @@ impl Dataset {
     /// The first that is found, by name.
     pub fn check_apart(&self, validation: &Self) -> Result<(), DatasetError> {
         let advice = "take it out of one of them";
+        // Where data sets were joined patient 2 is `folder/2`.
+        fn own(e: &Entry) -> (bool, &str) {
+            let patient = e.subject.rsplit('/').next().filter(|_| e.patient);
+            (e.patient, patient.unwrap_or(&e.subject))
+        }
         for entry in validation.entries.iter().filter(|e| e.patient || e.computed()) {
-            let twin = self.entries.iter().find(|t| t.patient == entry.patient && t.subject == entry.subject);
+            let twin = self.entries.iter().find(|t| own(t) == own(entry));
             if twin.is_some_and(|t| t.patient || t.computed()) {
                 let found = format!("subject `{}` is in `{}` too", entry.subject, validation.name);
                 return Err(self.refuse(found, advice));

@@ -148,4 +148,11 @@ fn weights_are_shares_and_a_batch_depends_on_its_step_alone() {
     let (a, b) = (sampler.batch(17, 5, &augment), sampler.clone().batch(17, 5, &augment));
     assert_eq!(a.picture, b.picture);
     assert_ne!(a.picture, sampler.batch(18, 5, &augment).picture);
+
+    // However small its share is, it is drawn.
+    let mut examples: Vec<Example> = (0..1500).map(|i| disc(i % 30, [8, 8], 1.0)).collect();
+    examples.push(Example { truth: vec![0; 64], ..disc(0, [8, 8], 0.5) });
+    let sampler = Sampler::new(Arc::new(examples), 1, [8, 8], 4);
+    let empty: usize = (0..601).map(|s| sampler.batch(s, 5, &none).present.iter().filter(|p| **p == 0.0).count()).sum();
+    assert_eq!(empty, 1, "a half of 1500.5");
 }
