@@ -139,6 +139,7 @@ impl Run<'_> {
 /// A segmenter and what measures its answers.
 pub struct Judge {
     segmenter: Segmenter,
+    /// As shipped, which other settings are tried against.
     thresholds: Vec<f32>,
     grids: Vec<Grid>,
     clock: Clock,
@@ -154,12 +155,13 @@ impl Judge {
         let shipped = info.thresholds.iter().zip(&info.min_area);
         let grids =
             shipped.map(|(&threshold, &min_area)| Grid::around(Setting { threshold, min_area }, areas)).collect();
+        let thresholds = info.thresholds.clone();
         if let Some(settings) = settings {
             let each = |of: fn(&Setting) -> f32| settings.iter().map(of).collect::<Vec<_>>();
             segmenter = segmenter.with_settings(&each(|s| s.threshold), &each(|s| s.min_area));
         }
         Ok(Self {
-            thresholds: segmenter.model().thresholds.clone(),
+            thresholds,
             grids,
             segmenter,
             clock: Clock::monotonic(),

@@ -5,7 +5,7 @@ use crate::segmentation::{Contour, Finding, Segmentation, State};
 
 use super::compute::Answer;
 use super::contour;
-use super::decision::{self, Decision, TOP};
+use super::decision::{self, Decision, TOP, least_area};
 use super::model::Model;
 use super::spec::Output;
 use crate::backend::cpu::components::{Component, Components};
@@ -46,16 +46,16 @@ impl Finder {
             let plane = out.probability[i * size.area()..(i + 1) * size.area()].chunks_exact(size.width as usize);
             let rows = plane.skip(crop.y as usize).take(crop.height as usize);
             let rows = rows.map(|r| &r[crop.x as usize..][..crop.width as usize]);
-            let least = model.least_area(i, crop.size());
             let confidence = match presence {
                 Some(values) => {
                     let logits = model.output == Output::Logits;
                     let said = if logits { sigmoid(values[i]) } else { values[i].clamp(0.0, 1.0) };
-                    decision::both(said, decision::confidence(rows, TOP.min(least)))
+                    let seen = least_area(model.seen_area[i], crop.size());
+                    decision::both(said, decision::confidence(rows, TOP.min(seen)))
                 }
                 None => decision::confidence(rows, TOP),
             };
-            let labels = &mut out.mask.labels;
+            let (labels, least) = (&mut out.mask.labels, model.least_area(i, crop.size()));
             let mut found = match answer.regions.get(i) {
                 Some(Some(found)) => found,
                 _ => self.components.find(labels, size, class, least),

@@ -152,7 +152,8 @@ impl Segmenter {
         })
     }
 
-    /// The same with other thresholds and smallest regions, one of each for every class.
+    /// The same with other thresholds and smallest regions, one of each for every class. How sure it is, and so what it says to be
+    /// there, stays as it was.
     ///
     /// # Panics
     /// When there are not as many as classes.

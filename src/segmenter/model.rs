@@ -69,6 +69,8 @@ pub(super) struct Model {
     pub thresholds: Vec<f32>,
     pub decisions: Vec<Thresholds>,
     pub min_area: Vec<f32>,
+    /// Parts of the picture that the confidence looks at: the smallest regions as the model has them.
+    pub seen_area: Vec<f32>,
 }
 
 /// The outcome of settling: what was assumed, and whom to blame when nothing fits.
@@ -331,6 +333,7 @@ impl Model {
             classes,
             thresholds,
             decisions,
+            seen_area: min_area.clone(),
             min_area,
         };
         Ok((model, info))

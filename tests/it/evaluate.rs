@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::{path, sonoplex, succeeds, text};
 use crate::cli_explain::{all_explained, explained};
-use crate::segmenter_toy::{logarithm, mirror, mirror_with_logarithm, write};
+use crate::segmenter_toy::{logarithm, mirror, mirror_with_logarithm, mirror_with_presence, write};
 
 const SIDE: u32 = 64;
 
@@ -159,6 +159,25 @@ fn the_table_and_the_page_say_what_the_number_hides() {
         assert!(page.contains(word), "{word}");
     }
     assert_eq!(page.matches("<figure").count(), page.matches("</figure>").count());
+}
+
+#[test]
+fn a_smallest_region_that_is_tuned_leaves_the_decisions_as_they_are() {
+    let (data, folder) = (Data::new(), tempfile::tempdir().expect("a folder"));
+    data.add("1_1", SIDE, Some([5, 5, 20]), Some([5, 5, 20]), 20);
+    data.add("1_2", SIDE, Some([40, 30, 8]), None, 20);
+    data.add("2_1", SIDE, Some([30, 12, 3]), Some([30, 12, 3]), 20);
+    data.add("2_2", SIDE, None, None, 10);
+    let more = [("presence", "there"), ("mask", "maps"), ("output", "probability"), ("min_area", "0")];
+    let settings = [&more[..], &[("classes", "nerve"), ("uncertain", "0.2..0.6")]].concat();
+    let toy = write(mirror_with_presence(i64::from(SIDE)), &settings, folder.path());
+    let report = report(&[path(&toy), data.path(), "--tune", "1"]);
+    let class = &report["tuned"]["classes"][0];
+    assert!((class["chosen"]["min_area"].as_f64().unwrap() - 0.02).abs() < 1e-6, "{class}");
+    // Nine bright pixels are there, whatever is drawn of them: 82, which the chosen region has, would be none.
+    assert_eq!(class["shipped_dice_mean"].as_f64(), Some(1.0), "{class}");
+    assert_eq!(report["classes"]["nerve"]["dice_mean"].as_f64(), Some(0.5));
+    assert_eq!(report["presence"]["auc"].as_f64(), Some(1.0));
 }
 
 #[test]
