@@ -144,4 +144,15 @@ fn a_gpu_gives_what_the_processor_gives_frame_after_frame() {
         !succeeded && said.contains("found 1 device(s), and none with number 7") && said.contains("--device cpu"),
         "{said}"
     );
+    // What the driver's compiler objects to is passed on, in the one sentence.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sonoplex"));
+    command.args(["replay", FRAMES, "--headless", "--device", "cuda:0"]).env("LD_LIBRARY_PATH", &driver);
+    let output =
+        command.env("EMULATED_OBJECTION", "ptxas 75;\n  fatal   : Unsupported .version").output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.trim_end().lines().count() == 1, "{said}");
+    assert!(
+        said.contains("load the kernels for compute_90") && said.contains("ptxas 75; fatal : Unsupported"),
+        "{said}"
+    );
 }

@@ -3,7 +3,9 @@
 //! Everything is looked for at run time. A machine without driver or device gets a sentence.
 
 use std::collections::BTreeMap;
+use std::ffi::{CString, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError, sys};
@@ -86,6 +88,27 @@ fn bind(stream: &CudaStream) {
     let _ = context.bind_to_thread().or_else(|_| context.bind_to_thread());
 }
 
+/// What the driver's compiler says of PTX that it refuses, in one line; nothing where it says nothing.
+fn objections(context: &CudaContext, ptx: &str) -> String {
+    let (Ok(text), Ok(())) = (CString::new(ptx), context.bind_to_thread()) else { return String::new() };
+    let mut log = vec![0u8; 4096];
+    let mut options =
+        [sys::CUjit_option_enum::CU_JIT_ERROR_LOG_BUFFER, sys::CUjit_option_enum::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+    let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(log.len() - 1)];
+    let mut module = ptr::null_mut();
+    // SAFETY: the text ends in a zero; there are two options with a value each, of which the first points to as many bytes as the second
+    // says, and all live until it returns. What loads after all is given back.
+    unsafe {
+        let loaded =
+            sys::cuModuleLoadDataEx(&mut module, text.as_ptr().cast(), 2, options.as_mut_ptr(), values.as_mut_ptr());
+        if loaded.result().is_ok() {
+            let _ = sys::cuModuleUnload(module).result();
+        }
+    }
+    let said = log.split(|b| *b == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(said).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 impl Gpu {
     /// Opens a device and loads the kernels; once, however often it is opened.
     ///
@@ -140,7 +163,10 @@ impl Gpu {
             multiprocessors: driver("count the multiprocessors", context.attribute(processors))?,
         };
         let loaded = context.load_module(Ptx::from_src(module.ptx));
-        let module = driver(format!("load the kernels for {}", module.target), loaded)?;
+        let module = loaded.map_err(|e| GpuError::Driver {
+            attempt: format!("load the kernels for {}", module.target),
+            cause: [e.to_string(), objections(&context, module.ptx)].join(" ").trim_end().to_owned(),
+        })?;
         Ok(Self { context, module, about })
     }
 
