@@ -108,17 +108,18 @@ pub fn start(mut settings: Settings, folder: &Path, backend: Backend) -> anyhow:
     // what is refused leaves no folder behind
     let material = material::read(&settings)?;
     settings.data_sha256 = material::sha256(&material);
+    settings.backend = backend.to_string();
     settings.teacher_sha256 = material.teacher.as_ref().map_or(vec![], |t| t.sha256.clone());
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     put(&folder.join(SETTINGS), &serde_json::to_vec_pretty(&settings)?)?;
     dispatch(&settings, &material, folder, backend)
 }
 
-/// Goes on with a run.
+/// Goes on with a run, on what it was started on unless another backend is named.
 ///
 /// # Errors
 /// In one sentence.
-pub fn resume(folder: &Path, backend: Backend) -> anyhow::Result<End> {
+pub fn resume(folder: &Path, backend: Option<Backend>) -> anyhow::Result<End> {
     let path = folder.join(SETTINGS);
     let text = std::fs::read(&path).with_context(|| {
         format!("cannot go on with `{}`: expected the folder of a run with `{SETTINGS}`", folder.display())
@@ -126,6 +127,18 @@ pub fn resume(folder: &Path, backend: Backend) -> anyhow::Result<End> {
     let settings: Settings = serde_json::from_slice(&text)
         .with_context(|| format!("cannot read `{}`: expected the settings of a run of this version", path.display()))?;
     settings.check().map_err(anyhow::Error::msg)?;
+    let backend = match (backend, settings.backend.as_str()) {
+        (Some(backend), _) => backend,
+        // a run of before it was written down
+        (None, "") => Backend::best(),
+        (None, started) => started.parse().map_err(|e| {
+            anyhow::anyhow!(
+                "cannot go on with `{}` on `{started}`, where it was started: {e}; or say where with `--backend`, for other \
+                 roundings from here on",
+                folder.display()
+            )
+        })?,
+    };
     dispatch(&settings, &material::read(&settings)?, folder, backend)
 }
 

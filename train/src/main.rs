@@ -28,9 +28,10 @@ struct Cli {
     /// several times.
     #[arg(long, value_name = "KEY=VALUE", requires = "publish", value_parser = key_value)]
     set: Vec<(String, String)>,
-    /// What computes: flex (CPU), and what this program was built with: tch (LibTorch, CPU), cuda:N.
-    #[arg(long, default_value_t = Backend::best())]
-    backend: Backend,
+    /// What computes: flex (CPU), and what this program was built with: tch (LibTorch, CPU), cuda:N. Unless given, that of the run that
+    /// goes on; else tch where it was built in, or flex.
+    #[arg(long)]
+    backend: Option<Backend>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -60,7 +61,10 @@ fn main() -> ExitCode {
         (Some(refused), ..) => Err(anyhow::Error::msg(refused)),
         (_, Some(folder), _) => command::resume(&folder, cli.backend),
         (_, _, Some(output)) if !cli.publish.is_empty() => publish(&cli.publish, &cli.set, &output).map(|()| End::Done),
-        (_, _, output) => command::start(cli.settings, &output.unwrap_or_else(|| "run".into()), cli.backend),
+        (_, _, output) => {
+            let backend = cli.backend.unwrap_or(Backend::best());
+            command::start(cli.settings, &output.unwrap_or_else(|| "run".into()), backend)
+        }
     };
     match done {
         // who waits for a run can tell that it is not done

@@ -88,6 +88,10 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub data_sha256: String,
+    /// What computed when the run was started: `flex`, `tch`, `cuda:N`.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub backend: String,
     /// How weights are moved.
     #[arg(long, value_enum, default_value_t = Descent::Adamw)]
     pub optimizer: Descent,

@@ -9,7 +9,7 @@ use sonoplex::geometry::Size;
 use sonoplex::segmenter::spec::COLORS;
 
 use crate::data::Example;
-use crate::judge::{THRESHOLD, judge};
+use crate::judge::{Judged, THRESHOLD, judge};
 use crate::network::Network;
 
 /// Frames on a sheet.
@@ -26,10 +26,13 @@ pub fn sheet<B: Backend>(
     size: [usize; 2],
     device: &B::Device,
 ) -> anyhow::Result<()> {
-    let mut judged = vec![];
-    judge(network, examples, size, device, |one| judged.push(one));
-    judged.sort_by(|a, b| a.mean().total_cmp(&b.mean()));
-    judged.truncate(FRAMES);
+    let mut judged: Vec<Judged> = Vec::with_capacity(FRAMES + 1);
+    // No more than are drawn are kept: the maps of all frames may be larger than the memory.
+    judge(network, examples, size, device, |one| {
+        let place = judged.partition_point(|other| other.mean().total_cmp(&one.mean()).is_le());
+        judged.insert(place, one);
+        judged.truncate(FRAMES);
+    });
     let [width, height] = size;
     let tiles: Vec<Tile> = judged
         .iter()

@@ -175,12 +175,12 @@ fn a_model_tells_whom_it_learnt_from_and_unfit_teachers_are_refused() {
     sonoplex_train::publish::publish(std::slice::from_ref(&own), &[], &published).expect("it is done");
     assert_eq!(Network::open(&published).expect("a model").metadata["training.settings"], said);
     // goes on with the same teacher alone
-    resume(&own, Backend::Flex).expect("it is done");
+    resume(&own, None).expect("it is done");
     let mut other = std::fs::read(&model).expect("a model");
     let at = other.len() / 2;
     other[at] ^= 1;
     std::fs::write(&model, other).expect("written");
-    let text = format!("{:#}", resume(&own, Backend::Flex).expect_err("refused"));
+    let text = format!("{:#}", resume(&own, None).expect_err("refused"));
     assert!(text.contains("another model"), "{text}");
 }
 

@@ -65,20 +65,26 @@ fn a_folder_becomes_a_model_that_describes_itself() {
     assert!(said("training.metrics").contains("dice_shown"));
     // a run that is done goes on to nothing, and another one does not write over it
     let model = std::fs::read(run.join("model.onnx")).expect("a model");
-    resume(&run, Backend::Flex).expect("it is done");
+    resume(&run, None).expect("it is done");
     let text = format!("{:#}", start(settings.clone(), &run, Backend::Flex).expect_err("refused"));
     assert!(text.contains("--resume"), "{text}");
     // nor does it with another mask of as many, or without its model
     let mask = data.join("masks/0_0_mask.png");
     let kept = std::fs::read(&mask).expect("a mask");
     save(&mask, [64, 48], vec![255; 64 * 48]);
-    let again = || format!("{:#}", resume(&run, Backend::Flex).expect_err("refused"));
+    let again = || format!("{:#}", resume(&run, None).expect_err("refused"));
     assert!(again().contains("not those that the run was started with"));
     std::fs::write(&mask, kept).expect("put back");
     std::fs::remove_file(run.join("model.onnx")).expect("it was there");
     assert!(again().contains("is not there any more"));
     std::fs::write(run.join("model.onnx"), &model).expect("put back");
-    resume(&run, Backend::Flex).expect("all is as it was");
+    resume(&run, None).expect("all is as it was");
+    // it goes on where it was started, which the program may be unable to do
+    let settings_of = || std::fs::read_to_string(run.join("settings.json")).expect("settings");
+    assert!(settings_of().contains(r#""backend": "flex""#), "{}", settings_of());
+    std::fs::write(run.join("settings.json"), settings_of().replace(r#""flex""#, r#""abacus""#)).expect("written");
+    assert!(again().contains("on `abacus`, where it was started") && again().contains("--backend"), "{}", again());
+    resume(&run, Some(Backend::Flex)).expect("elsewhere, if one says so");
     // nor is what else is there replaced
     for file in ["settings.json", "checkpoint.bin"] {
         std::fs::remove_file(run.join(file)).expect("it was there");
