@@ -124,3 +124,48 @@ fn signed(pairs: [[usize; 2]; 3]) -> Option<[[isize; 2]; 3]> {
     let fit = pairs.iter().flatten().all(|&n| i32::try_from(n).is_ok());
     fit.then(|| pairs.map(|pair| pair.map(|n| n as isize)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_more_than_31_bits_are_refused() {
+        const MOST: usize = i32::MAX as usize;
+        let conv = |pads: [usize; 2], stride: usize, dilation: usize| {
+            ConvDirect::convolution(&ConvShape {
+                in_channels: 1,
+                out_channels: 1,
+                groups: 1,
+                in_size: [1, 1],
+                kernel: [1, 2],
+                stride: [1, stride],
+                pads: [0, pads[0], 0, pads[1]],
+                dilation: [1, dilation],
+            })
+            .is_some()
+        };
+        // The second of two taps, as far away as can be: from the padding on the left into the picture.
+        assert!(conv([MOST, 0], 1, MOST));
+        assert!(!conv([MOST + 1, 0], 1, MOST + 1), "a number of 32 bits");
+        // The last tap of the second of two pixels, in the padding on the right.
+        assert!(conv([0, MOST], MOST - 1, 1));
+        assert!(!conv([0, MOST + 1], MOST, 1), "a sum of 32 bits");
+        let transposed = |in_size: usize, stride: usize| {
+            ConvDirect::transposed(&ConvTransposeShape {
+                in_channels: 1,
+                out_channels: 1,
+                groups: 1,
+                in_size: [1, in_size],
+                kernel: [1, 1],
+                stride: [1, stride],
+                pads: [0; 4],
+                dilation: [1, 1],
+                output_padding: [0, 0],
+            })
+            .is_some()
+        };
+        assert!(transposed(2, MOST / 2));
+        assert!(!transposed(3, MOST / 2), "the end of the input is beyond");
+    }
+}
