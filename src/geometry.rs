@@ -162,6 +162,11 @@ impl Spacing {
     pub fn pixel_mm2(self) -> f64 {
         self.x_mm * self.y_mm
     }
+
+    /// Whether it may be that of an ultrasound picture, 0.1 µm to 10 cm; what lies beyond is a mistake of its file.
+    pub fn is_plausible(self) -> bool {
+        [self.x_mm, self.y_mm].iter().all(|step| (1e-4..=1e2).contains(step))
+    }
 }
 
 /// What can be wrong with a size or a rectangle that somebody wrote.

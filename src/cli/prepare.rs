@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sonoplex::evaluate::dataset::Dataset;
 
 use super::args_data::PrepareArgs;
 
 pub fn main(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
+    if args.out == Path::new("-") {
+        bail!("cannot write a packed file to standard output: give `--out` the name of a file");
+    }
     for spec in &args.datasets {
         super::targets::check_files(super::targets::read_by(spec), &[("--out", Some(&args.out))])?;
     }

@@ -186,9 +186,7 @@ impl Judge {
     fn classes(&mut self, sample: &Sample) -> Result<Vec<Option<ClassRow>>, EvaluateError> {
         self.answer(sample)?;
         let (mask, truth) = (&self.answer.mask, &sample.truth);
-        // Millimetres between pixels of an ultrasound picture; what lies beyond is a mistake of its file.
-        let known = |step: f64| (1e-4..=1e2).contains(&step);
-        let spacing = sample.spacing.filter(|s| known(s.x_mm) && known(s.y_mm));
+        let spacing = sample.spacing.filter(|s| s.is_plausible());
         let rows = (1u8..).zip(&self.answer.findings).zip(&self.grids).enumerate();
         Ok(rows
             .map(|(i, ((class, finding), grid))| {

@@ -43,6 +43,8 @@ pub struct Images {
     delivered: u64,
     /// Bits that 16-bit levels have at least: one dark picture is not brightened against its neighbours.
     bits: u8,
+    /// Whether it was said that pages are missing.
+    ended: bool,
 }
 
 impl Images {
@@ -95,11 +97,11 @@ impl Images {
             notes,
             ..SourceInfo::default()
         };
-        Ok(Self { info, layout, pages, position: 0, delivered: 0, bits: deep.unwrap_or(8) })
+        Ok(Self { info, layout, pages, position: 0, delivered: 0, bits: deep.unwrap_or(8), ended: false })
     }
 }
 
-/// Bits of the 16-bit levels in a sample of the pictures; nothing when the first has 8.
+/// Bits of the 16-bit levels in a sample of the pictures; nothing where all have 8.
 fn bits(layout: &Layout, mut pages: Option<&mut Pages>) -> Option<u8> {
     let (path, count) = (&layout.pairs[0].0, pages.as_ref().map_or(layout.pairs.len(), |p| p.count()));
     let mut most = None;
@@ -110,7 +112,7 @@ fn bits(layout: &Layout, mut pages: Option<&mut Pages>) -> Option<u8> {
             None => decode::picture(&layout.pairs[index].0),
         };
         match picture {
-            Ok(picture) => most = most.max(Some(picture.bits?)),
+            Ok(picture) => most = most.max(picture.bits),
             Err(_) => continue,
         }
     }
@@ -148,7 +150,9 @@ impl Source for Images {
     fn next(&mut self) -> Result<Option<Frame>, SourceError> {
         let index = self.position;
         if index as u64 >= self.info.frames.expect("known from the start") {
-            return Ok(None);
+            // Said once, as of a video that was cut.
+            let cut = self.pages.as_ref().filter(|_| !std::mem::replace(&mut self.ended, true));
+            return cut.and_then(|pages| pages.cut(&self.layout.pairs[0].0)).map_or(Ok(None), Err);
         }
         self.position += 1; // also past a picture that cannot be read: the next call gives the one after it
         let (path, mask) = &self.layout.pairs[if self.pages.is_some() { 0 } else { index }];

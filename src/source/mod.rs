@@ -11,6 +11,7 @@ pub mod gst;
 #[cfg(feature = "video")]
 mod gst_reader;
 pub mod images;
+mod jpeg;
 pub mod metaimage;
 pub mod open;
 pub mod phantom;
@@ -150,4 +151,11 @@ pub enum SourceError {
         /// What to do.
         advice: String,
     },
+}
+
+/// Which samples become black and white, where a recording does not tell: those of its first frame, or of all that were looked at where
+/// these go twice as far, since a first frame may be dark.
+fn settled(first: [f64; 2], all: [f64; 2]) -> [f64; 2] {
+    let span = |[low, high]: [f64; 2]| high - low;
+    if span(all) > 2.0 * span(first) { all } else { first }
 }

@@ -261,6 +261,7 @@ fn prepare_says_what_it_packed_and_what_it_dropped() {
     fails(&["prepare", spec(&path), "--out", spec(&path.join("p.sonopack"))], &["lies in", "another place"]);
     fails(&["prepare", spec(&path), "--out", spec(&dir.path().join("no/p"))], &["folder does not exist"]);
     fails(&["prepare", "absent", "--out", spec(&out)], &["absent"]);
+    fails(&["prepare", spec(&path), "--out", "-"], &["standard output", "name of a file"]);
     fails(&["prepare", spec(&path), "--validate", "0009", "--out", spec(&out)], &["no subject `0009`"]);
     fails(&["prepare", spec(&path), "--validate", "every:0", "--out", spec(&out)], &["every:N"]);
     fails(&["prepare", spec(&path), "--size", "100000x100000", "--out", spec(&out)], &["100000x100000", "4096x4096"]);

@@ -50,7 +50,7 @@ impl Made {
     }
 }
 
-fn put(out: &mut Vec<u8>, tag: (u16, u16), vr: &[u8; 2], value: &[u8]) {
+pub fn put(out: &mut Vec<u8>, tag: (u16, u16), vr: &[u8; 2], value: &[u8]) {
     out.extend(tag.0.to_le_bytes());
     out.extend(tag.1.to_le_bytes());
     out.extend(vr);

@@ -45,3 +45,23 @@ fn pages_are_played_from_a_file_and_not_lost_in_a_folder() {
     assert!(sentence(&decode::mask(&dir.path().join("2.tif")).unwrap_err(), "2.tif").contains("3 pages"));
     assert_eq!(decode::mask(&dir.path().join("1.tif")).unwrap().area(1), 0);
 }
+
+#[test]
+fn the_pages_of_a_cut_file_are_played_and_the_cut_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tif");
+    stack(&path, 5, 4, 4);
+    let whole = fs::read(&path).unwrap();
+    // A directory of eight entries and 20 pixels each.
+    for (pages, length) in [(2, 8 + 2 * 122), (1, 8 + 122), (3, whole.len() - 25)] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let mut source = Images::open(&path).unwrap();
+        for page in 0..pages {
+            assert_eq!(source.next().unwrap().unwrap().pixels[0], 10 * page as u8);
+        }
+        let said = sentence(&source.next().unwrap_err(), "a.tif");
+        assert!(said.contains(&format!("{pages} pages are there, and more are promised")), "{said}");
+        assert!(source.next().unwrap().is_none(), "said once");
+        assert!(decode::mask(&path).is_err());
+    }
+}

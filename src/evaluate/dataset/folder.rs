@@ -87,6 +87,7 @@ pub(super) fn open(spec: &str, dir: &Path, empty: bool) -> Result<Dataset, Datas
         let found = if dir.exists() { "it is no folder" } else { "there is no such folder" };
         return Err(unfit(found, "give a folder of pictures with masks, a packed file, `empty:FOLDER` or `phantom:`"));
     }
+    let dir = &layout::named(dir);
     let layout = layout::folder(dir).map_err(|error| match error {
         SourceError::Unknown { found, .. } => unfit(&format!("it is {found}"), "give a folder with pictures"),
         error => error.into(),

@@ -119,7 +119,12 @@ impl Pack {
 pub(super) fn read(spec: &str, path: &Path) -> Result<(Header, Pack), DatasetError> {
     let io = |cause| DatasetError::Io { path: path.to_owned(), cause };
     let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    let mut file = File::open(path).map_err(io)?.take(MOST_BYTES + 1);
+    file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut bytes).map_err(io)?;
+    // What is something else may be large.
+    if bytes == MAGIC {
+        file.read_to_end(&mut bytes).map_err(io)?;
+    }
     if bytes.len() as u64 > MOST_BYTES {
         return Err(unfit(spec, "it is larger than 4 GiB".into()));
     }

@@ -19,10 +19,20 @@ const CENTIMETRES: f64 = 3.0;
 pub fn spacing(object: &InMemDicomObject, header: &Header, notes: &mut Vec<String>) -> Option<Spacing> {
     let regions = items(object, (0x0018, 0x6011));
     if !regions.is_empty() {
-        if let Some(region) = regions.iter().filter_map(Region::read).max_by(|a, b| a.area().total_cmp(&b.area())) {
+        let measured: Vec<Region> = regions.iter().filter_map(Region::read).collect();
+        if let Some(region) = measured.iter().max_by(|a, b| a.area().total_cmp(&b.area())) {
+            // Two views beside each other, at two depths; a small one is an inset.
+            let beside = measured.iter().filter(|other| 4.0 * other.area() >= region.area());
+            if let Some(other) = beside.into_iter().find(|other| !other.agrees(region)) {
+                let [one, other] = [region, other].map(|r| format!("{:.4} × {:.4}", r.spacing.x_mm, r.spacing.y_mm));
+                notes.push(format!(
+                    "its ultrasound regions have {one} and {other} mm: uncalibrated, since one would be wrong"
+                ));
+                return None;
+            }
             return region.judge(header, notes);
         }
-        notes.push("no ultrasound region is measured in centimetres".to_owned());
+        notes.push("no ultrasound region is measured in centimetres of an ultrasound picture".to_owned());
     }
     let shared = items(object, (0x5200, 0x9229)).first();
     let measures = shared.and_then(|s| items(s, (0x0028, 0x9110)).first());
@@ -39,11 +49,14 @@ pub fn spacing(object: &InMemDicomObject, header: &Header, notes: &mut Vec<Strin
                 notes.push(format!("`{name}` of 1 × 1 is what writers put when they do not know it: uncalibrated"));
                 continue;
             }
-            if x_mm > 0.0 && y_mm > 0.0 {
+            let spacing = Spacing { x_mm, y_mm };
+            if spacing.is_plausible() {
                 notes.push(format!("spacing from `{name}`"));
-                return Some(Spacing { x_mm, y_mm });
+                return Some(spacing);
             }
-            notes.push(format!("`{name}` of {y_mm} × {x_mm} is no length and was passed over"));
+            notes.push(format!(
+                "`{name}` of {y_mm:e} × {x_mm:e} mm is none of an ultrasound picture and was passed over"
+            ));
         }
     }
     None
@@ -65,7 +78,14 @@ impl Region {
         // An axis that runs against the pixels has a negative delta.
         let (x, y) = (get(0x602c)?.abs(), get(0x602e)?.abs());
         let edges = [get(0x6018)?, get(0x601a)?, get(0x601c)?, get(0x601e)?];
-        (x > 0.0 && y > 0.0).then_some(Self { edges, spacing: Spacing { x_mm: 10.0 * x, y_mm: 10.0 * y } })
+        let spacing = Spacing { x_mm: 10.0 * x, y_mm: 10.0 * y };
+        spacing.is_plausible().then_some(Self { edges, spacing })
+    }
+
+    /// Whether another one is measured alike, but for rounding.
+    fn agrees(&self, other: &Self) -> bool {
+        let near = |a: f64, b: f64| (a - b).abs() <= 0.01 * a.max(b);
+        near(self.spacing.x_mm, other.spacing.x_mm) && near(self.spacing.y_mm, other.spacing.y_mm)
     }
 
     fn area(&self) -> f64 {

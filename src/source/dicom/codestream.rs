@@ -5,6 +5,8 @@
 //! # References
 //! JPEG: ITU-T T.81, annex B; the Adobe marker: T.872. JPEG 2000: ITU-T T.800, annex A.
 
+use crate::source::jpeg::next_marker;
+
 /// What a frame must be, by the DICOM header.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
@@ -85,18 +87,6 @@ pub fn jpeg(mut stream: Vec<u8>, expected: &Expected) -> Result<Checked, String>
     }
     let sample_bytes = if precision == 8 { 1 } else { 2 };
     Ok(Checked { stream, sample_bytes, ybr })
-}
-
-/// The next marker; entropy-coded data (with stuffed zeros and restart marks) and fill bytes are passed over.
-fn next_marker(stream: &[u8], at: &mut usize) -> Option<u8> {
-    while let Some(pair) = stream.get(*at..*at + 2) {
-        if pair[0] == 0xff && !matches!(pair[1], 0 | 0x01 | 0xd0..=0xd8 | 0xff) {
-            *at += 2;
-            return Some(pair[1]);
-        }
-        *at += 1;
-    }
-    None
 }
 
 /// Checks a frame header and returns its precision.

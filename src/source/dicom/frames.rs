@@ -172,6 +172,15 @@ fn group(
         return Err(format!("the header promises {frames} frames, the pixel data have {count} fragments"));
     }
     if frames == 1 {
+        let found = match coding {
+            _ if count == 1 => 1,
+            // One fragment a frame (PS3.5, annex G).
+            Coding::Rle => count,
+            _ => starts(store, fragments, &[], 0, coding)?.len(),
+        };
+        if found > 1 || offsets.len() > 1 {
+            return Err(format!("the header promises one frame, the pixel data have {}", found.max(offsets.len())));
+        }
         return Ok(vec![0..count; 1]);
     }
     if count == frames {
@@ -225,7 +234,7 @@ fn starts(
     coding: Coding,
 ) -> Result<Vec<usize>, String> {
     let mut starts = Vec::new();
-    if offsets.len() == frames {
+    if offsets.len() == frames && frames > 0 {
         let Some(&(first, _)) = fragments.first() else { return Ok(starts) };
         let last = fragments[fragments.len() - 1].0 - first;
         for offset in offsets.iter().filter(|&&o| o <= last) {

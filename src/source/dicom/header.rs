@@ -27,6 +27,8 @@ pub struct Header {
     pub bits_allocated: u16,
     /// Bits of a sample that count.
     pub bits_stored: u16,
+    /// Bits below those that count.
+    pub shift: u16,
     /// Whether samples are signed.
     pub signed: bool,
 }
@@ -70,6 +72,12 @@ impl Header {
         if bits_stored == 0 || bits_stored > bits_allocated {
             return Err(format!("expected 1 to {bits_allocated} bits stored, found {bits_stored}"));
         }
+        let high_bit = number(object, (0x0028, 0x0102)).unwrap_or(f64::from(bits_stored) - 1.0);
+        let shift = high_bit + 1.0 - f64::from(bits_stored);
+        let most = if samples == 1 { bits_allocated - bits_stored } else { 0 };
+        if !(0.0..=f64::from(most)).contains(&shift) {
+            return Err(format!("expected the high bit {}, found {high_bit}", bits_stored - 1));
+        }
         let bytes = u64::from(rows) * u64::from(columns) * u64::from(samples) * u64::from(bits_allocated / 8);
         if bytes > FRAME_LIMIT {
             return Err(format!(
@@ -85,6 +93,7 @@ impl Header {
             planar: number(object, (0x0028, 0x0006)) == Some(1.0),
             bits_allocated,
             bits_stored,
+            shift: shift as u16,
             signed: number(object, (0x0028, 0x0103)) == Some(1.0),
         })
     }

@@ -18,14 +18,19 @@ pub enum Table {
 impl Table {
     /// Looks every sample up; `samples` is little endian, one sample a pixel.
     pub fn apply(&self, header: &Header, samples: &[u8]) -> Vec<u8> {
-        let keep = mask(header);
-        let each = samples.chunks_exact(usize::from(header.bits_allocated / 8));
-        let index = |b: &[u8]| usize::from(u16::from_le_bytes([b[0], b.get(1).copied().unwrap_or(0)]) & keep);
+        let each = stored(header, samples).map(usize::from);
         match self {
-            Self::Gray(table) => each.map(|b| table[index(b)]).collect(),
-            Self::Palette(table) => each.flat_map(|b| table[index(b)]).collect(),
+            Self::Gray(table) => each.map(|index| table[index]).collect(),
+            Self::Palette(table) => each.flat_map(|index| table[index]).collect(),
         }
     }
+}
+
+/// The bits that count of every sample.
+fn stored(header: &Header, samples: &[u8]) -> impl Iterator<Item = u16> {
+    let (keep, shift) = (mask(header), header.shift);
+    let each = samples.chunks_exact(usize::from(header.bits_allocated / 8));
+    each.map(move |b| u16::from_le_bytes([b[0], b.get(1).copied().unwrap_or(0)]) >> shift & keep)
 }
 
 /// The bits of a sample that count.
@@ -39,7 +44,7 @@ fn value(header: &Header, bits: u16) -> i32 {
     if header.signed { i32::from(((bits << unused) as i16) >> unused) } else { i32::from(bits) }
 }
 
-/// Whether `gray` asks for the range of the first frame.
+/// Whether `gray` asks for the range of the frames.
 pub fn needs_range(object: &InMemDicomObject, header: &Header) -> bool {
     window(object).is_none() && stated_range(object, header).is_none() && !is_plain(header)
 }
@@ -49,26 +54,27 @@ fn is_plain(header: &Header) -> bool {
     header.bits_stored == 8 && !header.signed
 }
 
-/// Smallest and largest stored value of a frame; `None` where all are equal.
-pub fn range(header: &Header, samples: &[u8]) -> Option<[f64; 2]> {
-    let keep = mask(header);
-    let values = samples.chunks_exact(usize::from(header.bits_allocated / 8)).map(|b| {
-        let bits = u16::from_le_bytes([b[0], b.get(1).copied().unwrap_or(0)]) & keep;
-        value(header, bits)
-    });
+/// Smallest and largest stored value of a frame.
+pub fn range(header: &Header, samples: &[u8]) -> [f64; 2] {
+    let values = stored(header, samples).map(|bits| value(header, bits));
     let (low, high) = values.fold((i32::MAX, i32::MIN), |(low, high), v| (low.min(v), high.max(v)));
-    (low < high).then(|| [f64::from(low), f64::from(high)])
+    [f64::from(low), f64::from(high)]
 }
 
 /// The table of a MONOCHROME picture: rescale and window where the file has one, else the stated or found range.
-pub fn gray(object: &InMemDicomObject, header: &Header, first: Option<[f64; 2]>, notes: &mut Vec<String>) -> Table {
+pub fn gray(object: &InMemDicomObject, header: &Header, found: Option<[f64; 2]>, notes: &mut Vec<String>) -> Table {
     let inverted = header.photometric == "MONOCHROME1";
     if inverted {
         notes.push("MONOCHROME1: inverted, so that white is bright".to_owned());
     }
     let slope = number(object, (0x0028, 0x1053)).filter(|&s| s != 0.0).unwrap_or(1.0);
     let intercept = number(object, (0x0028, 0x1052)).unwrap_or(0.0);
-    let level: Box<dyn Fn(f64) -> f64> = if let Some(window) = window(object) {
+    let windowed = window(object);
+    let falling = windowed.is_none() && slope < 0.0;
+    if falling {
+        notes.push(format!("a rescale slope of {slope}: inverted, so that the largest value is bright"));
+    }
+    let level: Box<dyn Fn(f64) -> f64> = if let Some(window) = windowed {
         notes.push(format!(
             "grey levels through rescale {slope} × v + {intercept} and window {} ± {}",
             window.center,
@@ -86,14 +92,14 @@ pub fn gray(object: &InMemDicomObject, header: &Header, first: Option<[f64; 2]>,
         let full = f64::from(mask(header));
         let least = if header.signed { -f64::midpoint(full, 1.0) } else { 0.0 };
         let ([low, high], from) =
-            first.map_or(([least, least + full], "all that fit"), |range| (range, "those of the first frame"));
+            found.map_or(([least, least + full], "all that fit"), |range| (range, "as they were found"));
         notes.push(format!("no window: stored values {low} to {high}, {from}, become grey levels 0 to 255"));
         Box::new(move |v| (v - low) / (high - low))
     };
     let entry = |bits| {
         // `as u8` saturates.
         let gray = (255.0 * level(f64::from(value(header, bits)))).round() as u8;
-        if inverted { 255 - gray } else { gray }
+        if inverted != falling { 255 - gray } else { gray }
     };
     Table::Gray((0..=mask(header)).map(entry).collect())
 }
@@ -153,6 +159,8 @@ pub fn palette(object: &InMemDicomObject, header: &Header, notes: &mut Vec<Strin
     }
     let mut colours = Vec::with_capacity(3);
     let mut first = 0;
+    // Some writers state 16 bits and store 8.
+    let eight = (0..3).flat_map(|i| words(object, (0x0028, 0x1201 + i)).unwrap_or_default()).all(|w| w < 256);
     for (i, name) in ["red", "green", "blue"].into_iter().enumerate() {
         let descriptor = words(object, (0x0028, 0x1101 + i as u16)).unwrap_or_default();
         let &[entries, start, bits] = descriptor.as_slice() else {
@@ -164,8 +172,7 @@ pub fn palette(object: &InMemDicomObject, header: &Header, notes: &mut Vec<Strin
         let values: Vec<u8> = match bits {
             8 if data.len() < entries => data.iter().flat_map(|w| w.to_le_bytes()).collect(),
             8 => data.iter().map(|&w| w as u8).collect(),
-            // Some writers state 16 bits and store 8.
-            16 if data.iter().all(|&w| w < 256) => data.iter().map(|&w| w as u8).collect(),
+            16 if eight => data.iter().map(|&w| w as u8).collect(),
             16 => data.iter().map(|&w| (w >> 8) as u8).collect(),
             _ => return Err(format!("expected palette entries of 8 or 16 bits, found {bits}")),
         };

@@ -24,10 +24,12 @@ use self::frames::{Coding, Frames};
 use self::header::Header;
 use self::levels::Table;
 use self::store::Store;
-use super::{Source, SourceError, SourceInfo};
+use super::{Source, SourceError, SourceInfo, settled};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{Size, Spacing};
 
+/// Frames whose range is looked for.
+const SAMPLED: u64 = 8;
 const COPY: &str = "copy the file again from where it came";
 const CONVERT: &str = "convert it, for example with `gdcmconv --raw IN OUT` or `dcmdjpeg IN OUT`";
 
@@ -37,7 +39,7 @@ const CONVERT: &str = "convert it, for example with `gdcmconv --raw IN OUT` or `
 /// When it is no DICOM image, has not one whole frame, claims other sizes than it has, or is compressed in a way that is
 /// not read. A cine that is cut off delivers the whole frames that are there, then one error that says so.
 pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
-    Ok(Box::new(Dicom::open(path)?))
+    Ok(Box::new(Dicom::open(path, None)?))
 }
 
 struct Dicom {
@@ -47,6 +49,8 @@ struct Dicom {
     frames: Frames,
     /// `None` for colours that need no table.
     table: Option<Table>,
+    /// Smallest and largest stored value that was found, where the file has no window.
+    range: Option<[f64; 2]>,
     timing: Timing,
     spacing: Option<Spacing>,
     /// Which series it belongs to, and where in it.
@@ -82,7 +86,8 @@ fn syntax(uid: &str) -> Result<Syntax, String> {
 }
 
 impl Dicom {
-    fn open(path: &Path) -> Result<Self, SourceError> {
+    /// Opens a file; `range` is that of stored values which all files of a series have together.
+    fn open(path: &Path, range: Option<[f64; 2]>) -> Result<Self, SourceError> {
         let bad = |advice: &'static str| {
             move |found: String| SourceError::Malformed {
                 path: path.to_owned(),
@@ -120,6 +125,10 @@ impl Dicom {
             .ok_or_else(|| "it has no pixel data".to_owned())
             .map_err(bad("give a DICOM image or cine, not a report or a directory"))?;
         let mut header = Header::read(&object).map_err(bad("export it as 8-bit grey or RGB"))?;
+        if matches!(coding, Coding::Jpeg | Coding::Jpeg2000) {
+            // A decoder gives numbers, wherever they were kept before.
+            header.shift = 0;
+        }
         let extended: Vec<u64> = object
             .element(dicom_object::Tag(0x7fe0, 0x0001))
             .ok()
@@ -127,15 +136,16 @@ impl Dicom {
             .unwrap_or_default();
         let mut frames = Frames::new(store, pixels, layout, (uid, coding), &header, &extended).map_err(bad(COPY))?;
 
+        let mut range = range;
         let table = match header.photometric.as_str() {
             "PALETTE COLOR" => Some(levels::palette(&object, &header, &mut notes).map_err(bad(CONVERT))?),
             "MONOCHROME1" | "MONOCHROME2" => {
-                let range = if levels::needs_range(&object, &header) {
-                    levels::range(&header, &frames.read(0, &header).map_err(bad(CONVERT))?.data)
-                } else {
-                    None
-                };
-                Some(levels::gray(&object, &header, range, &mut notes))
+                if !levels::needs_range(&object, &header) {
+                    range = None;
+                } else if range.is_none() {
+                    range = Some(found_range(&mut frames, &header).map_err(bad(CONVERT))?);
+                }
+                Some(levels::gray(&object, &header, range.filter(|[low, high]| low < high), &mut notes))
             }
             _ => None,
         };
@@ -162,7 +172,22 @@ impl Dicom {
         };
         let path = path.to_owned();
         let (next, id, ended) = (0, 0, false);
-        Ok(Self { path, info, header, frames, table, timing, spacing, series, instance, missing, next, id, ended })
+        Ok(Self {
+            path,
+            info,
+            header,
+            frames,
+            table,
+            range,
+            timing,
+            spacing,
+            series,
+            instance,
+            missing,
+            next,
+            id,
+            ended,
+        })
     }
 }
 
@@ -219,6 +244,20 @@ impl Source for Dicom {
         self.next = u32::try_from(index).unwrap_or(u32::MAX).min(self.header.frames);
         Ok(())
     }
+}
+
+/// Smallest and largest stored value of a few frames from first to last: the first alone may be black.
+fn found_range(frames: &mut Frames, header: &Header) -> Result<[f64; 2], String> {
+    let first = levels::range(header, &frames.read(0, header)?.data);
+    let mut found = first;
+    let last = u64::from(frames.there() - 1);
+    for index in (1..SAMPLED).map(|i| (last * i / (SAMPLED - 1)) as u32).filter(|index| *index > 0) {
+        // A frame that cannot be read is an error of its own turn.
+        let Ok(samples) = frames.read(index, header) else { continue };
+        let [low, high] = levels::range(header, &samples.data);
+        found = [found[0].min(low), found[1].max(high)];
+    }
+    Ok(settled(first, found))
 }
 
 fn cut(there: u32, promised: u32) -> String {

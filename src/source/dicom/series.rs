@@ -23,6 +23,8 @@ pub fn open(dir: &Path) -> Result<Box<dyn Source>, SourceError> {
 struct Series {
     info: SourceInfo,
     files: Vec<PathBuf>,
+    /// Of stored values, where files have no window.
+    range: Option<[f64; 2]>,
     next: usize,
     id: u64,
 }
@@ -47,9 +49,11 @@ impl Series {
         }
         let mut first: Option<Dicom> = None;
         let mut ordered = Vec::new();
+        // One for all, or each picture would have its own black and white.
+        let mut range: Option<[f64; 2]> = None;
         for path in files {
             // What is wrong with a file is said when its turn comes.
-            let Ok(file) = Dicom::open(&path) else {
+            let Ok(file) = Dicom::open(&path, None) else {
                 ordered.push((f64::INFINITY, path));
                 continue;
             };
@@ -61,13 +65,20 @@ impl Series {
                 let found = format!("`{}` and `{}` are of different series", first.path.display(), path.display());
                 return Err(bad(found, "give a folder with the files of one series, or a single file"));
             }
+            if let Some([low, high]) = file.range {
+                let [least, most] = range.unwrap_or([low, high]);
+                range = Some([low.min(least), high.max(most)]);
+            }
             ordered.push((file.instance.unwrap_or(f64::MAX), path));
             first.get_or_insert(file);
         }
         // Stable: equal numbers keep the order of the names.
         ordered.sort_by(|a, b| a.0.total_cmp(&b.0));
         let files: Vec<PathBuf> = ordered.into_iter().map(|(_, path)| path).collect();
-        let Some(first) = first else { return Err(Dicom::open(&files[0]).err().expect("it was refused just now")) };
+        let Some(first) = first else {
+            return Err(Dicom::open(&files[0], None).err().expect("it was refused just now"));
+        };
+        let first = Dicom::open(&first.path, range)?;
         notes.extend(first.info.notes);
         let info = SourceInfo {
             name: dir.display().to_string(),
@@ -77,7 +88,7 @@ impl Series {
             notes,
             ..first.info
         };
-        Ok(Self { info, files, next: 0, id: 0 })
+        Ok(Self { info, files, range, next: 0, id: 0 })
     }
 }
 
@@ -110,7 +121,7 @@ impl Source for Series {
         let index = self.next;
         let Some(path) = self.files.get(index) else { return Ok(None) };
         self.next += 1; // also past a file that cannot be read: the next call gives the one after it
-        let Some(mut frame) = Dicom::open(path)?.next()? else { return Ok(None) };
+        let Some(mut frame) = Dicom::open(path, self.range)?.next()? else { return Ok(None) };
         frame.id = self.id;
         frame.time = Duration::from_nanos(index as u64 * 1_000_000_000 / RATE_HZ);
         frame.name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

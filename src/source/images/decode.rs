@@ -10,7 +10,7 @@ use super::pages;
 use crate::frame::PixelFormat;
 use crate::geometry::Size;
 use crate::mask::Mask;
-use crate::source::SourceError;
+use crate::source::{SourceError, jpeg};
 
 /// The largest picture that is decoded, in pixels.
 pub const MAX_PIXELS: usize = 64 << 20;
@@ -64,6 +64,15 @@ pub fn picture_of(path: &Path, bytes: &[u8], bits: u8) -> Result<Picture, Source
         (levels.into_iter().map(|v| ((u32::from(v) * 255 + white / 2) / white) as u8).collect(), Some(bits))
     } else {
         if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+            let levels = image.to_rgb32f().into_raw();
+            if let Some(level) = levels.into_iter().find(|v| !(0.0..=1.0).contains(v)) {
+                return Err(SourceError::Malformed {
+                    path: path.to_owned(),
+                    what: "an image",
+                    found: format!("it has the floating-point level {level}"),
+                    advice: "scale its levels to 0 to 1, or save it with 8 or 16 bits".into(),
+                });
+            }
             change.push("floating-point levels 0..=1 reduced to 8 bits".to_owned());
         }
         let pixels = if color.has_color() { image.into_rgb8().into_raw() } else { image.into_luma8().into_raw() };
@@ -120,7 +129,15 @@ pub fn mask(path: &Path) -> Result<Mask, SourceError> {
     let labels = if let Some(bits) = bits {
         // levels of 1, 2 and 4 bits come stretched to 0..=255: back to the index
         let step = (255 / ((1u16 << bits) - 1)) as u8;
-        image.into_luma8().into_raw().into_iter().map(|v| v / step).collect()
+        let labels: Vec<u8> = image.into_luma8().into_raw().into_iter().map(|v| v / step).collect();
+        match labels.iter().copied().filter(|&label| label > 15).max() {
+            None => labels,
+            // A grey mask that was given a palette.
+            Some(255) if labels.iter().all(|label| matches!(label, 0 | 255)) => {
+                labels.into_iter().map(|label| label.min(1)).collect()
+            }
+            Some(label) => return Err(no_mask(path, format!("it has label {label}"))),
+        }
     } else {
         if let Some(found) = meant_otherwise(&image) {
             return Err(no_mask(path, found.to_owned()));
@@ -194,6 +211,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, SourceError> {
+    if jpeg::is_cut(bytes) {
+        return Err(malformed(path, "it is damaged or cut short: its end is missing"));
+    }
     let open = || {
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
         reader.map_err(|cause| SourceError::Io { path: path.to_owned(), cause })

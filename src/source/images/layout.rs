@@ -31,6 +31,7 @@ pub fn is_picture(path: &Path) -> bool {
 /// # Errors
 /// `Io` when the folder cannot be read, `Unknown` when it has no picture.
 pub fn folder(dir: &Path) -> Result<Layout, SourceError> {
+    let dir = &named(dir);
     let inner = dir.join("images");
     let (root, beside) = if inner.is_dir() {
         (inner, dir.join("masks"))
@@ -115,17 +116,28 @@ fn two_masks(one: &Path, other: &Path) -> SourceError {
     }
 }
 
+/// A folder by a name: `.` and `..` have none.
+pub fn named(dir: &Path) -> PathBuf {
+    let full = || fs::canonicalize(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }).ok();
+    if dir.file_name().is_some() { dir.to_owned() } else { full().unwrap_or_else(|| dir.to_owned()) }
+}
+
 /// One picture alone, with its mask: `NAME_mask` beside it, or in `masks/` beside its `images/`.
 pub fn single(path: &Path) -> Layout {
     let name = stem(path);
-    let mut places = vec![(path.with_file_name(""), format!("{name}_mask"))];
-    let dir = path.parent().filter(|d| d.file_name().is_some_and(|n| n == "images"));
-    if let Some(parent) = dir.and_then(Path::parent) {
+    let beside = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut places = vec![(beside.clone(), format!("{name}_mask"))];
+    let dir = Some(named(&beside)).filter(|d| d.file_name().is_some_and(|n| n == "images"));
+    if let Some(parent) = dir.as_deref().and_then(Path::parent) {
         let masks = parent.join("masks");
         places.extend([(masks.clone(), format!("{name}_mask")), (masks, name)]);
     }
-    let files = places.iter().flat_map(|(dir, name)| EXTENSIONS.map(|e| dir.join(format!("{name}.{e}"))));
-    let mask = files.into_iter().find(|file| file.is_file());
+    let mask = places.iter().find_map(|(dir, name)| {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        let (mut found, _) = list(dir).ok()?;
+        found.retain(|file| stem(file) == *name);
+        found.into_iter().min()
+    });
     let masks = mask.as_ref().map(|m| format!("mask read from `{}`", m.display()));
     Layout { pairs: vec![(path.to_owned(), mask)], masks, notes: Vec::new() }
 }

@@ -15,17 +15,30 @@ pub struct Pages {
     bytes: Vec<u8>,
     /// Where the directory of every page begins.
     offsets: Vec<u32>,
+    /// Whether more are promised behind the end of the file.
+    cut: bool,
 }
 
 impl Pages {
-    /// The pages of a file, if it is a TIFF of more than one; reduced copies of a page are none.
+    /// The pages of a file, if it is a TIFF of more than one, or was one before it was cut; reduced copies of a page are none.
     ///
     /// # Errors
     /// When the system refuses, or it is empty or too large.
     pub fn of(path: &Path) -> Result<Option<Self>, SourceError> {
         let bytes = decode::read(path)?;
-        let offsets = offsets(&bytes);
-        Ok((offsets.len() > 1).then_some(Self { bytes, offsets }))
+        let (offsets, cut) = offsets(&bytes);
+        let several = offsets.len() + usize::from(cut) > 1;
+        Ok((several && !offsets.is_empty()).then_some(Self { bytes, offsets, cut }))
+    }
+
+    /// What is said where pages end that should go on; nothing where they do not.
+    pub fn cut(&self, path: &Path) -> Option<SourceError> {
+        self.cut.then(|| SourceError::Malformed {
+            path: path.to_owned(),
+            what: "a TIFF of several pages",
+            found: format!("the file is cut: {} pages are there, and more are promised", self.count()),
+            advice: "copy the file again from where it came".into(),
+        })
     }
 
     /// How many there are.
@@ -54,7 +67,8 @@ impl Pages {
 /// # Errors
 /// `Malformed` when there are more.
 pub fn single(path: &Path, bytes: &[u8]) -> Result<(), SourceError> {
-    let count = offsets(bytes).len();
+    let (offsets, cut) = offsets(bytes);
+    let count = offsets.len() + usize::from(cut && !offsets.is_empty());
     if count > 1 {
         return Err(SourceError::Malformed {
             path: path.to_owned(),
@@ -66,20 +80,24 @@ pub fn single(path: &Path, bytes: &[u8]) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// Where the directory of every page of a TIFF begins; none of another file.
+/// Where the directory of every page of a TIFF begins, and whether the next lies behind the end of the file; none of another file.
 ///
 /// # References
 /// TIFF 6.0, section 2: bytes 4 to 7 point to the first directory, the last four bytes of each to the next; tag 254,
 /// bit 0 marks a reduced copy.
-fn offsets(bytes: &[u8]) -> Vec<u32> {
+fn offsets(bytes: &[u8]) -> (Vec<u32>, bool) {
     let mut offsets = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = long(bytes, 4).filter(|_| order(bytes).is_some()).unwrap_or(0);
     while next != 0 && seen.insert(next) && offsets.len() < MOST {
         let start = next as usize;
-        let Some(entries) = short(bytes, start) else { break };
+        let Some(entries) = short(bytes, start) else { return (offsets, true) };
         let end = start + 2 + 12 * usize::from(entries);
-        let Some(following) = long(bytes, end) else { break };
+        if end > bytes.len() {
+            return (offsets, true);
+        }
+        // Some writers leave the last pointer out.
+        let following = long(bytes, end).unwrap_or(0);
         let mut tags = (start + 2..end).step_by(12);
         let kind = tags.find(|&at| short(bytes, at) == Some(254)).and_then(|at| long(bytes, at + 8));
         if kind.unwrap_or(0) & 1 == 0 {
@@ -87,7 +105,7 @@ fn offsets(bytes: &[u8]) -> Vec<u32> {
         }
         next = following;
     }
-    offsets
+    (offsets, false)
 }
 
 /// Whether numbers have their low byte first; nothing when it is no TIFF.

@@ -89,11 +89,11 @@ impl Element {
         }
     }
 
-    /// Smallest and largest finite sample; `None` where all are equal or none is finite.
+    /// Smallest and largest finite sample; `None` where none is finite.
     pub fn range(self, data: &[u8], big_endian: bool) -> Option<[f64; 2]> {
         let values = data.chunks_exact(self.bytes()).map(|b| self.value(b, big_endian)).filter(|v| v.is_finite());
         let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
-        (low < high).then_some([low, high])
+        (low <= high).then_some([low, high])
     }
 }
 

@@ -17,10 +17,12 @@ use self::element::{Element, Levels};
 use self::header::Header;
 use self::orientation::Upright;
 use self::samples::Samples;
-use super::{Source, SourceError, SourceInfo};
+use super::{Source, SourceError, SourceInfo, settled};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{Size, Spacing};
 
+/// Frames whose range is looked for.
+const SAMPLED: usize = 8;
 /// Pace of a sequence that says nothing of time.
 const ASSUMED_RATE_HZ: f64 = 30.0;
 
@@ -79,7 +81,8 @@ impl MetaImage {
 
         let mut buffer = Vec::new();
         samples.read(first, &mut buffer)?;
-        let levels = levels(&header, &buffer, &mut notes);
+        let range = found_range(&header, &mut samples, &frames, &mut buffer);
+        let levels = levels(&header, range, &mut notes);
         let info = SourceInfo {
             name: path.display().to_string(),
             format: format!(
@@ -206,15 +209,40 @@ fn spacing(header: &Header, upright: Upright, notes: &mut Vec<String>) -> Option
         notes.push("a spacing of 1 × 1 is what writers put when they do not know it: uncalibrated".to_owned());
         return None;
     }
-    if !(x.is_finite() && y.is_finite() && x > 0.0 && y > 0.0) {
-        notes.push(format!("a spacing of {x} × {y} is no length: uncalibrated"));
+    if !(Spacing { x_mm: x, y_mm: y }).is_plausible() {
+        notes.push(format!("a spacing of {x:e} × {y:e} mm is none of an ultrasound picture: uncalibrated"));
         return None;
     }
     Some(if upright.transpose { Spacing { x_mm: y, y_mm: x } } else { Spacing { x_mm: x, y_mm: y } })
 }
 
-/// How samples become grey levels; `first` holds the first frame.
-fn levels(header: &Header, first: &[u8], notes: &mut Vec<String>) -> Levels {
+/// Smallest and largest sample of a few frames, the first of which is in `buffer`: it alone may be black. Of a compressed recording they
+/// are the first ones, since it has to be inflated up to the last of them.
+fn found_range(header: &Header, samples: &mut Samples, frames: &[u64], buffer: &mut Vec<u8>) -> Option<[f64; 2]> {
+    if matches!(header.element, Element::U8 | Element::I8) || header.range.is_some() {
+        return None;
+    }
+    let first = header.element.range(buffer, header.big_endian);
+    let mut found = first;
+    let last = frames.len() - 1;
+    let place = |i: usize| if header.compressed { i.min(last) } else { last * i / (SAMPLED - 1) };
+    let mut places: Vec<usize> = (1..SAMPLED).map(place).filter(|place| *place > 0).collect();
+    places.dedup();
+    for place in places {
+        // A frame that cannot be read is an error of its own turn.
+        if samples.read(frames[place], buffer).is_err() {
+            continue;
+        }
+        let Some([low, high]) = header.element.range(buffer, header.big_endian) else { continue };
+        let [least, most] = found.unwrap_or([low, high]);
+        found = Some([low.min(least), high.max(most)]);
+    }
+    let found = found.map(|all| first.map_or(all, |first| settled(first, all)));
+    found.filter(|[low, high]| low < high)
+}
+
+/// How samples become grey levels, by the range that was found where the header has none.
+fn levels(header: &Header, found: Option<[f64; 2]>, notes: &mut Vec<String>) -> Levels {
     if header.element == Element::U8 {
         return Levels::AsStored;
     }
@@ -222,10 +250,10 @@ fn levels(header: &Header, first: &[u8], notes: &mut Vec<String>) -> Levels {
         ([-128.0, 127.0], "all that fit")
     } else if let Some(range) = header.range {
         (range, "from `ElementMin` and `ElementMax`")
-    } else if let Some(range) = header.element.range(first, header.big_endian) {
-        (range, "those of the first frame")
+    } else if let Some(range) = found {
+        (range, "as they were found")
     } else {
-        ([0.0, 255.0], "since the first frame is flat")
+        ([0.0, 255.0], "since all that were looked at are flat")
     };
     notes.push(format!("{} samples {low} to {high}, {from}, become grey levels 0 to 255", header.element.name()));
     Levels::Linear { low, high }

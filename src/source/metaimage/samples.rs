@@ -56,6 +56,10 @@ impl Samples {
             DataFile::Beside(name) => (path.parent().unwrap_or(Path::new("")).join(name), header.skip),
         };
         let io = |cause| SourceError::Io { path: path.clone(), cause };
+        // A pipe would be waited for.
+        if !std::fs::metadata(&path).map_err(io)?.is_file() {
+            return Err(malformed(&path, "the samples are no file".to_owned(), "name the file that holds them"));
+        }
         let file = File::open(&path).map_err(io)?;
         let file_len = file.metadata().map_err(io)?.len();
         let start = skip.unwrap_or(file_len.saturating_sub(expected));
