@@ -72,11 +72,12 @@ impl Header {
         if bits_stored == 0 || bits_stored > bits_allocated {
             return Err(format!("expected 1 to {bits_allocated} bits stored, found {bits_stored}"));
         }
-        let high_bit = number(object, (0x0028, 0x0102)).unwrap_or(f64::from(bits_stored) - 1.0);
-        let shift = high_bit + 1.0 - f64::from(bits_stored);
-        let most = if samples == 1 { bits_allocated - bits_stored } else { 0 };
-        if !(0.0..=f64::from(most)).contains(&shift) {
-            return Err(format!("expected the high bit {}, found {high_bit}", bits_stored - 1));
+        // Where all bits count there is one place for them, whatever is said of the highest.
+        let unused = if samples == 1 { bits_allocated - bits_stored } else { 0 };
+        let high_bit = number(object, (0x0028, 0x0102)).filter(|_| unused > 0);
+        let shift = high_bit.map_or(0.0, |high| high + 1.0 - f64::from(bits_stored));
+        if !(0.0..=f64::from(unused)).contains(&shift) {
+            return Err(format!("expected the high bit {}, found {}", bits_stored - 1, high_bit.unwrap_or_default()));
         }
         let bytes = u64::from(rows) * u64::from(columns) * u64::from(samples) * u64::from(bits_allocated / 8);
         if bytes > FRAME_LIMIT {
