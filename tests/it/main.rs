@@ -17,6 +17,7 @@ mod dataset_pack;
 mod dataset_split;
 mod dataset_submit;
 mod dicom;
+mod dicom_unusual;
 mod dicom_whole;
 mod display;
 mod emulation;

@@ -15,6 +15,11 @@ const ASSUMED_RATE_HZ: f64 = 30.0;
 /// `PhysicalUnitsXDirection`: centimetres.
 const CENTIMETRES: f64 = 3.0;
 
+/// Pixel measures of a functional group.
+fn measures_of(group: &InMemDicomObject) -> Option<&InMemDicomObject> {
+    items(group, (0x0028, 0x9110)).first()
+}
+
 /// Spacing of the pixels, and what was thought of it.
 pub fn spacing(object: &InMemDicomObject, header: &Header, notes: &mut Vec<String>) -> Option<Spacing> {
     let regions = items(object, (0x0018, 0x6011));
@@ -34,8 +39,14 @@ pub fn spacing(object: &InMemDicomObject, header: &Header, notes: &mut Vec<Strin
         }
         notes.push("no ultrasound region is measured in centimetres of an ultrasound picture".to_owned());
     }
-    let shared = items(object, (0x5200, 0x9229)).first();
-    let measures = shared.and_then(|s| items(s, (0x0028, 0x9110)).first());
+    let measures = items(object, (0x5200, 0x9229)).first().and_then(measures_of);
+    let of_frames: Vec<_> = items(object, (0x5200, 0x9230)).iter().map(measures_of).collect();
+    let spacing_of = |measures: &Option<&InMemDicomObject>| measures.map(|m| numbers(m, (0x0028, 0x0030)));
+    if of_frames.windows(2).any(|two| spacing_of(&two[0]) != spacing_of(&two[1])) {
+        notes.push("its spacing differs from frame to frame: uncalibrated, since one would be wrong".to_owned());
+        return None;
+    }
+    let measures = measures.or_else(|| of_frames.first().copied().flatten());
     let places = [
         (Some(object), (0x0028, 0x0030), "PixelSpacing"),
         (measures, (0x0028, 0x0030), "PixelMeasuresSequence"),

@@ -66,6 +66,13 @@ const KEPT: [Tag; 35] = [
     (0x7fe0, 0x0001),
 ];
 
+/// Sequences of lookup tables for grey levels, which no ultrasound device is known to write.
+const LOOKUPS: [(Tag, &str); 3] = [
+    ((0x0028, 0x3000), "ModalityLUTSequence"),
+    ((0x0028, 0x3010), "VOILUTSequence"),
+    ((0x2050, 0x0010), "PresentationLUTSequence"),
+];
+
 /// Value representations with a length of two bytes, and with one of four after two unused bytes (PS3.5, 7.1.2).
 const SHORT: [&[u8; 2]; 21] = [
     b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS",
@@ -154,6 +161,8 @@ pub struct Found {
     pub kept: Vec<u8>,
     /// Where the pixels are, if there are any.
     pub pixels: Option<Pixels>,
+    /// What would change grey levels, and is not applied.
+    pub unapplied: Vec<&'static str>,
 }
 
 /// Walks the data set from `start` to the pixel data.
@@ -161,7 +170,7 @@ pub struct Found {
 /// # Errors
 /// A sentence that says what was expected and what was found.
 pub fn walk(store: &mut Store, start: u64, layout: Layout) -> Result<Found, String> {
-    let mut found = Found { kept: Vec::new(), pixels: None };
+    let mut found = Found { kept: Vec::new(), pixels: None, unapplied: Vec::new() };
     let mut at = start;
     let mut last = None;
     while at < store.len() {
@@ -180,6 +189,7 @@ pub fn walk(store: &mut Store, start: u64, layout: Layout) -> Result<Found, Stri
             break;
         }
         let stated = stated_end(store, &head, value)?;
+        found.unapplied.extend(LOOKUPS.iter().filter(|(tag, _)| *tag == head.tag).map(|(_, name)| name));
         if is_copied(head.tag) {
             // A sequence that is not sound is passed over where its length is known: what it would tell stays unknown.
             match copy_sequence(store, &head, value, layout, 1) {
@@ -221,13 +231,15 @@ pub fn read_meta(store: &mut Store, start: u64) -> Result<(Option<String>, u64),
     Ok((syntax, at))
 }
 
-/// Whether an element is a plain value of whole numbers; a reader that finds half a number loses its place.
+/// Whether an element is a text, or a plain value of whole numbers; a reader that finds half a number loses its place.
 pub fn plain(head: &Head, layout: Layout) -> bool {
     let unit = match (&head.vr, head.tag) {
         _ if head.len == UNDEFINED => return false,
         (b"SQ" | b"UN", _) => return false,
         (b"FD" | b"OD" | b"OV" | b"SV" | b"UV", _) => 8,
         (b"AT" | b"FL" | b"OF" | b"OL" | b"SL" | b"UL", _) => 4,
+        // Some writers forget to fill texts up to an even length.
+        (b"CS" | b"DS" | b"IS" | b"UI", _) => 1,
         // Without a stated representation the dictionary's holds.
         (_, (0x7fe0, 0x0001) | (0x0018, 0x602c | 0x602e)) if !layout.explicit => 8,
         (_, (0x0028, 0x0009) | (0x0018, 0x6018 | 0x601a | 0x601c | 0x601e)) if !layout.explicit => 4,

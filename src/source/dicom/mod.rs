@@ -114,6 +114,9 @@ impl Dicom {
             layout.explicit = false;
         }
         let found = elements::walk(&mut store, start, layout).map_err(bad(COPY))?;
+        for name in &found.unapplied {
+            notes.push(format!("its `{name}` is not applied: grey levels may differ from those of other viewers"));
+        }
         let elements_as = match layout {
             Layout { explicit: false, .. } => part10::IMPLICIT,
             Layout { big_endian: true, .. } => uid.as_str(),

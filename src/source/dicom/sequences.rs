@@ -28,9 +28,9 @@ const KEPT_INSIDE: [Tag; 9] = [
     (0x0028, 0x0030),
 ];
 
-/// Whether a sequence is handed on: ultrasound regions, and functional groups that all frames share.
+/// Whether a sequence is handed on: ultrasound regions, and functional groups that all frames share or each has.
 pub fn is_copied(tag: Tag) -> bool {
-    matches!(tag, (0x0018, 0x6011) | (0x5200, 0x9229))
+    matches!(tag, (0x0018, 0x6011) | (0x5200, 0x9229 | 0x9230))
 }
 
 /// A sequence written anew with only the elements that are understood, and the end of the old one.
