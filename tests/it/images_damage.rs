@@ -105,3 +105,22 @@ fn pictures_of_8_bits_among_deeper_ones_leave_them_one_scale() {
     let levels: Vec<u8> = (0..3).map(|_| source.next().unwrap().unwrap().pixels[0]).collect();
     assert_eq!(levels, [9, 249, 56]);
 }
+
+#[test]
+fn a_mask_with_two_drawn_levels_is_refused_and_soft_edges_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a_mask.png");
+    let read = |level: &dyn Fn(u32, u32) -> u8| {
+        image::GrayImage::from_fn(40, 30, |x, y| image::Luma([level(x, y)])).save(&path).unwrap();
+        decode::mask(&path).map(|mask| mask.labels.iter().filter(|&&label| label == 1).count())
+    };
+    // Two classes as a drawing program shows them: one would be the other, or nothing.
+    for level in [85, 127, 128, 200] {
+        let two = |x: u32, _| [0, level, 255, 0][x as usize / 10];
+        let said = read(&two).unwrap_err().to_string();
+        assert!(said.contains(&format!("the level {level} beside 255")) && said.contains("a_mask.png"), "{said}");
+    }
+    // A soft edge of three pixels, with 127 and 128 in lines, and the noise of a JPEG.
+    assert_eq!(read(&|x, _| [0, 64, 127, 128, 191, 255][(x as usize / 2).min(5)]).unwrap(), 34 * 30);
+    assert_eq!(read(&|x, y| if x < 20 { (y % 9) as u8 } else { 255 - (x % 7) as u8 }).unwrap(), 20 * 30);
+}

@@ -119,7 +119,8 @@ pub fn size(path: &Path) -> Result<Size, SourceError> {
 /// Reads a mask: class indices where they are indices (the palette of a PNG, or no level above 15), else 1 where it is bright.
 ///
 /// # Errors
-/// As [`only`]; `Malformed` too when it is in colours, is transparent in places, or is drawn so dark that nothing of it counts.
+/// As [`only`]; `Malformed` too when it is in colours, is transparent in places, fills areas with a middle grey, or is drawn so dark that
+/// nothing of it counts.
 pub fn mask(path: &Path) -> Result<Mask, SourceError> {
     let mut bytes = read(path)?;
     pages::single(path, &bytes)?;
@@ -151,10 +152,12 @@ pub fn mask(path: &Path) -> Result<Mask, SourceError> {
         let white = if eight || brightest < 256 { 255 } else { u16::MAX };
         if brightest < 16 {
             levels.into_iter().map(|v| v as u8).collect()
-        } else if brightest > white / 2 {
-            levels.into_iter().map(|v| u8::from(v > white / 2)).collect()
-        } else {
+        } else if brightest <= white / 2 {
             return Err(no_mask(path, format!("its brightest level is {brightest} of {white}")));
+        } else if let Some(level) = between(&levels, size, white) {
+            return Err(no_mask(path, format!("it fills areas with the level {level} beside {brightest}")));
+        } else {
+            levels.into_iter().map(|v| u8::from(v > white / 2)).collect()
         }
     };
     Ok(Mask { size, labels })
@@ -171,6 +174,23 @@ fn meant_otherwise(image: &DynamicImage) -> Option<&'static str> {
     let transparent = |alpha: &[u8]| alpha[3] != 255;
     let through = color.has_alpha() && image.to_rgba8().as_raw().chunks_exact(4).any(transparent);
     through.then_some("it is transparent in places")
+}
+
+/// A level between dark and bright that fills areas and not edges alone: another class, or what only some experts drew.
+fn between(levels: &[u16], size: Size, white: u16) -> Option<u16> {
+    let (width, drawn) = (size.width as usize, levels.iter().filter(|&&v| v > white / 16).count());
+    let grey = white / 16 * 3..white - white / 16 * 3;
+    let mut areas = std::collections::BTreeMap::new();
+    for y in 1..(size.height as usize).saturating_sub(1) {
+        for x in 1..width.saturating_sub(1) {
+            let level = levels[y * width + x];
+            let around = |row: usize| [-1, 0, 1].map(|step| levels[(row * width + x).saturating_add_signed(step)]);
+            if grey.contains(&level) && [y - 1, y, y + 1].map(around).as_flattened().iter().all(|&v| v == level) {
+                *areas.entry(level).or_insert(0_usize) += 1;
+            }
+        }
+    }
+    areas.into_iter().find(|(_, pixels)| *pixels >= 16.max(drawn / 20)).map(|(level, _)| level)
 }
 
 fn no_mask(path: &Path, found: String) -> SourceError {
